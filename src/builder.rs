@@ -1,0 +1,124 @@
+//! How a cache is set up.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::cache::HydraCache;
+use crate::clock::{Clock, SystemClock};
+use crate::codec::{Codec, Postcard};
+use crate::engine::{Engine, Settings};
+
+/// Sets up a [`HydraCache`]. Made by [`HydraCache::local`].
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use hydracache::HydraCache;
+///
+/// let cache = HydraCache::local()
+///     .max_capacity(100_000)
+///     .default_ttl(Duration::from_secs(300))
+///     .build();
+/// assert_eq!(cache.entry_count(), 0);
+/// ```
+#[must_use = "a builder does nothing until `build`"]
+pub struct CacheBuilder<C = Postcard> {
+    settings: Settings,
+    codec: C,
+}
+
+impl HydraCache {
+    /// Starts to set up a cache inside this process.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use hydracache::HydraCache;
+    ///
+    /// let cache = HydraCache::local().build();
+    /// # drop(cache);
+    /// ```
+    pub fn local() -> CacheBuilder {
+        CacheBuilder {
+            settings: Settings {
+                max_capacity: 10_000,
+                max_entry_bytes: 16 << 20,
+                default_ttl: None,
+                clock: Box::new(SystemClock),
+            },
+            codec: Postcard,
+        }
+    }
+}
+
+impl<C: Codec> CacheBuilder<C> {
+    /// Sets how many entries are kept at most.
+    ///
+    /// Default: 10,000. There are never more when a put returns: it evicts one to
+    /// make room, and what has expired goes before what is live. A cache for
+    /// 16,384 entries or more is divided into shards; since keys fall into them
+    /// unevenly, eviction may begin when it is 95 percent full. A smaller cache is
+    /// one shard, and holds exactly as many.
+    ///
+    /// Zero stores nothing; loading calls still load, one load a key at a time,
+    /// and every value that would have been stored counts as a rejection.
+    pub fn max_capacity(mut self, entries: u64) -> Self {
+        self.settings.max_capacity = entries;
+        self
+    }
+
+    /// Sets how many bytes an encoded value may have to be stored.
+    ///
+    /// Default: 16 MiB. A larger value is returned by loading calls all the same,
+    /// but not stored; it counts as a rejection, and what was stored under its key
+    /// is removed.
+    pub fn max_entry_bytes(mut self, bytes: usize) -> Self {
+        self.settings.max_entry_bytes = bytes;
+        self
+    }
+
+    /// Sets the time to live of entries whose options have none.
+    ///
+    /// Default: none, and entries live until they are evicted or invalidated. See
+    /// [`CacheOptions::ttl`](crate::CacheOptions::ttl) for how it is counted.
+    pub fn default_ttl(mut self, ttl: Duration) -> Self {
+        self.settings.default_ttl = Some(ttl);
+        self
+    }
+
+    /// Sets where time comes from.
+    ///
+    /// Default: [`SystemClock`]. Tests give a [`ManualClock`](crate::ManualClock).
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.settings.clock = Box::new(clock);
+        self
+    }
+
+    /// Sets how values become bytes.
+    ///
+    /// Default: [`Postcard`].
+    pub fn codec<D: Codec>(self, codec: D) -> CacheBuilder<D> {
+        let settings = self.settings;
+        CacheBuilder { settings, codec }
+    }
+
+    /// Makes the cache.
+    ///
+    /// Nothing is reserved beforehand: an empty cache is small, whatever its
+    /// capacity.
+    pub fn build(self) -> HydraCache<C> {
+        HydraCache::over(Engine::new(self.settings, self.codec))
+    }
+}
+
+impl<C> fmt::Debug for CacheBuilder<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CacheBuilder")
+            .field("max_capacity", &self.settings.max_capacity)
+            .field("max_entry_bytes", &self.settings.max_entry_bytes)
+            .field("default_ttl", &self.settings.default_ttl)
+            .finish_non_exhaustive()
+    }
+}

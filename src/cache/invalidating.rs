@@ -1,0 +1,170 @@
+use super::HydraCache;
+use crate::codec::Codec;
+use crate::error::CacheResult;
+use crate::text::Text;
+
+/// Invalidating. What a caller reads after one of these returned was loaded or put
+/// after it began: entries and loads in progress are reached alike.
+impl<C: Codec> HydraCache<C> {
+    /// Removes a key, and returns whether it had a live entry.
+    ///
+    /// A load of the key that began before gives its value to those who wait for
+    /// it, and is not stored. Invalidate after the change is committed, not before:
+    /// a load between the two would store what was there before the change.
+    ///
+    /// # Errors
+    ///
+    /// None in a local cache.
+    ///
+    /// # Cancel safety
+    ///
+    /// Ready at the first poll, and does nothing before it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::future::block_on;
+    /// use hydracache::{CacheOptions, HydraCache};
+    ///
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let cache = HydraCache::local().build();
+    /// block_on(cache.put("name", "Ada", CacheOptions::new()))?;
+    /// assert!(block_on(cache.remove("name"))?);
+    /// assert!(!block_on(cache.remove("name"))?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn remove(&self, key: &str) -> CacheResult<bool> {
+        Ok(self.engine.remove(key))
+    }
+
+    /// Removes a key: the same act as [`remove`](Self::remove).
+    ///
+    /// # Errors
+    ///
+    /// None in a local cache.
+    ///
+    /// # Cancel safety
+    ///
+    /// Ready at the first poll, and does nothing before it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::future::block_on;
+    /// use hydracache::{CacheOptions, HydraCache};
+    ///
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let cache = HydraCache::local().build();
+    /// block_on(cache.put("name", "Ada", CacheOptions::new()))?;
+    /// assert!(block_on(cache.invalidate_key("name"))?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn invalidate_key(&self, key: &str) -> impl Future<Output = CacheResult<bool>> {
+        self.remove(key)
+    }
+
+    /// Removes every entry that carries a tag, and returns how many were live.
+    ///
+    /// A load whose options have the tag and that began before gives its value to
+    /// those who wait for it, and is not stored.
+    ///
+    /// # Errors
+    ///
+    /// None in a local cache.
+    ///
+    /// # Cancel safety
+    ///
+    /// The first poll makes every entry unreachable, however many there are, and
+    /// fences every load; dropping the future after that changes nothing. Further
+    /// polls give the memory back, a slice each; what a dropped future left, later
+    /// writes give back.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::future::block_on;
+    /// use hydracache::{CacheOptions, HydraCache};
+    ///
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let cache = HydraCache::local().build();
+    /// for key in ["user:1", "user:2"] {
+    ///     block_on(cache.put(key, 0_u8, CacheOptions::new().tag("users")))?;
+    /// }
+    /// assert_eq!(block_on(cache.invalidate_tag("users"))?, 2);
+    /// assert_eq!(block_on(cache.invalidate_tag("users"))?, 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn invalidate_tag(&self, tag: &str) -> impl Future<Output = CacheResult<u64>> {
+        self.invalidate_tags([tag])
+    }
+
+    /// Removes every entry that carries at least one of the tags, and returns how
+    /// many were live.
+    ///
+    /// An entry that carries several of them counts once.
+    ///
+    /// # Errors
+    ///
+    /// None in a local cache.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`invalidate_tag`](Self::invalidate_tag), for all tags together.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::future::block_on;
+    /// use hydracache::{CacheOptions, HydraCache};
+    ///
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let cache = HydraCache::local().build();
+    /// let both = CacheOptions::new().tags(["users", "tenant:1"]);
+    /// block_on(cache.put("user:1", 0_u8, both))?;
+    /// assert_eq!(block_on(cache.invalidate_tags(["users", "tenant:1"]))?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn invalidate_tags(
+        &self,
+        tags: impl IntoIterator<Item = impl AsRef<str>>,
+    ) -> CacheResult<u64> {
+        let names = tags.into_iter().map(|tag| Text::from(tag.as_ref()));
+        Ok(self.engine.invalidate(names).await)
+    }
+
+    /// Removes everything.
+    ///
+    /// A load that began before gives its value to those who wait for it, and is
+    /// not stored. Not counted as invalidations.
+    ///
+    /// # Errors
+    ///
+    /// None in a local cache.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`invalidate_tag`](Self::invalidate_tag), for everything.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::future::block_on;
+    /// use hydracache::{CacheOptions, HydraCache};
+    ///
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let cache = HydraCache::local().build();
+    /// block_on(cache.put("name", "Ada", CacheOptions::new()))?;
+    /// block_on(cache.flush())?;
+    /// assert_eq!(cache.entry_count(), 0);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn flush(&self) -> CacheResult<()> {
+        self.engine.flush().await;
+        Ok(())
+    }
+}

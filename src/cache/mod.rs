@@ -1,0 +1,118 @@
+//! The handle: every public verb, a few lines each.
+
+mod invalidating;
+mod loading;
+mod reading;
+mod writing;
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::codec::{Codec, Postcard};
+use crate::engine::Engine;
+use crate::stats::CacheStats;
+
+/// A cache for the tasks and threads of one process, on any async runtime.
+///
+/// A clone is another handle to the same cache. Values are stored encoded, by the
+/// codec `C`, and every read decodes a value of its own. Keys are any text; a key
+/// holds one type at a time. See [the crate's documentation](crate) for what is
+/// guaranteed.
+///
+/// # Examples
+///
+/// ```
+/// use std::convert::Infallible;
+/// use std::time::Duration;
+///
+/// use futures_lite::future::block_on;
+/// use hydracache::{CacheOptions, HydraCache};
+///
+/// # fn main() -> Result<(), hydracache::CacheError> {
+/// let cache = HydraCache::local().max_capacity(1_000).build();
+/// let options = CacheOptions::new().ttl(Duration::from_secs(60)).tag("users");
+///
+/// block_on(async {
+///     let name = cache
+///         .get_or_load("user:7", options, || async {
+///             Ok::<_, Infallible>(String::from("Ada")) // from a database
+///         })
+///         .await?;
+///     assert_eq!(name, "Ada");
+///
+///     assert_eq!(cache.invalidate_tag("users").await?, 1);
+///     assert_eq!(cache.get::<String>("user:7").await?, None);
+/// #   Ok(())
+/// })
+/// # }
+/// ```
+pub struct HydraCache<C = Postcard> {
+    engine: Arc<Engine<C>>,
+}
+
+impl<C: Codec> HydraCache<C> {
+    pub(crate) fn over(engine: Engine<C>) -> Self {
+        let engine = Arc::new(engine);
+        Self { engine }
+    }
+
+    /// Returns what the cache has counted since it was built.
+    ///
+    /// The figures are exact when nothing else runs. To make them so, this first
+    /// gives back what invalidations left behind, if their futures were dropped or
+    /// are still at it: that takes time in proportion.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::future::block_on;
+    /// use hydracache::HydraCache;
+    ///
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let cache = HydraCache::local().build();
+    /// block_on(cache.get::<u8>("nobody"))?;
+    /// assert_eq!(cache.stats().misses, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stats(&self) -> CacheStats {
+        self.engine.stats()
+    }
+
+    /// Returns how many entries are held.
+    ///
+    /// Expired ones count until a write reclaims them; invalidated ones do not.
+    /// Like [`stats`](Self::stats), this first gives back what invalidations left
+    /// behind.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::future::block_on;
+    /// use hydracache::{CacheOptions, HydraCache};
+    ///
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let cache = HydraCache::local().build();
+    /// block_on(cache.put("a", 1_u8, CacheOptions::new()))?;
+    /// assert_eq!(cache.entry_count(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn entry_count(&self) -> u64 {
+        self.engine.entry_count()
+    }
+}
+
+impl<C> Clone for HydraCache<C> {
+    fn clone(&self) -> Self {
+        let engine = Arc::clone(&self.engine);
+        Self { engine }
+    }
+}
+
+/// Shows the limits; no key and no value.
+impl<C> fmt::Debug for HydraCache<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.engine.fmt(f)
+    }
+}

@@ -1,0 +1,93 @@
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::HydraCache;
+use crate::codec::Codec;
+use crate::error::CacheResult;
+use crate::options::CacheOptions;
+
+/// Writing. Each of these is ready at its first poll and does nothing before it.
+impl<C: Codec> HydraCache<C> {
+    /// Stores a value under a key, in place of whatever is there.
+    ///
+    /// The value may borrow: put a `&str` and get a `String`. A load of the key
+    /// that began before gives its value to those who wait for it, and does not
+    /// overwrite this one.
+    ///
+    /// A time to live of zero, a value larger than the cache's `max_entry_bytes`,
+    /// and a capacity of zero store nothing: what was there is removed all the
+    /// same, and the call succeeds.
+    ///
+    /// # Errors
+    ///
+    /// If the value cannot be encoded ([`is_encode`]); then nothing has changed.
+    ///
+    /// [`is_encode`]: crate::CacheError::is_encode
+    ///
+    /// # Cancel safety
+    ///
+    /// Ready at the first poll: there is nothing to cancel.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use futures_lite::future::block_on;
+    /// use hydracache::{CacheOptions, HydraCache};
+    ///
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let cache = HydraCache::local().build();
+    /// let options = CacheOptions::new().ttl(Duration::from_secs(60)).tag("names");
+    /// block_on(cache.put("name", "Ada", options))?;
+    /// assert_eq!(block_on(cache.get::<String>("name"))?.as_deref(), Some("Ada"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn put<V: Serialize>(
+        &self,
+        key: &str,
+        value: V,
+        options: CacheOptions,
+    ) -> CacheResult<()> {
+        self.engine.put(key, &value, &options)
+    }
+
+    /// Stores bytes that are encoded already, as [`put`](Self::put) stores a value.
+    ///
+    /// They have no type: a typed read decodes them as what it asks for, or says
+    /// that it cannot. They are kept as they are, so a slice of a larger buffer
+    /// keeps the whole buffer alive.
+    ///
+    /// # Errors
+    ///
+    /// None in a local cache.
+    ///
+    /// # Cancel safety
+    ///
+    /// Ready at the first poll: there is nothing to cancel.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::future::block_on;
+    /// use hydracache::{Bytes, CacheOptions, HydraCache};
+    ///
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let cache = HydraCache::local().build();
+    /// let encoded = Bytes::from_static(b"\x03Ada");
+    /// block_on(cache.put_bytes("name", encoded, CacheOptions::new()))?;
+    /// assert_eq!(block_on(cache.get::<String>("name"))?.as_deref(), Some("Ada"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn put_bytes(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        options: CacheOptions,
+    ) -> CacheResult<()> {
+        self.engine.put_bytes(key, bytes, &options);
+        Ok(())
+    }
+}

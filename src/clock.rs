@@ -1,0 +1,172 @@
+//! Where time comes from.
+//!
+//! A clock only tells the time, it never waits. Nothing else in the crate asks
+//! the system.
+
+use std::cell::OnceCell;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Tells a cache the time.
+///
+/// `now` is the time since an origin that the clock chooses and keeps. It should
+/// not go backwards; if it does, entries live longer, and nothing worse happens.
+///
+/// The cache asks while it holds an internal lock, so that an answer and what is
+/// done with it belong together: an implementation must not wait, must not call
+/// the cache, and should not panic.
+///
+/// # Examples
+///
+/// Any source will do; here, one that a simulation steps:
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+/// use std::time::Duration;
+///
+/// use hydracache::{Clock, HydraCache};
+///
+/// #[derive(Clone, Default)]
+/// struct Ticks(Arc<AtomicU64>);
+///
+/// impl Clock for Ticks {
+///     fn now(&self) -> Duration {
+///         Duration::from_millis(self.0.load(Relaxed))
+///     }
+/// }
+///
+/// let cache = HydraCache::local().clock(Ticks::default()).build();
+/// # drop(cache);
+/// ```
+pub trait Clock: Send + Sync {
+    /// Returns the time since this clock's origin.
+    fn now(&self) -> Duration;
+}
+
+impl<T: Clock + ?Sized> Clock for Arc<T> {
+    fn now(&self) -> Duration {
+        (**self).now()
+    }
+}
+
+/// The system's monotonic clock: the default.
+///
+/// Its origin is the first time that any `SystemClock` of the process was asked.
+/// It is read at the system's full resolution, nanoseconds on every common
+/// platform; whether it goes on while a machine sleeps is the system's choice.
+///
+/// # Examples
+///
+/// ```
+/// use hydracache::{Clock, SystemClock};
+///
+/// let clock = SystemClock::new();
+/// let before = clock.now();
+/// assert!(clock.now() >= before);
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl SystemClock {
+    /// Creates the system's clock.
+    pub const fn new() -> Self {
+        Self
+    }
+}
+
+impl Clock for SystemClock {
+    #[allow(clippy::disallowed_methods, reason = "this is the clock")]
+    fn now(&self) -> Duration {
+        static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+        let origin = *ORIGIN;
+        Instant::now().saturating_duration_since(origin)
+    }
+}
+
+/// A clock that moves only when it is told to, for tests.
+///
+/// It starts at zero. Clones show the same time, so a test keeps one and gives
+/// the other to the cache.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use futures_lite::future::block_on;
+/// use hydracache::{CacheOptions, HydraCache, ManualClock};
+///
+/// # fn main() -> Result<(), hydracache::CacheError> {
+/// let clock = ManualClock::new();
+/// let cache = HydraCache::local().clock(clock.clone()).build();
+/// let minute = CacheOptions::new().ttl(Duration::from_secs(60));
+///
+/// block_on(cache.put("session", 7_u32, minute))?;
+/// clock.advance(Duration::from_secs(59));
+/// assert_eq!(block_on(cache.get::<u32>("session"))?, Some(7));
+/// clock.advance(Duration::from_secs(1));
+/// assert_eq!(block_on(cache.get::<u32>("session"))?, None);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct ManualClock {
+    now: Arc<Mutex<Duration>>,
+}
+
+impl ManualClock {
+    /// Creates a clock that shows zero.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Moves the clock, and every clone of it, forward by `time`.
+    ///
+    /// At `Duration::MAX` it stands still.
+    pub fn advance(&self, time: Duration) {
+        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
+        *now = now.saturating_add(time);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Duration {
+        *self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The time of one act: asked when first needed, and once.
+///
+/// An act on entries that cannot expire never needs it, and asking costs as much
+/// as half a look-up.
+pub(crate) struct Now<'a> {
+    clock: &'a dyn Clock,
+    read: OnceCell<Duration>,
+}
+
+impl<'a> Now<'a> {
+    pub(crate) fn new(clock: &'a dyn Clock) -> Self {
+        Self {
+            clock,
+            read: OnceCell::new(),
+        }
+    }
+
+    /// A time that is known already; no clock is asked.
+    pub(crate) fn at(time: Duration) -> Self {
+        Self {
+            clock: &SystemClock,
+            read: OnceCell::from(time),
+        }
+    }
+
+    pub(crate) fn get(&self) -> Duration {
+        *self.read.get_or_init(|| self.clock.now())
+    }
+
+    /// Whether a deadline has come. No deadline never does.
+    pub(crate) fn is_past(&self, deadline: Option<Duration>) -> bool {
+        deadline.is_some_and(|deadline| self.get() >= deadline)
+    }
+}

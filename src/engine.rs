@@ -1,0 +1,190 @@
+//! Everything that the clones of one cache share, and the acts that wait for
+//! nobody.
+//!
+//! Here the caller's own code runs, before a shard is locked or after: values are
+//! encoded and decoded, and types compared.
+
+use std::fmt;
+use std::hash::BuildHasher;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hashbrown::DefaultHashBuilder;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::clock::{Clock, Now};
+use crate::codec::Codec;
+use crate::error::{CacheError, CacheResult};
+use crate::options::CacheOptions;
+use crate::shard::{Found, Limits, Shard, Write};
+use crate::stats::CacheStats;
+use crate::store::Key;
+use crate::types::TypeTag;
+
+/// The fewest entries that make a shard worthwhile. Keys fall into shards by
+/// hash, unevenly: in shards of this size, the fullest is full when all together
+/// are at 95 percent, but for a chance of one in a hundred thousand.
+const ENTRIES_A_SHARD: u64 = 8192;
+
+/// More shards than that no machine of today has a use for.
+const MOST_SHARDS: u64 = 64;
+
+/// How many entries are given back at a time, between two chances for others.
+pub(crate) const SLICE: usize = 256;
+
+/// What the builder was told.
+pub(crate) struct Settings {
+    pub(crate) max_capacity: u64,
+    pub(crate) max_entry_bytes: usize,
+    pub(crate) default_ttl: Option<Duration>,
+    pub(crate) clock: Box<dyn Clock>,
+}
+
+pub(crate) struct Engine<C> {
+    pub(crate) shards: Box<[Shard]>,
+    hasher: DefaultHashBuilder,
+    pub(crate) codec: C,
+    settings: Settings,
+}
+
+impl<C: Codec> Engine<C> {
+    pub(crate) fn new(settings: Settings, codec: C) -> Self {
+        let capacity = settings.max_capacity;
+        let count = (capacity / ENTRIES_A_SHARD).clamp(1, MOST_SHARDS);
+        // The largest power of two, so that a mask chooses the shard.
+        let count = 1 << count.ilog2();
+        let shard = |index: u64| {
+            let entries = capacity / count + u64::from(index < capacity % count);
+            Shard::new(Limits {
+                entries: usize::try_from(entries).unwrap_or(usize::MAX),
+                entry_bytes: settings.max_entry_bytes,
+            })
+        };
+        Self {
+            shards: (0..count).map(shard).collect(),
+            hasher: DefaultHashBuilder::default(),
+            codec,
+            settings,
+        }
+    }
+
+    /// A key with its hash, and the shard it falls in.
+    pub(crate) fn locate<'a>(&self, text: &'a str) -> (Key<'a>, &Shard) {
+        let hash = self.hasher.hash_one(text);
+        // The shard's own table uses the hash from both ends: this is the middle.
+        #[allow(clippy::cast_possible_truncation, reason = "the mask cuts it anyway")]
+        let index = (hash >> 32) as usize & (self.shards.len() - 1);
+        (Key { hash, text }, &self.shards[index])
+    }
+
+    pub(crate) fn now(&self) -> Now<'_> {
+        Now::new(&*self.settings.clock)
+    }
+
+    pub(crate) fn get<V: DeserializeOwned>(&self, key: &str) -> CacheResult<Option<V>> {
+        let (at, shard) = self.locate(key);
+        let Some(found) = shard.read(at, &self.now()) else {
+            return Ok(None);
+        };
+        let value = self.decode(key, &found);
+        if value.as_ref().is_err_and(CacheError::is_decode) {
+            shard.count(|stats| stats.decode_failures += 1);
+        }
+        value.map(Some)
+    }
+
+    pub(crate) fn peek<V: DeserializeOwned>(&self, key: &str) -> CacheResult<Option<V>> {
+        let (at, shard) = self.locate(key);
+        let found = shard.peek(at, &self.now());
+        found.map(|found| self.decode(key, &found)).transpose()
+    }
+
+    pub(crate) fn get_bytes(&self, key: &str) -> Option<Bytes> {
+        let (at, shard) = self.locate(key);
+        shard.read(at, &self.now()).map(|found| found.bytes)
+    }
+
+    pub(crate) fn contains(&self, key: &str) -> bool {
+        let (at, shard) = self.locate(key);
+        shard.contains(at, &self.now())
+    }
+
+    pub(crate) fn put<V: Serialize>(
+        &self,
+        key: &str,
+        value: &V,
+        options: &CacheOptions,
+    ) -> CacheResult<()> {
+        let bytes = self.encode(key, value)?;
+        let kind = Some(TypeTag::of::<V>());
+        self.store(key, Found { bytes, kind }, options);
+        Ok(())
+    }
+
+    pub(crate) fn put_bytes(&self, key: &str, bytes: Bytes, options: &CacheOptions) {
+        self.store(key, Found { bytes, kind: None }, options);
+    }
+
+    fn store(&self, key: &str, found: Found, options: &CacheOptions) {
+        let (at, shard) = self.locate(key);
+        let ttl = self.ttl(options);
+        shard.put(at, Write { found, ttl }, &options.tags, &self.now());
+    }
+
+    pub(crate) fn remove(&self, key: &str) -> bool {
+        let (at, shard) = self.locate(key);
+        shard.remove(at, &self.now())
+    }
+
+    pub(crate) fn ttl(&self, options: &CacheOptions) -> Option<Duration> {
+        options.ttl.or(self.settings.default_ttl)
+    }
+
+    pub(crate) fn encode<V: Serialize>(&self, key: &str, value: &V) -> CacheResult<Bytes> {
+        let encoded = self.codec.encode(value);
+        encoded.map_err(|error| CacheError::encode(key, TypeTag::of::<V>(), error))
+    }
+
+    pub(crate) fn decode<V: DeserializeOwned>(&self, key: &str, found: &Found) -> CacheResult<V> {
+        let asked = TypeTag::of::<V>();
+        match found.kind {
+            Some(held) if held != asked => Err(CacheError::wrong_type(key, held, asked)),
+            _ => self
+                .codec
+                .decode(&found.bytes)
+                .map_err(|error| CacheError::decode(key, asked, error)),
+        }
+    }
+
+    pub(crate) fn stats(&self) -> CacheStats {
+        self.settle();
+        let all = self.shards.iter().map(Shard::stats);
+        all.fold(CacheStats::default(), CacheStats::add)
+    }
+
+    pub(crate) fn entry_count(&self) -> u64 {
+        self.settle();
+        self.shards.iter().map(|shard| shard.len() as u64).sum()
+    }
+
+    /// Gives back all that invalidations left unreachable: only then is it known
+    /// of each entry who ended it, and how many are left.
+    fn settle(&self) {
+        for shard in &self.shards {
+            while shard.sweep(SLICE) == SLICE {}
+        }
+    }
+}
+
+/// Shows no key and no value.
+impl<C> fmt::Debug for Engine<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HydraCache")
+            .field("max_capacity", &self.settings.max_capacity)
+            .field("max_entry_bytes", &self.settings.max_entry_bytes)
+            .field("default_ttl", &self.settings.default_ttl)
+            .field("shards", &self.shards.len())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,202 @@
+//! The one error type, and all its text.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::types::TypeTag;
+
+/// Any error that can be sent to another thread: what a loader's error becomes,
+/// and what a [`Codec`](crate::Codec) gives.
+pub type BoxError = Box<dyn Error + Send + Sync>;
+
+/// What every verb of the cache returns.
+pub type CacheResult<T> = Result<T, CacheError>;
+
+/// Why a call to the cache failed.
+///
+/// A clone is the same error: everybody who waited for a load that failed gets
+/// a clone of one. Where another error is the cause,
+/// [`source`](Error::source) is that error itself, so that
+/// `downcast_ref` finds a loader's own type; the message has its text as well.
+/// Keys in messages are cut at 64 characters.
+///
+/// # Examples
+///
+/// ```
+/// use std::error::Error;
+/// use std::io;
+///
+/// use futures_lite::future::block_on;
+/// use hydracache::{CacheOptions, HydraCache};
+///
+/// let cache = HydraCache::local().build();
+/// let loaded = cache.get_or_load("user:7", CacheOptions::new(), || async {
+///     Err::<u32, _>(io::Error::other("the database is away"))
+/// });
+///
+/// let error = block_on(loaded).unwrap_err();
+/// assert!(error.is_load());
+/// assert_eq!(
+///     error.to_string(),
+///     r#"the loader for key "user:7" failed: the database is away"#,
+/// );
+/// let cause = error.source().unwrap().downcast_ref::<io::Error>().unwrap();
+/// assert_eq!(cause.kind(), io::ErrorKind::Other);
+/// ```
+#[derive(Clone, Debug, thiserror::Error)]
+#[error(transparent)]
+#[non_exhaustive]
+pub struct CacheError(Arc<Kind>);
+
+#[derive(Debug, thiserror::Error)]
+enum Kind {
+    #[error("the loader for key {key} failed: {source}")]
+    Load { key: Key, source: BoxError },
+
+    #[error(
+        "the load of key {key} panicked in the call that ran it: \
+         see that call's panic, and load again"
+    )]
+    Panic { key: Key },
+
+    #[error(
+        "key {key} holds the type `{held}` and was asked for as `{asked}`: \
+         ask for the type it holds, or put a value of the other type first"
+    )]
+    WrongType {
+        key: Key,
+        held: &'static str,
+        asked: &'static str,
+    },
+
+    #[error("the value for key {key} of type `{name}` cannot be encoded: {source}")]
+    Encode {
+        key: Key,
+        name: &'static str,
+        source: BoxError,
+    },
+
+    #[error(
+        "the entry of key {key} cannot be decoded as `{name}`: {source}; \
+         remove it, put it anew, or load over it"
+    )]
+    Decode {
+        key: Key,
+        name: &'static str,
+        source: BoxError,
+    },
+}
+
+impl CacheError {
+    pub(crate) fn load(key: &str, source: BoxError) -> Self {
+        let key = Key::new(key);
+        Kind::Load { key, source }.into()
+    }
+
+    pub(crate) fn panic(key: &str) -> Self {
+        let key = Key::new(key);
+        Kind::Panic { key }.into()
+    }
+
+    pub(crate) fn wrong_type(key: &str, held: TypeTag, asked: TypeTag) -> Self {
+        let (key, held, asked) = (Key::new(key), held.name(), asked.name());
+        Kind::WrongType { key, held, asked }.into()
+    }
+
+    pub(crate) fn encode(key: &str, tag: TypeTag, source: BoxError) -> Self {
+        let (key, name) = (Key::new(key), tag.name());
+        Kind::Encode { key, name, source }.into()
+    }
+
+    pub(crate) fn decode(key: &str, tag: TypeTag, source: BoxError) -> Self {
+        let (key, name) = (Key::new(key), tag.name());
+        Kind::Decode { key, name, source }.into()
+    }
+
+    /// Whether the loader returned an error, which is then the source.
+    pub fn is_load(&self) -> bool {
+        matches!(*self.0, Kind::Load { .. })
+    }
+
+    /// Whether another call's loader, or the encoding of its value, panicked
+    /// while this call waited for it.
+    ///
+    /// The panic itself unwinds through the call that ran the loader.
+    pub fn is_panic(&self) -> bool {
+        matches!(*self.0, Kind::Panic { .. })
+    }
+
+    /// Whether the key holds, or is being loaded as, another type than the one
+    /// asked for.
+    pub fn is_wrong_type(&self) -> bool {
+        matches!(*self.0, Kind::WrongType { .. })
+    }
+
+    /// Whether the value could not be encoded.
+    pub fn is_encode(&self) -> bool {
+        matches!(*self.0, Kind::Encode { .. })
+    }
+
+    /// Whether the stored bytes could not be decoded as the type asked for.
+    pub fn is_decode(&self) -> bool {
+        matches!(*self.0, Kind::Decode { .. })
+    }
+
+    /// Whether a load took longer than it was given.
+    ///
+    /// Nothing gives a load a time limit yet, so this is false of every error.
+    pub fn is_timeout(&self) -> bool {
+        false
+    }
+}
+
+impl From<Kind> for CacheError {
+    fn from(kind: Kind) -> Self {
+        Self(Arc::new(kind))
+    }
+}
+
+/// A key as messages show it: quoted, escaped, cut.
+struct Key(String);
+
+impl Key {
+    /// In characters, not bytes.
+    const SHOWN: usize = 64;
+
+    fn new(key: &str) -> Self {
+        Self(match key.char_indices().nth(Self::SHOWN) {
+            Some((end, _)) => format!("{:?}…", &key[..end]),
+            None => format!("{key:?}"),
+        })
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_cut_at_64_characters() {
+        let shown = |len| Key::new(&"é".repeat(len)).to_string();
+        assert_eq!(shown(64), format!("\"{}\"", "é".repeat(64)));
+        assert_eq!(shown(65), format!("\"{}\"…", "é".repeat(64)));
+    }
+
+    #[test]
+    fn keys_cannot_break_a_line() {
+        assert_eq!(Key::new("a\n\"b").to_string(), r#""a\n\"b""#);
+    }
+}

@@ -1,0 +1,46 @@
+//! One load in progress, and who waits for it.
+//!
+//! A flight belongs to one caller, its leader, and ends with it. The others only
+//! wait. When the leader is dropped nobody inherits the flight: those who waited
+//! look again, and one of them starts a flight of its own. So a waiter that is
+//! never polled again holds nobody up.
+
+use async_lock::OnceCell;
+use bytes::Bytes;
+
+use crate::error::CacheError;
+use crate::types::TypeTag;
+
+/// What a load gave: the encoded value, or the error that all share.
+pub(crate) type Outcome = Result<Bytes, CacheError>;
+
+#[derive(Debug)]
+pub(crate) struct Flight {
+    /// The type being loaded, so that a caller of another type need not wait to
+    /// learn that it is the wrong one.
+    pub(crate) kind: TypeTag,
+    /// How it ended. `None` is the end of a leader that was dropped.
+    end: OnceCell<Option<Outcome>>,
+}
+
+impl Flight {
+    pub(crate) fn new(kind: TypeTag) -> Self {
+        Self {
+            kind,
+            end: OnceCell::new(),
+        }
+    }
+
+    /// Says how the flight ended, and wakes all who wait. Only the first word
+    /// counts.
+    ///
+    /// Wakers are foreign code: no lock of the cache may be held.
+    pub(crate) fn end(&self, outcome: Option<Outcome>) {
+        let _already_ended = self.end.try_set(outcome);
+    }
+
+    /// Waits for the end. `None` means: look again.
+    pub(crate) async fn wait(&self) -> Option<Outcome> {
+        self.end.wait().await.clone()
+    }
+}

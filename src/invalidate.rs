@@ -1,0 +1,57 @@
+//! Invalidations that reach every shard.
+//!
+//! The first poll makes everything that is named unreachable, shard by shard, in
+//! a few steps however many entries there are. From then on dropping the future
+//! changes nothing. The memory is given back in slices, with a yield between two,
+//! so that no poll runs long; what a dropped future leaves, later writes give
+//! back.
+
+use std::sync::Arc;
+
+use futures_lite::future::yield_now;
+
+use crate::codec::Codec;
+use crate::engine::{Engine, SLICE};
+use crate::tags::Doom;
+use crate::text::Text;
+
+impl<C: Codec> Engine<C> {
+    /// Ends everything that carries one of the tags, and counts what was live.
+    pub(crate) async fn invalidate(&self, tags: impl IntoIterator<Item = Text>) -> u64 {
+        let names: Vec<Text> = tags.into_iter().collect();
+        let doom = Arc::new(Doom::new(self.now().get()));
+        for shard in &self.shards {
+            shard.doom(&names, &doom);
+        }
+        drop(names);
+        self.give_back().await;
+        doom.count()
+    }
+
+    /// Ends everything.
+    pub(crate) async fn flush(&self) {
+        let at = self.now().get();
+        for shard in &self.shards {
+            shard.flush(at);
+        }
+        self.give_back().await;
+    }
+
+    /// Gives back what is unreachable, until a look at each shard found nothing
+    /// left. Others may add to it meanwhile, but an entry takes longer to write
+    /// than to give back, and whoever ends entries gives back as well.
+    async fn give_back(&self) {
+        let mut slice = SLICE;
+        for shard in &self.shards {
+            loop {
+                let swept = shard.sweep(slice);
+                if swept < slice {
+                    slice -= swept;
+                    break;
+                }
+                yield_now().await;
+                slice = SLICE;
+            }
+        }
+    }
+}

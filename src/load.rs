@@ -1,0 +1,214 @@
+//! The one async protocol: look up, lead or join, load, land.
+//!
+//! A caller looks for its key and, in the same critical section, joins the load
+//! in progress or takes the seat for one. A leader runs its loader and lands: the
+//! value is stored only if the leader still has the seat. Whatever fences the
+//! load takes the seat away:
+//!
+//! 1. A takes the seat and reads version 1 from the database.
+//! 2. B writes version 2 there and calls `remove`, which takes A's seat.
+//! 3. C looks for the key, finds nothing, takes the seat and reads version 2.
+//! 4. A lands. The seat is C's, so version 1 is not stored; A and those who
+//!    waited for A get it, since they began before the invalidation.
+//! 5. C lands and stores version 2.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::clock::Now;
+use crate::codec::Codec;
+use crate::engine::Engine;
+use crate::error::{BoxError, CacheError, CacheResult};
+use crate::flight::{Flight, Outcome};
+use crate::options::CacheOptions;
+use crate::shard::{Found, Look, Shard, Write};
+use crate::store::Key;
+use crate::types::TypeTag;
+
+/// What a look has shown.
+enum Step<'a, V> {
+    Have(V),
+    Wait(Arc<Flight>),
+    Lead(Lead<'a>),
+}
+
+impl<C: Codec> Engine<C> {
+    /// Every loading call is this one.
+    pub(crate) async fn load<V, E, F, Fut>(
+        &self,
+        key: &str,
+        options: CacheOptions,
+        loader: F,
+    ) -> CacheResult<V>
+    where
+        V: Serialize + DeserializeOwned,
+        E: Into<BoxError>,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<V, E>>,
+    {
+        let mut first = true;
+        let mut lead = loop {
+            match self.look(key, &options, first)? {
+                Step::Have(value) => return Ok(value),
+                Step::Lead(lead) => break lead,
+                Step::Wait(flight) => {
+                    if let Some(outcome) = flight.wait().await {
+                        return self.joined(key, flight.kind, outcome);
+                    }
+                }
+            }
+            first = false;
+        };
+        let ttl = self.ttl(&options);
+        drop(options);
+        let mut loading = pin!(loader());
+        match poll_fn(|cx| lead.poll(|| loading.as_mut().poll(cx))).await {
+            Ok(value) => match self.encode(key, &value) {
+                Ok(bytes) => {
+                    lead.land(bytes, TypeTag::of::<V>(), ttl, &self.now());
+                    Ok(value)
+                }
+                Err(error) => Err(lead.fail(error, false)),
+            },
+            Err(error) => Err(lead.fail(CacheError::load(key, error.into()), true)),
+        }
+    }
+
+    /// Finds out what there is to do. The first look of a call is counted; what
+    /// cannot be decoded is a miss.
+    fn look<'a, V: DeserializeOwned>(
+        &'a self,
+        key: &'a str,
+        options: &CacheOptions,
+        first: bool,
+    ) -> CacheResult<Step<'a, V>> {
+        let (at, shard) = self.locate(key);
+        let kind = TypeTag::of::<V>();
+        let mut count = first;
+        let mut undecodable: Option<Bytes> = None;
+        loop {
+            let look = (count, undecodable.as_ref());
+            match shard.board(at, (kind, &options.tags), look, &self.now()) {
+                Look::Lead(flight) => return Ok(Step::Lead(Lead::new(shard, at, flight))),
+                Look::Join(flight) if flight.kind == kind => return Ok(Step::Wait(flight)),
+                Look::Join(flight) => {
+                    return Err(CacheError::wrong_type(key, flight.kind, kind));
+                }
+                Look::Hit(found) => match self.decode(key, &found) {
+                    Ok(value) => return Ok(Step::Have(value)),
+                    Err(error) if error.is_decode() => {
+                        shard.count(|stats| {
+                            stats.decode_failures += 1;
+                            stats.hits -= u64::from(count);
+                            stats.misses += u64::from(count);
+                        });
+                        count = false;
+                        undecodable = Some(found.bytes);
+                    }
+                    Err(error) => return Err(error),
+                },
+            }
+        }
+    }
+
+    /// Takes the answer of another call's load.
+    fn joined<V: DeserializeOwned>(
+        &self,
+        key: &str,
+        kind: TypeTag,
+        outcome: Outcome,
+    ) -> CacheResult<V> {
+        let kind = Some(kind);
+        let value = outcome.and_then(|bytes| self.decode(key, &Found { bytes, kind }));
+        let undecodable = value.as_ref().is_err_and(CacheError::is_decode);
+        let (_, shard) = self.locate(key);
+        shard.count(|stats| {
+            stats.single_flight_joins += 1;
+            stats.decode_failures += u64::from(undecodable);
+        });
+        value
+    }
+}
+
+/// The caller that has the seat of a key. Dropped before it ends, its load is
+/// over: the seat is free and those who waited are told.
+struct Lead<'a> {
+    shard: &'a Shard,
+    key: Key<'a>,
+    flight: Arc<Flight>,
+    state: State,
+}
+
+#[derive(Clone, Copy)]
+enum State {
+    /// The caller's code runs: the loader, or the encoding of its value. A drop
+    /// in this state comes from a panic in it, since nothing else leaves it.
+    Running,
+    /// The loader waits. A drop in this state is a cancellation.
+    Suspended,
+    /// All who waited have their answer.
+    Ended,
+}
+
+impl<'a> Lead<'a> {
+    fn new(shard: &'a Shard, key: Key<'a>, flight: Arc<Flight>) -> Self {
+        Self {
+            shard,
+            key,
+            flight,
+            state: State::Running,
+        }
+    }
+
+    fn poll<T>(&mut self, loader: impl FnOnce() -> Poll<T>) -> Poll<T> {
+        self.state = State::Running;
+        let polled = loader();
+        if polled.is_pending() {
+            self.state = State::Suspended;
+        }
+        polled
+    }
+
+    /// Ends with a value, and stores it if the load was not fenced.
+    fn land(mut self, bytes: Bytes, kind: TypeTag, ttl: Option<Duration>, now: &Now<'_>) {
+        let found = Found {
+            bytes: bytes.clone(),
+            kind: Some(kind),
+        };
+        let write = Write { found, ttl };
+        self.shard.land(self.key, &self.flight, write, now);
+        self.end(Some(Ok(bytes)));
+    }
+
+    /// Ends with an error. `counted` if it is the loader's.
+    fn fail(mut self, error: CacheError, counted: bool) -> CacheError {
+        self.shard.give_up(self.key, &self.flight, counted);
+        self.end(Some(Err(error.clone())));
+        error
+    }
+
+    fn end(&mut self, outcome: Option<Outcome>) {
+        self.state = State::Ended;
+        self.flight.end(outcome);
+    }
+}
+
+impl Drop for Lead<'_> {
+    fn drop(&mut self) {
+        let panicked = match self.state {
+            State::Ended => return,
+            State::Suspended => false,
+            State::Running => true,
+        };
+        self.shard.give_up(self.key, &self.flight, panicked);
+        let outcome = panicked.then(|| Err(CacheError::panic(self.key.text)));
+        self.end(outcome);
+    }
+}

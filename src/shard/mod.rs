@@ -1,0 +1,144 @@
+//! One lock over entries, tags and loads: a whole small cache.
+//!
+//! This is the one file that takes the lock. Every function here is one critical
+//! section: no guard leaves it, nothing in it waits, and no code of the caller's
+//! runs in it but the clock. What an act takes out goes to a [`Trash`], which is
+//! emptied after the unlock, since a value's memory may have an owner whose
+//! `Drop` is foreign code.
+
+mod contents;
+mod core;
+mod seats;
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use self::contents::Contents;
+pub(crate) use self::contents::Found;
+use self::core::Core;
+pub(crate) use self::core::{Limits, Look, Write};
+use self::seats::Seats;
+use crate::clock::Now;
+use crate::flight::Flight;
+use crate::options::TagNames;
+use crate::stats::CacheStats;
+use crate::store::Key;
+use crate::tags::Doom;
+use crate::text::Text;
+use crate::types::TypeTag;
+
+#[derive(Debug)]
+pub(crate) struct Shard {
+    core: Mutex<Core>,
+}
+
+/// What left the shard in one act, to be dropped after the unlock.
+#[derive(Debug, Default)]
+struct Trash {
+    found: Vec<Found>,
+    flights: Vec<Arc<Flight>>,
+    seats: Option<Seats>,
+    contents: Vec<Contents>,
+}
+
+impl Shard {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self {
+            core: Mutex::new(Core::new(limits)),
+        }
+    }
+
+    /// Runs one act under the lock, and drops what it took out after the unlock.
+    fn act<R>(&self, act: impl FnOnce(&mut Core, &mut Trash) -> R) -> R {
+        // Dropped in reverse: first the guard, then the trash.
+        let mut trash = Trash::default();
+        // Only a clock can panic in here, and it is asked before anything is
+        // changed, so what a poisoned lock guards is sound.
+        let mut core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
+        act(&mut core, &mut trash)
+    }
+
+    /// Reads an entry, counts the look-up and tells the policy.
+    pub(crate) fn read(&self, key: Key<'_>, now: &Now<'_>) -> Option<Found> {
+        self.act(|core, trash| core.read(key, now, trash))
+    }
+
+    /// Reads an entry and leaves no trace.
+    pub(crate) fn peek(&self, key: Key<'_>, now: &Now<'_>) -> Option<Found> {
+        self.act(|core, _| core.peek(key, now).cloned())
+    }
+
+    /// Whether a live entry is there.
+    pub(crate) fn contains(&self, key: Key<'_>, now: &Now<'_>) -> bool {
+        self.act(|core, _| core.peek(key, now).is_some())
+    }
+
+    /// Stores an entry, or not, as its size, time and the capacity say. Either way
+    /// what was there is gone and a load in progress is fenced.
+    pub(crate) fn put(&self, key: Key<'_>, write: Write, tags: &TagNames, now: &Now<'_>) {
+        self.act(|core, trash| core.put(key, write, tags, now, trash));
+    }
+
+    /// Removes an entry and fences a load in progress. Whether a live entry left.
+    pub(crate) fn remove(&self, key: Key<'_>, now: &Now<'_>) -> bool {
+        self.act(|core, trash| core.remove(key, now, trash))
+    }
+
+    /// Looks for an entry; if there is none, joins the load in progress; if there
+    /// is none, takes the seat for a load. Whoever looks, joins or stores meanwhile
+    /// comes before all of this or after it.
+    ///
+    /// An entry with the bytes `except` is taken for missing. With `count` the
+    /// look-up is counted.
+    pub(crate) fn board(
+        &self,
+        key: Key<'_>,
+        (kind, tags): (TypeTag, &TagNames),
+        (count, except): (bool, Option<&Bytes>),
+        now: &Now<'_>,
+    ) -> Look {
+        self.act(|core, trash| core.board(key, (kind, tags), (count, except), now, trash))
+    }
+
+    /// Ends a load: stores its value if the load still has its seat and its tags.
+    pub(crate) fn land(&self, key: Key<'_>, flight: &Arc<Flight>, write: Write, now: &Now<'_>) {
+        self.act(|core, trash| core.land(key, flight, write, now, trash));
+    }
+
+    /// Ends a load that has no value, for a failure that is counted or not.
+    pub(crate) fn give_up(&self, key: Key<'_>, flight: &Arc<Flight>, counted: bool) {
+        self.act(|core, trash| core.give_up(key, flight, counted, trash));
+    }
+
+    /// Makes everything unreachable that carries one of these tags.
+    pub(crate) fn doom(&self, names: &[Text], doom: &Arc<Doom>) {
+        self.act(|core, _| core.doom(names, doom));
+    }
+
+    /// Makes everything unreachable. `at` is the flush's time.
+    pub(crate) fn flush(&self, at: Duration) {
+        self.act(|core, trash| core.flush(at, trash));
+    }
+
+    /// Gives the memory of up to `most` unreachable entries back, and says of how
+    /// many it did. Fewer than `most` means that none is left.
+    pub(crate) fn sweep(&self, most: usize) -> usize {
+        self.act(|core, trash| core.sweep(most, trash))
+    }
+
+    /// How many entries take up room, unreachable ones aside once swept.
+    pub(crate) fn len(&self) -> usize {
+        self.act(|core, _| core.len())
+    }
+
+    pub(crate) fn stats(&self) -> CacheStats {
+        self.act(|core, _| core.stats)
+    }
+
+    /// Counts something that happened outside the lock.
+    pub(crate) fn count(&self, count: impl FnOnce(&mut CacheStats)) {
+        self.act(|core, _| count(&mut core.stats));
+    }
+}

@@ -1,0 +1,155 @@
+//! Random acts on one shard, every inner invariant checked after each. What the
+//! acts mean is tested from outside; here it is that nothing is left behind.
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::*;
+use crate::options::CacheOptions;
+
+impl Core {
+    fn validate(&self) {
+        self.contents.validate();
+        for (contents, _) in &self.flushed {
+            contents.validate();
+        }
+        assert!(self.contents.len() <= self.limits.entries);
+    }
+}
+
+const KEYS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
+const TAGS: [&str; 4] = ["w", "x", "y", "z"];
+
+/// One shard, and what its callers hold.
+struct World {
+    rng: StdRng,
+    core: Core,
+    now: Duration,
+    leads: Vec<(Key<'static>, Arc<Flight>)>,
+    dooms: Vec<Arc<Doom>>,
+    /// How many values were stored or discarded one way or the other.
+    put: u64,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let limits = Limits {
+            entries: 5,
+            entry_bytes: 3,
+        };
+        Self {
+            rng: StdRng::seed_from_u64(seed),
+            core: Core::new(limits),
+            now: Duration::ZERO,
+            leads: Vec::new(),
+            dooms: Vec::new(),
+            put: 0,
+        }
+    }
+
+    fn key(&mut self) -> Key<'static> {
+        let index = self.rng.random_range(0..KEYS.len());
+        // Three hashes for eight keys: most of them collide.
+        let hash = index as u64 % 3;
+        let text = KEYS[index];
+        Key { hash, text }
+    }
+
+    fn tags(&mut self) -> TagNames {
+        let count = self.rng.random_range(0..4);
+        let tag = |_| TAGS[self.rng.random_range(0..TAGS.len())];
+        CacheOptions::new().tags((0..count).map(tag)).tags
+    }
+
+    fn write(&mut self) -> Write {
+        self.put += 1;
+        let ttl = match self.rng.random_range(0..4) {
+            0 => None,
+            seconds => Some(Duration::from_secs(seconds - 1)),
+        };
+        let bytes = Bytes::from(vec![0; self.rng.random_range(0..5)]);
+        let found = Found { bytes, kind: None };
+        Write { found, ttl }
+    }
+
+    fn step(&mut self) {
+        let mut trash = Trash::default();
+        let (key, now) = (self.key(), Now::at(self.now));
+        match self.rng.random_range(0..12) {
+            0..3 => {
+                let (write, tags) = (self.write(), self.tags());
+                self.core.put(key, write, &tags, &now, &mut trash);
+            }
+            3..6 => {
+                let (kind, tags) = (TypeTag::of::<()>(), self.tags());
+                let look = (true, None);
+                if let Look::Lead(flight) =
+                    self.core.board(key, (kind, &tags), look, &now, &mut trash)
+                {
+                    self.leads.push((key, flight));
+                }
+            }
+            6..8 if !self.leads.is_empty() => {
+                let at = self.rng.random_range(0..self.leads.len());
+                let (key, flight) = self.leads.swap_remove(at);
+                if self.rng.random_bool(0.3) {
+                    self.core.give_up(key, &flight, false, &mut trash);
+                } else {
+                    let write = self.write();
+                    self.core.land(key, &flight, write, &now, &mut trash);
+                }
+            }
+            8 => {
+                self.core.remove(key, &now, &mut trash);
+            }
+            9 => {
+                let doom = Arc::new(Doom::new(self.now));
+                let name = TAGS[self.rng.random_range(0..TAGS.len())];
+                self.core.doom(&[name.into()], &doom);
+                self.dooms.push(doom);
+            }
+            10 if self.rng.random_bool(0.2) => self.core.flush(self.now, &mut trash),
+            10 => {
+                self.core.sweep(2, &mut trash);
+            }
+            _ => self.now += Duration::from_secs(1),
+        }
+        self.core.validate();
+    }
+}
+
+#[test]
+fn random_acts_keep_every_invariant() {
+    for seed in 0..200 {
+        let mut world = World::new(seed);
+        for _ in 0..200 {
+            world.step();
+        }
+    }
+}
+
+#[test]
+fn nothing_is_left_behind() {
+    for seed in 0..200 {
+        let mut world = World::new(seed);
+        for _ in 0..100 {
+            world.step();
+        }
+        let mut trash = Trash::default();
+        for (key, flight) in world.leads.drain(..) {
+            world.core.give_up(key, &flight, false, &mut trash);
+        }
+        assert_eq!(world.core.seats.len(), 0);
+        for text in KEYS {
+            for hash in 0..3 {
+                let now = Now::at(world.now);
+                world.core.remove(Key { hash, text }, &now, &mut trash);
+            }
+        }
+        world.core.sweep(usize::MAX, &mut trash);
+        assert_eq!(world.core.len(), 0);
+        assert!(world.core.contents.tags.is_empty());
+        let invalidated: u64 = world.dooms.iter().map(|doom| doom.count()).sum();
+        assert!(invalidated <= world.core.stats.invalidations);
+    }
+}

@@ -1,0 +1,155 @@
+use super::*;
+
+impl Tags {
+    /// Checks every inner invariant. `members` are all members and their tags.
+    pub(crate) fn validate(&self, members: &[(u32, Membership)]) {
+        let mut pairs = 0;
+        for &(member, Membership(mut next)) in members {
+            while let Some(pair) = next {
+                let pair = &self.pairs[pair as usize];
+                assert_eq!(pair.member, member, "a pair of another member");
+                pairs += 1;
+                next = pair.sibling;
+            }
+        }
+        assert_eq!(self.pairs.len(), pairs, "pairs of members that are gone");
+        let mut linked = 0;
+        for (index, tag) in &self.tags {
+            let index = u32::try_from(index).unwrap();
+            for pair in tag.members.validate(&self.links) {
+                assert_eq!(self.pairs[pair as usize].tag, index);
+                linked += 1;
+            }
+            assert!(
+                tag.holds > 0 || !tag.members.is_empty(),
+                "an idle tag stays"
+            );
+            let bound = self.bound(tag.hash, &tag.name);
+            assert_eq!(bound == Some(index), tag.doom.is_none(), "dead is unbound");
+        }
+        assert_eq!(linked, pairs);
+        let dead = self.tags.iter().filter(|(_, tag)| tag.doom.is_some());
+        assert_eq!(dead.count(), self.dead);
+        assert_eq!(self.names.len() + self.dead, self.tags.len());
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.validate(&[]);
+        self.tags.is_empty() && self.names.is_empty() && self.dying.is_empty()
+    }
+
+    fn add(&mut self, member: u32, names: &[&str]) -> Membership {
+        let held = self.hold_all(names);
+        self.enroll(member, held)
+    }
+
+    fn hold_all(&mut self, names: &[&str]) -> Held {
+        let names: Vec<Text> = names.iter().map(|&name| name.into()).collect();
+        self.hold(names.iter())
+    }
+
+    fn end(&mut self, name: &str) -> Arc<Doom> {
+        let doom = Arc::new(Doom::new(Duration::ZERO));
+        self.doom(&name.into(), &doom);
+        doom
+    }
+}
+
+#[test]
+fn a_tag_is_forgotten_with_its_last_member() {
+    let mut tags = Tags::new();
+    let (one, two) = (tags.add(1, &["a", "b"]), tags.add(2, &["b", "c"]));
+    tags.validate(&[(1, one), (2, two)]);
+    tags.leave(one);
+    tags.validate(&[(2, two)]);
+    tags.leave(two);
+    assert!(tags.is_empty());
+}
+
+#[test]
+fn a_tag_named_twice_is_one() {
+    let mut tags = Tags::new();
+    let member = tags.add(1, &["a", "a", "a"]);
+    tags.validate(&[(1, member)]);
+    assert_eq!(tags.pairs.len(), 1);
+    let held = tags.hold_all(&["a", "a"]);
+    tags.release(held);
+    tags.leave(member);
+    assert!(tags.is_empty());
+}
+
+#[test]
+fn doom_reaches_members_and_holders_but_not_those_who_come_later() {
+    let mut tags = Tags::new();
+    let before = tags.add(1, &["a"]);
+    let load_before = tags.hold_all(&["a"]);
+    tags.end("a");
+    let after = tags.add(2, &["a"]);
+    let load_after = tags.hold_all(&["a"]);
+    assert!(tags.doom_over(before).is_some());
+    assert!(tags.doom_over(after).is_none());
+    assert!(tags.any_dead(&load_before));
+    assert!(!tags.any_dead(&load_after));
+    tags.validate(&[(1, before), (2, after)]);
+    for held in [load_before, load_after] {
+        tags.release(held);
+    }
+    tags.leave(before);
+    tags.leave(after);
+    assert_eq!(tags.next_dead(), None);
+    assert!(tags.is_empty());
+}
+
+#[test]
+fn the_first_doom_of_a_member_is_the_one() {
+    let mut tags = Tags::new();
+    let member = tags.add(1, &["a", "b"]);
+    let first = tags.end("b");
+    tags.end("a");
+    assert!(Arc::ptr_eq(tags.doom_over(member).unwrap(), &first));
+}
+
+#[test]
+fn the_dead_are_handed_out_in_order_and_once() {
+    let mut tags = Tags::new();
+    let mut members: Vec<_> = (0..4)
+        .map(|member| {
+            (
+                member,
+                tags.add(member, &[["a", "b"][member as usize % 2], "all"]),
+            )
+        })
+        .collect();
+    tags.end("b");
+    tags.end("all");
+    let mut order = Vec::new();
+    while let Some(dead) = tags.next_dead() {
+        let at = members
+            .iter()
+            .position(|(member, _)| *member == dead)
+            .unwrap();
+        tags.leave(members.swap_remove(at).1);
+        tags.validate(&members);
+        order.push(dead);
+    }
+    assert_eq!(order, [1, 3, 0, 2]);
+    assert!(tags.is_empty());
+}
+
+#[test]
+fn dooming_an_unknown_name_leaves_nothing() {
+    let mut tags = Tags::new();
+    tags.end("nobody");
+    assert!(tags.is_empty());
+}
+
+#[test]
+fn ten_thousand_tags_on_one_member() {
+    let mut tags = Tags::new();
+    let names: Vec<String> = (0..10_000).map(|n| format!("tag:{n}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let member = tags.add(0, &names);
+    tags.validate(&[(0, member)]);
+    tags.leave(member);
+    assert!(tags.is_empty());
+}

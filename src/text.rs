@@ -1,0 +1,93 @@
+//! A text that is kept: a key or the name of a tag.
+//!
+//! Most of them are short, so up to 22 bytes stay in place and only longer ones
+//! go to the heap. Either way a `Text` is 24 bytes.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+/// How many bytes stay in place: 24, less the length and the variant.
+const INLINE: usize = 22;
+
+#[derive(Clone)]
+pub(crate) struct Text(Repr);
+
+#[derive(Clone)]
+enum Repr {
+    /// The first `len` bytes are the text.
+    Inline { len: u8, bytes: [u8; INLINE] },
+    /// A text longer than `INLINE`.
+    Heap(Box<[u8]>),
+}
+
+impl Text {
+    /// The text as bytes. They are what gets compared: nobody here asks for a
+    /// `str`, so nobody pays for checking again that it is one.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Repr::Inline { len, bytes } => &bytes[..usize::from(*len)],
+            Repr::Heap(bytes) => bytes,
+        }
+    }
+}
+
+impl From<&str> for Text {
+    fn from(text: &str) -> Self {
+        let text = text.as_bytes();
+        match u8::try_from(text.len()) {
+            Ok(len) if text.len() <= INLINE => {
+                let mut bytes = [0; INLINE];
+                bytes[..text.len()].copy_from_slice(text);
+                Self(Repr::Inline { len, bytes })
+            }
+            _ => Self(Repr::Heap(text.into())),
+        }
+    }
+}
+
+impl PartialEq for Text {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Text {}
+
+impl Hash for Text {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_bytes().hash(state);
+    }
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        String::from_utf8_lossy(self.as_bytes()).fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_three_words_long() {
+        assert_eq!(size_of::<Text>(), 24);
+    }
+
+    #[test]
+    fn keeps_every_length() {
+        for len in 0..64 {
+            let text = "é".repeat(len);
+            assert_eq!(Text::from(text.as_str()).as_bytes(), text.as_bytes());
+        }
+    }
+
+    #[test]
+    fn up_to_22_bytes_allocate_nothing() {
+        let short = "x".repeat(22);
+        let count =
+            |text: &str| allocation_counter::measure(|| drop(Text::from(text).clone())).count_total;
+        assert_eq!(count(&short), 0);
+        assert_eq!(count(&"x".repeat(23)), 2);
+    }
+}
