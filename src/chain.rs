@@ -45,12 +45,12 @@ impl Chain {
         }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(self) -> bool {
         self.front == NONE
     }
 
     /// The index that was pushed first.
-    pub(crate) fn back(&self) -> Option<u32> {
+    pub(crate) fn back(self) -> Option<u32> {
         (self.back != NONE).then_some(self.back)
     }
 
@@ -87,7 +87,7 @@ impl Chain {
 #[cfg(test)]
 impl Chain {
     /// The indices from back to front, after a check of every link.
-    pub(crate) fn validate(&self, links: &Links) -> Vec<u32> {
+    pub(crate) fn validate(self, links: &Links) -> Vec<u32> {
         let (mut seen, mut newer, mut at) = (Vec::new(), NONE, self.front);
         while at != NONE {
             assert_eq!(links.0[at as usize].newer, newer, "a link back is broken");

@@ -1,4 +1,74 @@
-//! A local async cache for services, on any runtime or none.
+//! A local async cache for services, on any runtime or none: what is read after
+//! an invalidation returned was loaded or put after that invalidation began.
+//!
+//! ```
+//! use futures_lite::future::block_on;
+//! use hydracache::{CacheOptions, HydraCache};
+//!
+//! # fn main() -> Result<(), hydracache::CacheError> {
+//! let cache = HydraCache::local().max_capacity(10_000).build();
+//!
+//! block_on(async {
+//!     let options = CacheOptions::new().tag("users");
+//!     let name = cache.get_or_load("user:7", options, || async {
+//!         Ok::<_, std::io::Error>(String::from("Ada")) // ask the database
+//!     });
+//!     assert_eq!(name.await?, "Ada");
+//!     cache.invalidate_tag("users").await?; // after the database has changed
+//! #   Ok(())
+//! })
+//! # }
+//! ```
+//!
+//! # Guarantees
+//!
+//! - **One load.** However many callers miss a key at once, one loader runs, and
+//!   all get its value or its error. A leader that is dropped takes its load with
+//!   it; a caller that waited starts one of its own. A panic reaches its own caller
+//!   as a panic and the others as an error, and the key is usable at once.
+//! - **Freshness.** [`remove`], [`invalidate_tag`] and [`flush`] reach entries and
+//!   loads in progress alike, at their first poll. A load that was overtaken, by
+//!   these or by a [`put`], gives its value to those who wait for it and is not
+//!   stored.
+//! - **Types.** A key holds one type. Reading it as another is an error that names
+//!   both: never garbage, never a silent miss.
+//! - **Counts.** What leaves is counted once, for the reason it left. See
+//!   [`CacheStats`].
+//! - **Independence.** No runtime, no thread, no timer: everything happens in the
+//!   calls of the callers. Time comes from a [`Clock`] that tests can hold still.
+//! - **No foreign code under a lock**, save [`Clock::now`]: values, codecs,
+//!   loaders and wakers may call the cache.
+//!
+//! # Trade-offs
+//!
+//! - Values are stored encoded. A read decodes a value of its own, which costs more
+//!   than handing out an `Arc`; in return there is nothing to share, values need
+//!   not be `Clone`, `Send` or `'static`, and [`get_bytes`] copies nothing.
+//! - A load runs inside the call that started it. It may borrow and need not be
+//!   `Send`; it stops when that call is dropped, and it waits while that call is
+//!   not polled.
+//! - Expired entries give their memory back when something is written, not at the
+//!   tick of a timer.
+//! - Keys are text.
+//!
+//! # When not to use it
+//!
+//! For values that are shared rather than read (connections, locks, handles), or
+//! that must be evicted by an event, keep a map of `Arc`s. For a cache that several
+//! processes share, use a server.
+//!
+//! # Features
+//!
+//! None: there is one way to build this crate. `bytes` and `serde` are public
+//! dependencies; a new major version of either is one of this crate. The oldest
+//! Rust that builds it is 1.85.
+//!
+//! [`remove`]: HydraCache::remove
+//! [`invalidate_tag`]: HydraCache::invalidate_tag
+//! [`flush`]: HydraCache::flush
+//! [`put`]: HydraCache::put
+//! [`get_bytes`]: HydraCache::get_bytes
+
 #![forbid(unsafe_code)]
 
 mod builder;
@@ -28,3 +98,10 @@ pub use crate::codec::{Codec, Postcard};
 pub use crate::error::{BoxError, CacheError, CacheResult};
 pub use crate::options::CacheOptions;
 pub use crate::stats::CacheStats;
+
+// The README and the pages of `docs/` are tested like every other example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+#[doc = include_str!("../docs/guarantees.md")]
+#[doc = include_str!("../docs/architecture.md")]
+struct Pages;

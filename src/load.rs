@@ -55,14 +55,13 @@ impl<C: Codec> Engine<C> {
     {
         let mut first = true;
         let mut lead = loop {
-            match self.look(key, &options, first)? {
+            let flight = match self.look(key, &options, first)? {
                 Step::Have(value) => return Ok(value),
                 Step::Lead(lead) => break lead,
-                Step::Wait(flight) => {
-                    if let Some(outcome) = flight.wait().await {
-                        return self.joined(key, flight.kind, outcome);
-                    }
-                }
+                Step::Wait(flight) => flight,
+            };
+            if let Some(outcome) = flight.wait().await {
+                return self.joined(key, flight.kind, outcome);
             }
             first = false;
         };

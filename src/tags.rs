@@ -51,14 +51,14 @@ pub(crate) struct Tags {
     hasher: DefaultHashBuilder,
     /// Finds a tag by its name. Dead tags are not in it.
     names: HashTable<u32>,
-    tags: Slab<Tag>,
+    known: Slab<Tag>,
     /// A pair of member and tag each.
     pairs: Slab<Pair>,
     /// The order of pairs within their tags.
     links: Links,
     /// Dead tags whose members were not all handed out.
     dying: VecDeque<u32>,
-    /// How many of `tags` are dead: while none is, nobody need look.
+    /// How many of `known` are dead: while none is, nobody need look.
     dead: usize,
     /// How many tags were doomed so far.
     dooms: u64,
@@ -99,7 +99,7 @@ impl Tags {
         Self {
             hasher: DefaultHashBuilder::default(),
             names: HashTable::new(),
-            tags: Slab::new(),
+            known: Slab::new(),
             pairs: Slab::new(),
             links: Links::default(),
             dying: VecDeque::new(),
@@ -114,7 +114,7 @@ impl Tags {
         held.sort_unstable();
         held.dedup();
         for &tag in &held {
-            self.tags[tag as usize].holds += 1;
+            self.known[tag as usize].holds += 1;
         }
         Held(held)
     }
@@ -125,21 +125,21 @@ impl Tags {
         if let Some(tag) = self.bound(hash, name) {
             return tag;
         }
-        let tag = index(self.tags.insert(Tag {
+        let tag = index(self.known.insert(Tag {
             name: name.clone(),
             hash,
             members: Chain::new(),
             holds: 0,
             doom: None,
         }));
-        let tags = &self.tags;
+        let known = &self.known;
         self.names
-            .insert_unique(hash, tag, |&tag| tags[tag as usize].hash);
+            .insert_unique(hash, tag, |&tag| known[tag as usize].hash);
         tag
     }
 
     fn bound(&self, hash: u64, name: &Text) -> Option<u32> {
-        let same = |&tag: &u32| self.tags[tag as usize].name == *name;
+        let same = |&tag: &u32| self.known[tag as usize].name == *name;
         self.names.find(hash, same).copied()
     }
 
@@ -153,7 +153,7 @@ impl Tags {
                 member,
                 sibling,
             }));
-            let carried = &mut self.tags[tag as usize];
+            let carried = &mut self.known[tag as usize];
             carried.members.push_front(&mut self.links, pair);
             carried.holds -= 1;
             first = Some(pair);
@@ -164,7 +164,7 @@ impl Tags {
     /// Holds the tags no longer.
     pub(crate) fn release(&mut self, held: Held) {
         for tag in held.0 {
-            self.tags[tag as usize].holds -= 1;
+            self.known[tag as usize].holds -= 1;
             self.forget_if_idle(tag);
         }
     }
@@ -173,7 +173,7 @@ impl Tags {
     pub(crate) fn leave(&mut self, Membership(mut next): Membership) {
         while let Some(pair) = next {
             let Pair { tag, sibling, .. } = self.pairs.remove(pair as usize);
-            let members = &mut self.tags[tag as usize].members;
+            let members = &mut self.known[tag as usize].members;
             members.unlink(&mut self.links, pair);
             self.forget_if_idle(tag);
             next = sibling;
@@ -182,11 +182,11 @@ impl Tags {
 
     /// A tag that nothing carries and nothing holds has no reason to be.
     fn forget_if_idle(&mut self, tag: u32) {
-        let idle = &self.tags[tag as usize];
+        let idle = &self.known[tag as usize];
         if idle.holds > 0 || !idle.members.is_empty() {
             return;
         }
-        let idle = self.tags.remove(tag as usize);
+        let idle = self.known.remove(tag as usize);
         if idle.doom.is_some() {
             self.dead -= 1;
         } else if let Ok(bound) = self.names.find_entry(idle.hash, |&other| other == tag) {
@@ -199,12 +199,12 @@ impl Tags {
         let hash = self.hasher.hash_one(name);
         let Ok(bound) = self
             .names
-            .find_entry(hash, |&tag| self.tags[tag as usize].name == *name)
+            .find_entry(hash, |&tag| self.known[tag as usize].name == *name)
         else {
             return;
         };
         let (tag, _) = bound.remove();
-        let doomed = &mut self.tags[tag as usize];
+        let doomed = &mut self.known[tag as usize];
         doomed.doom = Some((self.dooms, Arc::clone(doom)));
         doomed.holds += 1;
         self.dying.push_back(tag);
@@ -218,7 +218,7 @@ impl Tags {
     }
 
     fn doom_of(&self, tag: u32) -> Option<&(u64, Arc<Doom>)> {
-        self.tags[tag as usize].doom.as_ref()
+        self.known[tag as usize].doom.as_ref()
     }
 
     /// The doom that ended a member: the first that came over one of its tags.
@@ -242,7 +242,7 @@ impl Tags {
     /// A dead member that has not left, of the tag doomed longest ago.
     pub(crate) fn next_dead(&mut self) -> Option<u32> {
         while let Some(&tag) = self.dying.front() {
-            let dying = &mut self.tags[tag as usize];
+            let dying = &mut self.known[tag as usize];
             if let Some(pair) = dying.members.back() {
                 return Some(self.pairs[pair as usize].member);
             }

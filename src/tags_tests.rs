@@ -14,7 +14,7 @@ impl Tags {
         }
         assert_eq!(self.pairs.len(), pairs, "pairs of members that are gone");
         let mut linked = 0;
-        for (index, tag) in &self.tags {
+        for (index, tag) in &self.known {
             let index = u32::try_from(index).unwrap();
             for pair in tag.members.validate(&self.links) {
                 assert_eq!(self.pairs[pair as usize].tag, index);
@@ -28,14 +28,14 @@ impl Tags {
             assert_eq!(bound == Some(index), tag.doom.is_none(), "dead is unbound");
         }
         assert_eq!(linked, pairs);
-        let dead = self.tags.iter().filter(|(_, tag)| tag.doom.is_some());
+        let dead = self.known.iter().filter(|(_, tag)| tag.doom.is_some());
         assert_eq!(dead.count(), self.dead);
-        assert_eq!(self.names.len() + self.dead, self.tags.len());
+        assert_eq!(self.names.len() + self.dead, self.known.len());
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.validate(&[]);
-        self.tags.is_empty() && self.names.is_empty() && self.dying.is_empty()
+        self.known.is_empty() && self.names.is_empty() && self.dying.is_empty()
     }
 
     fn add(&mut self, member: u32, names: &[&str]) -> Membership {

@@ -145,8 +145,9 @@ mod tests {
 
     fn same<A, B>() -> bool {
         let (a, b) = (TypeTag::of::<A>(), TypeTag::of::<B>());
-        assert_eq!(a == b, b == a, "equality is symmetric");
-        a == b
+        let (there, back) = (a == b, b == a);
+        assert_eq!(there, back, "equality is symmetric");
+        there
     }
 
     #[test]

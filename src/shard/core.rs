@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::Trash;
 use super::contents::{Contents, Fate, Found};
 use super::seats::{Seat, Seats};
+use super::trash::Trash;
 use crate::clock::Now;
 use crate::flight::Flight;
 use crate::options::TagNames;

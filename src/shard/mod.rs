@@ -2,24 +2,23 @@
 //!
 //! This is the one file that takes the lock. Every function here is one critical
 //! section: no guard leaves it, nothing in it waits, and no code of the caller's
-//! runs in it but the clock. What an act takes out goes to a [`Trash`], which is
-//! emptied after the unlock, since a value's memory may have an owner whose
-//! `Drop` is foreign code.
+//! runs in it but the clock. What an act takes out goes to the trash, which is
+//! emptied after the unlock.
 
 mod contents;
 mod core;
 mod seats;
+mod trash;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 
-use self::contents::Contents;
 pub(crate) use self::contents::Found;
 use self::core::Core;
 pub(crate) use self::core::{Limits, Look, Write};
-use self::seats::Seats;
+use self::trash::Trash;
 use crate::clock::Now;
 use crate::flight::Flight;
 use crate::options::TagNames;
@@ -32,15 +31,6 @@ use crate::types::TypeTag;
 #[derive(Debug)]
 pub(crate) struct Shard {
     core: Mutex<Core>,
-}
-
-/// What left the shard in one act, to be dropped after the unlock.
-#[derive(Debug, Default)]
-struct Trash {
-    found: Vec<Found>,
-    flights: Vec<Arc<Flight>>,
-    seats: Option<Seats>,
-    contents: Vec<Contents>,
 }
 
 impl Shard {

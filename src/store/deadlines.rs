@@ -30,7 +30,7 @@ impl Deadlines {
 
 #[cfg(test)]
 impl Deadlines {
-    pub(super) fn validate(&self, entries: BTreeSet<(Duration, Id)>) {
-        assert_eq!(self.0, entries);
+    pub(super) fn validate(&self, entries: &BTreeSet<(Duration, Id)>) {
+        assert_eq!(&self.0, entries);
     }
 }

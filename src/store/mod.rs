@@ -164,7 +164,7 @@ impl<V> Store<V> {
             let deadline = entry.deadline?;
             Some((deadline, narrow(index)))
         });
-        self.deadlines.validate(expiring.collect());
+        self.deadlines.validate(&expiring.collect());
         ids.sort_unstable();
         ids
     }

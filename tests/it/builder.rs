@@ -1,0 +1,127 @@
+//! What the builder is told holds.
+
+use hydracache::{Bytes, HydraCache};
+
+use crate::support::*;
+
+fn fill(cache: &HydraCache, count: u32) {
+    for n in 0..count {
+        put(cache, &format!("key {n}"), n, options());
+    }
+}
+
+/// A rival's `max_capacity(10_000)` held 101 entries, since it meant bytes.
+#[test]
+fn capacity_is_in_entries() {
+    let cache = HydraCache::local().max_capacity(10_000).build();
+    for n in 0..10_000_u32 {
+        let value = Bytes::from(vec![0; 100]);
+        block_on(cache.put_bytes(&format!("key {n}"), value, options())).unwrap();
+    }
+    assert_eq!(cache.entry_count(), 10_000);
+    assert_eq!(cache.stats().evictions, 0);
+}
+
+#[test]
+fn the_default_capacity_is_10_000() {
+    let cache = HydraCache::local().build();
+    fill(&cache, 10_001);
+    assert_eq!(cache.entry_count(), 10_000);
+}
+
+#[test]
+fn capacity_is_never_exceeded_when_a_put_returns() {
+    for capacity in [1, 2, 7, 100, 1023, 1024] {
+        let cache = HydraCache::local().max_capacity(capacity).build();
+        for n in 0..3000 {
+            put(&cache, &format!("key {n}"), n, options());
+            assert_eq!(cache.entry_count(), u64::from(n + 1).min(capacity));
+        }
+    }
+}
+
+#[test]
+fn a_large_cache_evicts_at_most_five_percent_early_and_fills_up() {
+    for capacity in [16_384, 50_000, 100_000] {
+        let cache = HydraCache::local().max_capacity(capacity).build();
+        fill(&cache, u32::try_from(capacity).unwrap() * 95 / 100);
+        assert_eq!(cache.stats().evictions, 0, "{capacity}");
+        fill(&cache, u32::try_from(capacity).unwrap() * 3 / 2);
+        assert_eq!(cache.entry_count(), capacity);
+    }
+}
+
+#[test]
+fn the_largest_capacity_reserves_nothing() {
+    let built = allocation_counter::measure(|| {
+        let cache = HydraCache::local().max_capacity(u64::MAX).build();
+        put(&cache, "key", 1, options());
+        assert_eq!(get(&cache, "key"), Some(1));
+    });
+    assert!(built.bytes_max < 100_000, "{} bytes", built.bytes_max);
+}
+
+#[test]
+fn without_capacity_nothing_is_stored_and_loads_are_shared() {
+    let cache = HydraCache::local().max_capacity(0).build();
+    put(&cache, "key", 1, tagged("tag"));
+    assert_eq!(get(&cache, "key"), None);
+    let door = Door::default();
+    let mut leader = lead(&cache, "key", 2, tagged("tag"), &door);
+    let mut waiter = join(&cache, "key");
+    door.open();
+    assert_eq!(leader.ends().unwrap(), 2);
+    assert_eq!(waiter.ends().unwrap(), 2);
+    assert_eq!(load(&cache, "key", 3), 3);
+    assert_eq!(invalidate(&cache, "tag"), 0);
+    assert_eq!(cache.entry_count(), 0);
+}
+
+#[test]
+fn what_was_read_lately_stays_and_a_peek_is_no_read() {
+    let cache = HydraCache::local().max_capacity(3).build();
+    fill(&cache, 3);
+    get(&cache, "key 0");
+    load(&cache, "key 1", 9);
+    block_on(cache.peek::<u32>("key 2")).unwrap();
+    block_on(cache.contains_key("key 2"));
+    put(&cache, "new", 1, options());
+    let found = ["key 0", "key 1", "key 2"].map(|key| get(&cache, key));
+    assert_eq!(found, [Some(0), Some(1), None]);
+}
+
+#[test]
+fn an_entry_of_exactly_the_most_bytes_is_stored() {
+    let cache = HydraCache::local().max_entry_bytes(100).build();
+    for (len, stored) in [(0, true), (100, true), (101, false)] {
+        let bytes = Bytes::from(vec![0; len]);
+        block_on(cache.put_bytes("key", bytes, options())).unwrap();
+        assert_eq!(block_on(cache.contains_key("key")), stored, "{len} bytes");
+    }
+}
+
+#[test]
+fn an_entry_may_have_16_mib_by_default() {
+    let cache = HydraCache::local().build();
+    for (len, stored) in [(16 << 20, true), ((16 << 20) + 1, false)] {
+        let bytes = Bytes::from(vec![0; len]);
+        block_on(cache.put_bytes("key", bytes, options())).unwrap();
+        assert_eq!(block_on(cache.contains_key("key")), stored, "{len} bytes");
+    }
+}
+
+#[test]
+fn debug_shows_no_key_and_no_value() {
+    let builder = HydraCache::local().max_capacity(7).default_ttl(SECOND);
+    assert_eq!(
+        format!("{builder:?}"),
+        "CacheBuilder { max_capacity: 7, max_entry_bytes: 16777216, default_ttl: Some(1s), .. }"
+    );
+    let cache = builder.build();
+    block_on(cache.put("secret key", "secret value", tagged("secret tag"))).unwrap();
+    assert_eq!(
+        format!("{cache:?}"),
+        "HydraCache { max_capacity: 7, max_entry_bytes: 16777216, \
+         default_ttl: Some(1s), shards: 1, .. }"
+    );
+}

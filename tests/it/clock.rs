@@ -1,0 +1,128 @@
+//! All time is injected, and asked only when an answer depends on it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use hydracache::{Clock, HydraCache, ManualClock, SystemClock};
+
+use crate::support::*;
+
+#[test]
+fn a_manual_clock_moves_with_its_clones_and_stops_at_the_end() {
+    let clock = ManualClock::new();
+    let clone = clock.clone();
+    assert_eq!(clock.now(), Duration::ZERO);
+    clone.advance(SECOND);
+    assert_eq!(clock.now(), SECOND);
+    clock.advance(Duration::MAX);
+    assert_eq!(clone.now(), Duration::MAX);
+    clock.advance(SECOND);
+    assert_eq!(clone.now(), Duration::MAX);
+}
+
+#[test]
+fn the_system_clock_moves_forward() {
+    let clock = SystemClock::new();
+    let before = clock.now();
+    // No sleep: it moves while we look.
+    while clock.now() == before {}
+    assert!(clock.now() > before);
+}
+
+#[test]
+fn without_a_clock_of_its_own_a_cache_goes_by_the_system() {
+    let cache = HydraCache::local().build();
+    put(&cache, "key", 1, options().ttl(Duration::from_nanos(1)));
+    while get(&cache, "key").is_some() {}
+    put(&cache, "key", 1, options().ttl(SECOND * 3600));
+    assert_eq!(get(&cache, "key"), Some(1));
+}
+
+/// Says how often it was asked, and can go backwards.
+#[derive(Default)]
+struct Counting {
+    asked: AtomicU64,
+    now: AtomicU64,
+}
+
+impl Clock for Counting {
+    fn now(&self) -> Duration {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        Duration::from_secs(self.now.load(Ordering::Relaxed))
+    }
+}
+
+#[test]
+fn entries_that_cannot_expire_never_ask_the_time() {
+    let clock = Arc::new(Counting::default());
+    let cache = HydraCache::local().clock(Arc::clone(&clock)).build();
+    for n in 0..10 {
+        put(&cache, "key", n, tagged("tag"));
+        get(&cache, "key");
+        get(&cache, "nobody");
+        load(&cache, "loaded", n);
+        block_on(cache.remove("key")).unwrap();
+    }
+    assert_eq!(clock.asked.load(Ordering::Relaxed), 0);
+    put(&cache, "key", 1, lasting(1));
+    get(&cache, "key");
+    assert_eq!(clock.asked.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn a_clock_that_goes_back_lets_entries_live_longer_and_nothing_worse() {
+    let clock = Arc::new(Counting::default());
+    let cache = HydraCache::local().clock(Arc::clone(&clock)).build();
+    clock.now.store(100, Ordering::Relaxed);
+    put(&cache, "key", 1, lasting(10));
+    clock.now.store(0, Ordering::Relaxed);
+    assert_eq!(get(&cache, "key"), Some(1));
+    put(&cache, "other", 2, lasting(10));
+    clock.now.store(10, Ordering::Relaxed);
+    assert_eq!(get(&cache, "other"), None);
+    assert_eq!(get(&cache, "key"), Some(1));
+    clock.now.store(u64::MAX, Ordering::Relaxed);
+    assert_eq!(get(&cache, "key"), None);
+}
+
+/// A clock is foreign code: its panic costs the call, not the cache.
+#[test]
+fn a_clock_that_panics_leaves_the_cache_sound() {
+    struct Fragile(Arc<AtomicU64>);
+    impl Clock for Fragile {
+        fn now(&self) -> Duration {
+            assert_ne!(self.0.load(Ordering::Relaxed), 1, "the clock broke");
+            Duration::ZERO
+        }
+    }
+    let broken = Arc::new(AtomicU64::new(0));
+    let cache = HydraCache::local()
+        .clock(Fragile(Arc::clone(&broken)))
+        .build();
+    put(&cache, "key", 1, lasting(1).tag("tag"));
+    broken.store(1, Ordering::Relaxed);
+    let calls: [fn(&HydraCache); 5] = [
+        |cache| put(cache, "key", 2, lasting(2).tag("other")),
+        |cache| {
+            let _ = get(cache, "key");
+        },
+        |cache| drop(block_on(cache.remove("key"))),
+        |cache| {
+            let _ = load(cache, "loaded", 3);
+        },
+        |cache| {
+            let _ = invalidate(cache, "tag");
+        },
+    ];
+    for call in calls {
+        let call = std::panic::AssertUnwindSafe(|| call(&cache));
+        assert!(std::panic::catch_unwind(call).is_err());
+    }
+    broken.store(0, Ordering::Relaxed);
+    assert_eq!(get(&cache, "key"), Some(1));
+    assert_eq!(load(&cache, "loaded", 4), 4);
+    assert_eq!(invalidate(&cache, "other"), 0);
+    assert_eq!(invalidate(&cache, "tag"), 1);
+    assert_eq!(cache.entry_count(), 1);
+}

@@ -1,0 +1,170 @@
+//! Stored bytes, and what becomes of those that cannot be read.
+
+use std::convert::Infallible;
+
+use hydracache::{BoxError, Bytes, Codec, HydraCache, Postcard};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::support::*;
+
+/// Bytes that are no `u32`: one byte too many.
+fn spoil(cache: &HydraCache, key: &str) {
+    block_on(cache.put_bytes(key, Bytes::from_static(b"\x07\x00"), options())).unwrap();
+}
+
+#[test]
+fn bytes_are_stored_as_the_codec_made_them() {
+    let cache = HydraCache::local().build();
+    block_on(cache.put("key", ("Ada", 7_u8), options())).unwrap();
+    let bytes = block_on(cache.get_bytes("key")).unwrap().unwrap();
+    assert_eq!(bytes, Postcard.encode(&("Ada", 7_u8)).unwrap());
+    assert_eq!(&bytes[..], b"\x03Ada\x07");
+}
+
+#[test]
+fn a_read_that_cannot_decode_keeps_the_entry() {
+    let cache = HydraCache::local().build();
+    spoil(&cache, "key");
+    assert!(block_on(cache.get::<u32>("key")).unwrap_err().is_decode());
+    assert!(block_on(cache.peek::<u32>("key")).unwrap_err().is_decode());
+    assert!(block_on(cache.contains_key("key")));
+    assert_eq!(
+        block_on(cache.get::<(u8, u8)>("key")).unwrap(),
+        Some((7, 0))
+    );
+    assert_stats(cache.stats(), |stats| {
+        stats.hits = 2;
+        stats.decode_failures = 1;
+    });
+}
+
+#[test]
+fn a_loading_call_that_cannot_decode_loads_and_replaces() {
+    let cache = HydraCache::local().build();
+    spoil(&cache, "key");
+    assert_eq!(load(&cache, "key", 8), 8);
+    assert_eq!(get(&cache, "key"), Some(8));
+    assert_stats(cache.stats(), |stats| {
+        stats.hits = 1;
+        stats.misses = 1;
+        stats.loads = 1;
+        stats.decode_failures = 1;
+    });
+}
+
+#[test]
+fn callers_that_cannot_decode_share_one_load() {
+    let cache = HydraCache::local().build();
+    spoil(&cache, "key");
+    let door = Door::default();
+    let mut leader = lead(&cache, "key", 8, options(), &door);
+    let mut waiter = join(&cache, "key");
+    // Meanwhile the entry is what it is.
+    assert!(block_on(cache.get::<u32>("key")).unwrap_err().is_decode());
+    assert_eq!(
+        block_on(cache.get::<(u8, u8)>("key")).unwrap(),
+        Some((7, 0))
+    );
+    door.open();
+    assert_eq!(leader.ends().unwrap(), 8);
+    assert_eq!(waiter.ends().unwrap(), 8);
+    assert_stats(cache.stats(), |stats| {
+        stats.hits = 2;
+        stats.misses = 2;
+        stats.loads = 1;
+        stats.single_flight_joins = 1;
+        stats.decode_failures = 3;
+    });
+}
+
+#[test]
+fn a_failed_load_leaves_the_undecodable_entry() {
+    let cache = HydraCache::local().build();
+    spoil(&cache, "key");
+    let call = cache.get_or_load::<u32, &str, _, _>("key", options(), || async { Err("away") });
+    assert!(block_on(call).unwrap_err().is_load());
+    assert_eq!(
+        block_on(cache.get::<(u8, u8)>("key")).unwrap(),
+        Some((7, 0))
+    );
+}
+
+#[test]
+fn an_undecodable_entry_put_anew_is_found_after_a_wait() {
+    let cache = HydraCache::local().build();
+    spoil(&cache, "key");
+    let door = Door::default();
+    let leader = lead(&cache, "key", 8, options(), &door);
+    let mut waiter = join(&cache, "key");
+    put(&cache, "key", 9, options());
+    drop(leader);
+    assert_eq!(waiter.ends().unwrap(), 9);
+}
+
+#[test]
+fn an_undecodable_entry_does_not_outlive_a_load_that_stores_nothing() {
+    let cache = HydraCache::local().build();
+    spoil(&cache, "key");
+    let loaded = cache.get_or_load("key", lasting(0), ready(8_u32));
+    assert_eq!(block_on(loaded).unwrap(), 8);
+    assert!(!block_on(cache.contains_key("key")));
+}
+
+/// Reads back other bytes than it wrote: what the leader stored, nobody decodes.
+struct OneWay;
+
+impl Codec for OneWay {
+    fn encode<V: Serialize + ?Sized>(&self, value: &V) -> Result<Bytes, BoxError> {
+        Postcard.encode(value)
+    }
+
+    fn decode<V: DeserializeOwned>(&self, _: &[u8]) -> Result<V, BoxError> {
+        Err("one way".into())
+    }
+}
+
+#[test]
+fn a_codec_that_cannot_read_what_it_wrote_ends_in_errors_not_in_loops() {
+    let cache = HydraCache::local().codec(OneWay).build();
+    let door = Door::default();
+    let loader = || async {
+        door.pass().await;
+        Ok::<_, Infallible>(7_u32)
+    };
+    let mut leader = Hand::start(cache.get_or_load("key", options(), loader));
+    let mut waiter = Hand::start(cache.get_or_load("key", options(), never::<u32>));
+    door.open();
+    assert_eq!(leader.ends().unwrap(), 7);
+    assert!(waiter.ends().unwrap_err().is_decode());
+    assert_eq!(
+        block_on(cache.get_or_load("key", options(), loader)).unwrap(),
+        7
+    );
+    let stats = cache.stats();
+    assert_eq!((stats.loads, stats.decode_failures), (2, 2));
+}
+
+#[test]
+fn a_codec_sees_each_value_behind_its_reference() {
+    let text = String::from("text");
+    let expected = Postcard.encode(&text).unwrap();
+    assert_eq!(Postcard.encode(text.as_str()).unwrap(), expected);
+    assert_eq!(Postcard.encode(&&text).unwrap(), expected);
+    assert_eq!(Postcard.encode(&Box::new(text)).unwrap(), expected);
+}
+
+#[test]
+fn postcard_refuses_what_is_left_over_or_missing() {
+    assert_eq!(Postcard.decode::<u8>(b"\x07").unwrap(), 7);
+    let error = Postcard.decode::<u8>(b"\x07\x00\x00").unwrap_err();
+    assert_eq!(error.to_string(), "2 bytes are left over after the value");
+    assert!(Postcard.decode::<u8>(b"").is_err());
+    assert!(Postcard.decode::<()>(b"").is_ok());
+    // A length that no input backs is an error, not an allocation.
+    assert!(
+        Postcard
+            .decode::<Vec<u64>>(b"\xff\xff\xff\xff\xff\xff\xff\xff\x7f")
+            .is_err()
+    );
+}

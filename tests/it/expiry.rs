@@ -1,0 +1,234 @@
+//! Entries end with their time: exactly, everywhere, and they give way.
+
+use std::time::Duration;
+
+use hydracache::{Bytes, HydraCache, ManualClock};
+
+use crate::support::*;
+
+fn cache_and_clock() -> (HydraCache, ManualClock) {
+    let clock = ManualClock::new();
+    (HydraCache::local().clock(clock.clone()).build(), clock)
+}
+
+#[test]
+fn an_entry_ends_at_exactly_its_time() {
+    let (cache, clock) = cache_and_clock();
+    clock.advance(Duration::from_nanos(17));
+    put(&cache, "key", 1, lasting(1));
+    clock.advance(Duration::from_nanos(999_999_999));
+    assert_eq!(get(&cache, "key"), Some(1));
+    clock.advance(Duration::from_nanos(1));
+    assert_eq!(get(&cache, "key"), None);
+}
+
+#[test]
+fn an_expired_entry_is_absent_everywhere() {
+    let (cache, clock) = cache_and_clock();
+    let all = ["a", "b", "c", "d", "e", "f", "g"];
+    for key in all {
+        put(&cache, key, 1, lasting(1).tag(key));
+    }
+    clock.advance(SECOND);
+    assert_eq!(block_on(cache.peek::<u32>("a")).unwrap(), None);
+    assert!(!block_on(cache.contains_key("b")));
+    assert_eq!(get(&cache, "c"), None);
+    assert_eq!(block_on(cache.get_bytes("d")).unwrap(), None);
+    assert!(!block_on(cache.remove("e")).unwrap());
+    assert_eq!(invalidate(&cache, "f"), 0);
+    assert_eq!(load(&cache, "g", 2), 2);
+    // A wrong type is no error where there is nothing.
+    assert_eq!(block_on(cache.get::<String>("a")).unwrap(), None);
+    // The load was a write, and reclaimed the one that nobody touched.
+    assert_stats(cache.stats(), |stats| {
+        stats.misses = 4;
+        stats.loads = 1;
+        stats.expirations = 7;
+    });
+    assert_eq!(cache.entry_count(), 1);
+}
+
+#[test]
+fn a_ttl_of_zero_stores_nothing_and_removes_what_was_there() {
+    let (cache, _) = cache_and_clock();
+    put(&cache, "key", 1, options());
+    put(&cache, "key", 2, lasting(0));
+    assert_eq!(get(&cache, "key"), None);
+    block_on(cache.put_bytes("key", Bytes::from_static(b"\x01"), lasting(0))).unwrap();
+    assert_eq!(get(&cache, "key"), None);
+    let loaded = cache.get_or_load("key", lasting(0), ready(3_u32));
+    assert_eq!(block_on(loaded).unwrap(), 3);
+    assert_eq!(cache.entry_count(), 0);
+    assert_eq!(cache.stats().rejections, 0);
+}
+
+#[test]
+fn a_ttl_that_overflows_never_ends() {
+    let (cache, clock) = cache_and_clock();
+    clock.advance(SECOND);
+    put(&cache, "key", 1, options().ttl(Duration::MAX));
+    put(&cache, "plain", 2, options());
+    clock.advance(Duration::MAX);
+    assert_eq!(get(&cache, "key"), Some(1));
+    assert_eq!(get(&cache, "plain"), Some(2));
+    put(&cache, "late", 3, options().ttl(Duration::from_nanos(1)));
+    assert_eq!(get(&cache, "late"), Some(3));
+}
+
+#[test]
+fn an_enormous_ttl_is_kept_to_the_nanosecond() {
+    let (cache, clock) = cache_and_clock();
+    let ages = Duration::new(u64::MAX / 2, 999_999_998);
+    let nanosecond = Duration::from_nanos(1);
+    put(&cache, "key", 1, options().ttl(ages + nanosecond));
+    clock.advance(ages);
+    assert_eq!(get(&cache, "key"), Some(1));
+    clock.advance(nanosecond);
+    assert_eq!(get(&cache, "key"), None);
+}
+
+#[test]
+fn the_default_ttl_is_for_those_who_have_none() {
+    let clock = ManualClock::new();
+    let cache = HydraCache::local()
+        .default_ttl(SECOND)
+        .clock(clock.clone())
+        .build();
+    put(&cache, "default", 1, options());
+    put(&cache, "longer", 2, lasting(2));
+    put(&cache, "for ever", 3, options().ttl(Duration::MAX));
+    assert_eq!(load(&cache, "loaded", 4), 4);
+    clock.advance(SECOND);
+    let found = ["default", "longer", "for ever", "loaded"].map(|key| get(&cache, key));
+    assert_eq!(found, [None, Some(2), Some(3), None]);
+}
+
+#[test]
+fn time_counts_from_the_store_not_from_the_start_of_the_load() {
+    let (cache, clock) = cache_and_clock();
+    let door = Door::default();
+    let mut leader = lead(&cache, "key", 1, lasting(2), &door);
+    clock.advance(SECOND * 5);
+    door.open();
+    leader.ends().unwrap();
+    clock.advance(SECOND);
+    assert_eq!(get(&cache, "key"), Some(1));
+    clock.advance(SECOND);
+    assert_eq!(get(&cache, "key"), None);
+}
+
+#[test]
+fn reading_does_not_prolong_and_writing_does() {
+    let (cache, clock) = cache_and_clock();
+    put(&cache, "read", 1, lasting(2));
+    put(&cache, "written", 1, lasting(2));
+    clock.advance(SECOND);
+    assert_eq!(get(&cache, "read"), Some(1));
+    put(&cache, "written", 2, lasting(2));
+    clock.advance(SECOND);
+    assert_eq!(get(&cache, "read"), None);
+    assert_eq!(get(&cache, "written"), Some(2));
+    put(&cache, "written", 3, options());
+    clock.advance(SECOND * 99);
+    assert_eq!(get(&cache, "written"), Some(3));
+}
+
+/// Expired entries give their memory back without being asked for again.
+#[test]
+fn later_writes_reclaim_what_expired() {
+    let clock = ManualClock::new();
+    let cache = HydraCache::local()
+        .max_capacity(100_000)
+        .clock(clock.clone())
+        .build();
+    for n in 0..10_000 {
+        put(&cache, &format!("key {n}"), n, lasting(1).tag("tag"));
+    }
+    clock.advance(SECOND);
+    assert_eq!(cache.entry_count(), 10_000);
+    for n in 0..1000 {
+        put(&cache, &format!("other {n}"), n, options());
+    }
+    assert_eq!(cache.entry_count(), 1000);
+    assert_eq!(cache.stats().expirations, 10_000);
+}
+
+#[test]
+fn a_landing_load_is_a_write_too() {
+    let (cache, clock) = cache_and_clock();
+    put(&cache, "key", 1, lasting(1));
+    clock.advance(SECOND);
+    load(&cache, "other", 2);
+    assert_eq!(cache.entry_count(), 1);
+}
+
+#[test]
+fn a_full_cache_lets_the_expired_go_before_the_live() {
+    let clock = ManualClock::new();
+    let cache = HydraCache::local()
+        .max_capacity(1000)
+        .clock(clock.clone())
+        .build();
+    for n in 0..500 {
+        put(&cache, &format!("live {n}"), n, options());
+        put(&cache, &format!("dying {n}"), n, lasting(1));
+    }
+    clock.advance(SECOND);
+    for n in 0..500 {
+        put(&cache, &format!("new {n}"), n, options());
+    }
+    for n in 0..500 {
+        assert_eq!(get(&cache, &format!("live {n}")), Some(n));
+        assert_eq!(get(&cache, &format!("new {n}")), Some(n));
+    }
+    assert_eq!(cache.stats().evictions, 0);
+    put(&cache, "one more", 1, options());
+    assert_eq!(cache.stats().evictions, 1);
+    assert_eq!(cache.entry_count(), 1000);
+}
+
+#[test]
+fn a_full_cache_lets_the_invalidated_go_before_the_live() {
+    let cache = HydraCache::local().max_capacity(1000).build();
+    for n in 0..500 {
+        put(&cache, &format!("live {n}"), n, options());
+        put(&cache, &format!("dead {n}"), n, tagged("tag"));
+    }
+    drop(Hand::start(cache.invalidate_tag("tag")));
+    for n in 0..500 {
+        put(&cache, &format!("new {n}"), n, options());
+    }
+    for n in 0..500 {
+        assert_eq!(get(&cache, &format!("live {n}")), Some(n));
+        assert_eq!(get(&cache, &format!("new {n}")), Some(n));
+    }
+    assert_eq!(cache.stats().evictions, 0);
+    assert_eq!(cache.stats().invalidations, 500);
+}
+
+#[test]
+fn an_expiry_counts_once_by_whatever_act() {
+    type Act = fn(&HydraCache);
+    let acts: [Act; 6] = [
+        |cache| assert_eq!(get(cache, "key"), None),
+        |cache| put(cache, "key", 2, options()),
+        |cache| assert!(!block_on(cache.remove("key")).unwrap()),
+        |cache| assert_eq!(invalidate(cache, "tag"), 0),
+        |cache| block_on(cache.flush()).unwrap(),
+        |cache| assert_eq!(load(cache, "key", 2), 2),
+    ];
+    for (number, act) in acts.into_iter().enumerate() {
+        let (cache, clock) = cache_and_clock();
+        put(&cache, "key", 1, lasting(1).tag("tag"));
+        clock.advance(SECOND);
+        act(&cache);
+        let stats = cache.stats();
+        assert_eq!(
+            (stats.expirations, stats.invalidations),
+            (1, 0),
+            "act {number}"
+        );
+        block_on(cache.flush()).unwrap();
+        assert_eq!(cache.stats().expirations, 1, "act {number}");
+    }
+}

@@ -1,0 +1,191 @@
+//! No code of the caller's runs under a lock: each kind of it calls the cache
+//! back here, on the key that is being worked on, and must not hang.
+
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Wake, Waker};
+
+use hydracache::{BoxError, Bytes, CacheResult, Codec, HydraCache, Postcard};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::support::*;
+
+/// Uses every verb on "key", so that any lock held would be met.
+fn use_all<C: Codec>(cache: &HydraCache<C>) {
+    let _ = block_on(cache.contains_key("key"));
+    let _ = block_on(cache.get_bytes("key"));
+    let _ = block_on(cache.put_bytes("beside", Bytes::from_static(b"\x01"), tagged("tag")));
+    let _ = block_on(cache.remove("beside"));
+    let _ = block_on(cache.invalidate_tag("no such tag"));
+    let _ = cache.stats();
+    let _ = cache.entry_count();
+}
+
+static CACHE: OnceLock<HydraCache> = OnceLock::new();
+
+/// The one cache that values, wakers and owners call back.
+fn cache() -> &'static HydraCache {
+    CACHE.get_or_init(|| HydraCache::local().max_capacity(4).build())
+}
+
+/// Calls the cache when it is written, read and dropped.
+struct Caller;
+
+impl Serialize for Caller {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use_all(cache());
+        ().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Caller {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        use_all(cache());
+        <()>::deserialize(deserializer).map(|()| Self)
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        use_all(cache());
+    }
+}
+
+/// Memory whose owner calls the cache when the last handle goes.
+struct Owner(Arc<AtomicU32>);
+
+impl AsRef<[u8]> for Owner {
+    fn as_ref(&self) -> &[u8] {
+        b"\x01"
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        use_all(cache());
+    }
+}
+
+/// Calls the cache when a waiter is woken.
+struct CallingWaker;
+
+impl Wake for CallingWaker {
+    fn wake(self: Arc<Self>) {
+        use_all(cache());
+    }
+}
+
+#[test]
+fn values_and_owners_and_wakers_may_call_the_cache() {
+    without_hanging(|| {
+        let cache = cache();
+        values(cache);
+        owners(cache);
+        wakers(cache);
+    });
+}
+
+fn values(cache: &HydraCache) {
+    block_on(cache.put("key", Caller, tagged("tag"))).unwrap();
+    block_on(cache.get::<Caller>("key")).unwrap().unwrap();
+    block_on(cache.peek::<Caller>("key")).unwrap().unwrap();
+    block_on(cache.remove("key")).unwrap();
+    block_on(cache.get_or_load("key", options(), ready(Caller))).unwrap();
+    block_on(cache.get_or_load("key", options(), never::<Caller>)).unwrap();
+    block_on(cache.flush()).unwrap();
+}
+
+fn owners(cache: &HydraCache) {
+    let dropped = Arc::new(AtomicU32::new(0));
+    let mut put = 0;
+    let mut own = |key: &str| {
+        put += 1;
+        let bytes = Bytes::from_owner(Owner(Arc::clone(&dropped)));
+        block_on(cache.put_bytes(key, bytes, tagged("owned"))).unwrap();
+    };
+    own("key");
+    own("key"); // Replaced.
+    block_on(cache.remove("key")).unwrap();
+    own("key");
+    block_on(cache.invalidate_tag("owned")).unwrap();
+    own("key");
+    drop(Hand::hold(cache.invalidate_tag("owned")).poll());
+    own("key");
+    block_on(cache.flush()).unwrap();
+    for n in 0..20 {
+        own(&format!("evicted {n}"));
+    }
+    block_on(cache.put("key", 1_u8, lasting(0))).unwrap();
+    block_on(cache.flush()).unwrap();
+    assert_eq!(dropped.load(Ordering::SeqCst), put, "an owner is kept");
+}
+
+fn wakers(cache: &HydraCache) {
+    let ends: [fn(Hand<'_, CacheResult<u32>>, &Door); 2] = [
+        |mut leader, door| {
+            door.open();
+            leader.ends().unwrap();
+        },
+        |leader, _| drop(leader),
+    ];
+    for (end, expected) in ends.into_iter().zip([7, 8]) {
+        let door = Door::default();
+        let leader = lead(cache, "key", 7, options(), &door);
+        let mut waiter = Box::pin(cache.get_or_load("key", options(), ready(8_u32)));
+        let waker = Waker::from(Arc::new(CallingWaker));
+        let mut context = Context::from_waker(&waker);
+        assert!(waiter.as_mut().poll(&mut context).is_pending());
+        end(leader, &door);
+        let Poll::Ready(answer) = waiter.as_mut().poll(&mut context) else {
+            panic!("the waiter still waits");
+        };
+        assert_eq!(answer.unwrap(), expected);
+        block_on(cache.remove("key")).unwrap();
+    }
+}
+
+/// A codec that calls the cache it belongs to.
+#[derive(Clone, Default)]
+struct CallingCodec(Arc<OnceLock<HydraCache<CallingCodec>>>);
+
+impl Codec for CallingCodec {
+    fn encode<V: Serialize + ?Sized>(&self, value: &V) -> Result<Bytes, BoxError> {
+        self.0.get().into_iter().for_each(use_all);
+        Postcard.encode(value)
+    }
+
+    fn decode<V: DeserializeOwned>(&self, bytes: &[u8]) -> Result<V, BoxError> {
+        self.0.get().into_iter().for_each(use_all);
+        Postcard.decode(bytes)
+    }
+}
+
+#[test]
+fn a_codec_may_call_the_cache() {
+    without_hanging(|| {
+        let codec = CallingCodec::default();
+        let cache = HydraCache::local().codec(codec.clone()).build();
+        // From here on the two hold each other, and are not freed.
+        assert!(codec.0.set(cache.clone()).is_ok());
+        block_on(cache.put("key", 7_u32, options())).unwrap();
+        assert_eq!(block_on(cache.get::<u32>("key")).unwrap(), Some(7));
+        let loaded = cache.get_or_load("other", options(), ready(8_u32));
+        assert_eq!(block_on(loaded).unwrap(), 8);
+    });
+}
+
+#[test]
+fn a_loader_may_use_every_verb_on_its_own_key_but_the_loading_ones() {
+    without_hanging(|| {
+        let cache = HydraCache::local().build();
+        let loaded = cache.get_or_load("key", options(), || async {
+            use_all(&cache);
+            Ok::<_, Infallible>(7_u32)
+        });
+        assert_eq!(block_on(loaded).unwrap(), 7);
+        assert_eq!(get(&cache, "key"), Some(7));
+    });
+}

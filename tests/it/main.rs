@@ -1,0 +1,32 @@
+//! The contract, promise by promise, from outside.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "in a test an error that nobody asked for is a failure"
+)]
+#![allow(
+    unreachable_pub,
+    reason = "nothing is public here: these are the modules of one test"
+)]
+#![allow(
+    clippy::similar_names,
+    reason = "a leader has a loader and loads what was loaded"
+)]
+
+mod autotraits;
+mod bad_input;
+mod builder;
+mod cancellation;
+mod clock;
+mod codec;
+mod errors;
+mod expiry;
+mod foreign_code;
+mod invalidation;
+mod memory;
+mod races;
+mod single_flight;
+mod stats;
+mod support;
+mod tags;
+mod types;

@@ -1,0 +1,129 @@
+//! Bookkeeping is bounded by what lives: nothing that left leaves a trace.
+
+use std::convert::Infallible;
+
+use hydracache::{HydraCache, ManualClock};
+
+use crate::support::*;
+
+/// The bytes that a scenario leaves allocated while its cache is alive.
+fn held_after(cache: &HydraCache, scenario: impl FnOnce(&HydraCache)) -> i64 {
+    allocation_counter::measure(|| scenario(cache)).bytes_current
+}
+
+const ROUNDS: u32 = 200_000;
+
+/// A rival's 333 live entries held 10.7 MB after as many puts.
+#[test]
+fn evicted_entries_leave_nothing_in_the_tag_index() {
+    let cache = HydraCache::local().max_capacity(333).build();
+    let held = held_after(&cache, |cache| {
+        for n in 0..ROUNDS {
+            put(
+                cache,
+                &format!("key {n}"),
+                n,
+                options().tags([format!("tag {n}"), "all".into()]),
+            );
+        }
+    });
+    assert!(held < 200_000, "{held} bytes");
+    assert_eq!(invalidate(&cache, "all"), 333);
+}
+
+#[test]
+fn overwritten_expired_removed_and_invalidated_entries_leave_nothing() {
+    let clock = ManualClock::new();
+    let cache = HydraCache::local()
+        .max_capacity(1000)
+        .clock(clock.clone())
+        .build();
+    let held = held_after(&cache, |cache| {
+        for n in 0..ROUNDS / 4 {
+            let own = format!("tag {n}");
+            put(cache, "overwritten", n, tagged(&own));
+            put(cache, &format!("expired {n}"), n, lasting(1).tag(&own));
+            clock.advance(SECOND);
+            put(cache, "removed", n, tagged(&own));
+            block_on(cache.remove("removed")).unwrap();
+            put(cache, "invalidated", n, tagged(&own));
+            invalidate(cache, &own);
+        }
+    });
+    assert!(held < 50_000, "{held} bytes");
+    assert!(cache.entry_count() < 100);
+}
+
+#[test]
+fn loads_leave_nothing_however_they_end() {
+    let cache = HydraCache::local().max_capacity(10).build();
+    let held = held_after(&cache, |cache| {
+        for n in 0..ROUNDS / 10 {
+            let (key, tag) = (format!("key {n}"), format!("tag {n}"));
+            let call = |end: Result<u32, &'static str>| {
+                let loader = || async move { end };
+                block_on(cache.get_or_load(&key, tagged(&tag), loader)).ok()
+            };
+            call(Err("away"));
+            let endless = || std::future::pending::<Result<u32, Infallible>>();
+            let dropped = Hand::start(cache.get_or_load(&key, tagged(&tag), endless));
+            drop(join(cache, &key));
+            invalidate(cache, &tag);
+            drop(dropped);
+            call(Ok(n));
+        }
+    });
+    assert!(held < 20_000, "{held} bytes");
+}
+
+#[test]
+fn dropped_invalidations_are_given_back_by_later_writes() {
+    let cache = HydraCache::local().max_capacity(10_000).build();
+    let held = held_after(&cache, |cache| {
+        for n in 0..ROUNDS {
+            put(
+                cache,
+                &format!("key {}", n % 5000),
+                n,
+                options().tags(["all", "tag"]),
+            );
+            if n % 1000 == 999 {
+                drop(Hand::hold(cache.invalidate_tag("tag")).poll());
+            }
+            if n % 3000 == 2999 {
+                drop(Hand::hold(cache.flush()).poll());
+            }
+        }
+        block_on(cache.flush()).unwrap();
+    });
+    assert!(held < 20_000, "{held} bytes");
+}
+
+#[test]
+fn a_flushed_cache_is_as_small_as_a_new_one() {
+    let cache = HydraCache::local().max_capacity(100_000).build();
+    let held = held_after(&cache, |cache| {
+        for n in 0..100_000 {
+            put(
+                cache,
+                &format!("key {n}"),
+                n,
+                lasting(1).tag(format!("tag {}", n % 100)),
+            );
+        }
+        block_on(cache.flush()).unwrap();
+    });
+    assert!(held < 20_000, "{held} bytes");
+}
+
+#[test]
+fn a_value_keeps_no_spare_capacity() {
+    let cache = HydraCache::local().build();
+    let held = held_after(&cache, |cache| {
+        // The encoder's buffer grows by doubling: just past a power of two it is
+        // nearly half empty.
+        let value = vec![7_u8; (1 << 20) + 1];
+        block_on(cache.put("key", &value, options())).unwrap();
+    });
+    assert!(held < (1 << 20) + 10_000, "{held} bytes");
+}

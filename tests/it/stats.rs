@@ -1,0 +1,162 @@
+//! Each counter moves when its rule says so, and at no other time.
+
+use hydracache::{Bytes, CacheStats, HydraCache};
+
+use crate::support::*;
+
+#[test]
+fn reads_count_once_and_quiet_reads_not_at_all() {
+    let cache = HydraCache::local().build();
+    put(&cache, "key", 1, options());
+    for key in ["key", "nobody"] {
+        block_on(cache.peek::<u32>(key)).unwrap();
+        block_on(cache.contains_key(key));
+    }
+    block_on(cache.remove("nobody")).unwrap();
+    assert_stats(cache.stats(), |_| {});
+    for key in ["key", "nobody"] {
+        get(&cache, key);
+        block_on(cache.get_bytes(key)).unwrap();
+        load(&cache, key, 2);
+    }
+    assert_stats(cache.stats(), |stats| {
+        stats.hits = 3;
+        stats.misses = 3;
+        stats.loads = 1;
+    });
+}
+
+#[test]
+fn a_call_counts_by_what_it_first_found() {
+    let cache = HydraCache::local().build();
+    let door = Door::default();
+    let leader = lead(&cache, "key", 1, options(), &door);
+    let mut waiter = join(&cache, "key");
+    put(&cache, "key", 2, options());
+    drop(leader);
+    // It waited, looked again and hit: that is one miss and no join.
+    assert_eq!(waiter.ends().unwrap(), 2);
+    assert_stats(cache.stats(), |stats| {
+        stats.misses = 2;
+        stats.loads = 1;
+    });
+}
+
+#[test]
+fn removals_count_what_was_live_and_overwriting_counts_nothing() {
+    let cache = HydraCache::local().build();
+    for key in ["a", "b", "c", "d"] {
+        put(&cache, key, 1, tagged(key));
+        put(&cache, key, 2, tagged(key));
+    }
+    assert!(block_on(cache.remove("a")).unwrap());
+    assert!(block_on(cache.invalidate_key("b")).unwrap());
+    assert_eq!(invalidate(&cache, "c"), 1);
+    assert_stats(cache.stats(), |stats| stats.invalidations = 3);
+    block_on(cache.flush()).unwrap();
+    assert_stats(cache.stats(), |stats| stats.invalidations = 3);
+}
+
+#[test]
+fn evictions_count_what_was_live() {
+    let cache = HydraCache::local().max_capacity(3).build();
+    for n in 0..10 {
+        put(&cache, &format!("key {n}"), n, options());
+    }
+    assert_stats(cache.stats(), |stats| stats.evictions = 7);
+    assert_eq!(cache.entry_count(), 3);
+}
+
+#[test]
+fn rejections_count_size_and_zero_capacity_but_not_a_ttl_of_zero() {
+    let cache = HydraCache::local().max_entry_bytes(2).build();
+    let bytes = |len| Bytes::from(vec![0; len]);
+    block_on(cache.put_bytes("fits", bytes(2), options())).unwrap();
+    block_on(cache.put_bytes("large", bytes(3), options())).unwrap();
+    block_on(cache.put_bytes("large and brief", bytes(3), lasting(0))).unwrap();
+    block_on(cache.put_bytes("brief", bytes(1), lasting(0))).unwrap();
+    assert_stats(cache.stats(), |stats| stats.rejections = 2);
+    assert_eq!(cache.entry_count(), 1);
+
+    let none = HydraCache::local().max_capacity(0).build();
+    put(&none, "key", 1, options());
+    assert_eq!(load(&none, "key", 2), 2);
+    assert_stats(none.stats(), |stats| {
+        stats.misses = 1;
+        stats.loads = 1;
+        stats.rejections = 2;
+    });
+}
+
+#[test]
+fn a_rejected_put_is_an_overwriting() {
+    let cache = HydraCache::local().max_entry_bytes(2).build();
+    put(&cache, "key", 1, options());
+    block_on(cache.put_bytes("key", Bytes::from_static(b"long"), options())).unwrap();
+    assert_eq!(get(&cache, "key"), None);
+    assert_stats(cache.stats(), |stats| {
+        stats.misses = 1;
+        stats.rejections = 1;
+    });
+}
+
+#[test]
+fn a_load_that_was_overtaken_is_discarded_not_rejected_nor_failed() {
+    let cache = HydraCache::local().max_capacity(0).build();
+    let door = Door::default();
+    let mut leader = lead(&cache, "key", 1, options(), &door);
+    block_on(cache.remove("key")).unwrap();
+    door.open();
+    leader.ends().unwrap();
+    assert_stats(cache.stats(), |stats| {
+        stats.misses = 1;
+        stats.loads = 1;
+        stats.stale_load_discards = 1;
+    });
+}
+
+#[test]
+fn an_overtaken_load_that_fails_is_a_failure_not_a_discard() {
+    let cache = HydraCache::local().build();
+    let door = Door::default();
+    let mut leader =
+        Hand::start(
+            cache.get_or_load::<u32, &str, _, _>("key", options(), || async {
+                door.pass().await;
+                Err("away")
+            }),
+        );
+    block_on(cache.remove("key")).unwrap();
+    door.open();
+    leader.ends().unwrap_err();
+    let stats = cache.stats();
+    assert_eq!((stats.load_failures, stats.stale_load_discards), (1, 0));
+}
+
+#[test]
+fn snapshots_are_values() {
+    let cache = HydraCache::local().build();
+    assert_eq!(cache.stats(), CacheStats::default());
+    assert!(cache.stats().hit_ratio().abs() < 1e-9);
+    put(&cache, "key", 1, options());
+    let before = cache.stats();
+    for _ in 0..3 {
+        get(&cache, "key");
+    }
+    get(&cache, "nobody");
+    let between = cache.stats() - before;
+    assert!((between.hit_ratio() - 0.75).abs() < 1e-9);
+    assert_eq!((before - cache.stats()).hits, 0);
+}
+
+#[test]
+fn all_shards_are_in_the_sum() {
+    let cache = HydraCache::local().max_capacity(1 << 20).build();
+    for n in 0..1000 {
+        let key = format!("key {n}");
+        put(&cache, &key, n, options());
+        get(&cache, &key);
+    }
+    assert_eq!(cache.stats().hits, 1000);
+    assert_eq!(cache.entry_count(), 1000);
+}

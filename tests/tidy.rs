@@ -1,0 +1,160 @@
+//! The house rules that a reader could forget.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "in a test an error that nobody asked for is a failure"
+)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Every Rust file below some folders of the project, with its text.
+fn rust_files(folders: &[&str]) -> BTreeMap<PathBuf, String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = BTreeMap::new();
+    let mut open: Vec<PathBuf> = folders.iter().map(|folder| root.join(folder)).collect();
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                files.insert(path.strip_prefix(root).unwrap().to_owned(), text);
+            }
+        }
+    }
+    assert!(!files.is_empty());
+    files
+}
+
+/// The floor of each room, as `docs/architecture.md` has it: rows that begin with
+/// a room in backticks and a number.
+fn floors() -> BTreeMap<String, u32> {
+    let page = include_str!("../docs/architecture.md");
+    let row = |line: &str| {
+        let mut cells = line.strip_prefix("| `")?.split('|').map(str::trim);
+        let room = cells.next()?.trim_end_matches(['`', '/']);
+        let floor = cells.next()?.parse().ok()?;
+        Some((room.trim_end_matches(".rs").to_owned(), floor))
+    };
+    page.lines().filter_map(row).collect()
+}
+
+/// The room of a file of `src`: its folder there, or its own name.
+fn room(path: &Path) -> String {
+    let inside = path.strip_prefix("src").unwrap();
+    let first = inside.components().next().unwrap().as_os_str();
+    let name = first.to_str().unwrap().trim_end_matches(".rs");
+    name.trim_end_matches("_tests").to_owned()
+}
+
+/// The rooms that a file's code names, those of its comments left out.
+fn rooms_used(text: &str) -> Vec<String> {
+    let code = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
+    let mut rooms = Vec::new();
+    for line in code {
+        for used in line.split("crate::").skip(1) {
+            let end = used.find(|c: char| !c.is_alphanumeric() && c != '_');
+            rooms.push(used[..end.unwrap_or(used.len())].to_owned());
+        }
+    }
+    rooms
+}
+
+#[test]
+fn arrows_point_down_only() {
+    let floors = floors();
+    for (path, text) in rust_files(&["src"]) {
+        if path.ends_with("lib.rs") {
+            continue;
+        }
+        let here = room(&path);
+        let floor = floors.get(&here);
+        let floor = floor.unwrap_or_else(|| panic!("docs/architecture.md has no floor for {here}"));
+        for used in rooms_used(&text) {
+            let below = floors.get(&used);
+            let below = below.unwrap_or_else(|| panic!("{}: no room {used}", path.display()));
+            assert!(
+                used == here || below < floor,
+                "{} (floor {floor}) uses {used} (floor {below}): arrows point down only",
+                path.display(),
+            );
+        }
+    }
+}
+
+#[test]
+fn every_room_on_the_plan_exists() {
+    let rooms: Vec<String> = rust_files(&["src"]).keys().map(|path| room(path)).collect();
+    for planned in floors().keys() {
+        assert!(rooms.contains(planned), "there is no {planned}");
+    }
+}
+
+#[test]
+fn no_file_is_longer_than_400_lines() {
+    for (path, text) in rust_files(&["src", "tests", "examples"]) {
+        let lines = text.lines().count();
+        assert!(
+            lines <= 400,
+            "{} has {lines} lines, so two ideas",
+            path.display()
+        );
+    }
+}
+
+/// Asserts that only these files of `src` have a word in their code.
+#[track_caller]
+fn only_in(word: &str, allowed: &[&str]) {
+    for (path, text) in rust_files(&["src"]) {
+        if allowed.iter().any(|file| path.ends_with(file)) {
+            continue;
+        }
+        let code = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"));
+        for line in code {
+            assert!(!line.contains(word), "{}: {line}", path.display());
+        }
+    }
+}
+
+#[test]
+fn only_the_clock_asks_the_system_for_the_time() {
+    only_in("Instant", &["clock.rs"]);
+    only_in("SystemTime", &[]);
+}
+
+#[test]
+fn one_file_takes_the_lock() {
+    // The clock's is the manual clock's own.
+    only_in(".lock()", &["shard/mod.rs", "clock.rs"]);
+    only_in("MutexGuard", &[]);
+}
+
+#[test]
+fn nothing_is_spawned_and_nothing_sleeps() {
+    only_in("spawn", &[]);
+    only_in("sleep", &[]);
+    for (path, text) in rust_files(&["tests"]) {
+        if !path.ends_with("tidy.rs") {
+            assert!(!text.contains("sleep("), "{} sleeps", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_rules_see_what_they_look_for() {
+    assert_eq!(
+        rooms_used("use crate::store::{Id, Key};\n// crate::load"),
+        ["store"]
+    );
+    assert_eq!(rooms_used("fn f(_: crate::tags::Held) {}"), ["tags"]);
+    assert_eq!(room(Path::new("src/shard/core.rs")), "shard");
+    assert_eq!(room(Path::new("src/tags_tests.rs")), "tags");
+    assert!(floors().len() > 10);
+}
