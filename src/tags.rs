@@ -9,16 +9,20 @@
 //! A member is an index; what it stands for is the floor above's business.
 
 use std::collections::VecDeque;
+use std::hash::BuildHasher;
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 use slab::Slab;
-use std::hash::BuildHasher;
 
 use crate::chain::{Chain, Links};
 use crate::text::Text;
+
+/// Fewer tags, or pairs of a member and a tag, keep their room when none is left.
+const WORTH_SHEDDING: usize = 1024;
 
 /// One invalidation of tags: when it was, and how many entries it ended.
 #[derive(Debug)]
@@ -192,6 +196,13 @@ impl Tags {
         } else if let Ok(bound) = self.names.find_entry(idle.hash, |&other| other == tag) {
             bound.remove();
         }
+    }
+
+    /// Hands out what unused tags still have reserved, if that is much.
+    pub(crate) fn shed(&mut self) -> Option<Self> {
+        let reserved = self.known.capacity().max(self.pairs.capacity());
+        let idle = self.known.is_empty() && reserved > WORTH_SHEDDING;
+        idle.then(|| mem::replace(self, Self::new()))
     }
 
     /// Ends the tag of a name, if it has one, and everything that carries it.

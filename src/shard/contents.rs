@@ -102,6 +102,15 @@ impl Contents {
         item.found
     }
 
+    /// Hands out what is reserved for entries and tags that are all gone.
+    pub(super) fn shed(&mut self) -> Option<Self> {
+        let (store, tags) = (self.store.shed(), self.tags.shed());
+        (store.is_some() || tags.is_some()).then(|| Self {
+            store: store.unwrap_or_else(Store::new),
+            tags: tags.unwrap_or_else(Tags::new),
+        })
+    }
+
     /// The entry to evict.
     pub(super) fn victim(&self) -> Option<Id> {
         self.store.victim()

@@ -204,6 +204,7 @@ impl Core {
     pub(super) fn sweep(&mut self, most: usize, trash: &mut Trash) -> usize {
         for swept in 0..most {
             if !(self.sweep_flushed(trash) || self.sweep_doomed(trash)) {
+                trash.contents.extend(self.contents.shed());
                 return swept;
             }
         }
@@ -312,11 +313,12 @@ impl Core {
         self.sweep(TIDIED_BY_A_WRITE, trash);
         for _ in 0..TIDIED_BY_A_WRITE {
             let Some(id) = self.contents.next_expired(now) else {
-                return;
+                break;
             };
             let fate = self.contents.fate(id, now);
             self.take(id, &fate, trash);
         }
+        trash.contents.extend(self.contents.shed());
     }
 
     /// Makes room for one entry: what is gone goes first, then a live one.

@@ -20,6 +20,9 @@ pub(super) struct Seat {
     pub(super) tags: Held,
 }
 
+/// Room for so many loads at once is kept when there is none.
+const ROOM_KEPT: usize = 64;
+
 #[derive(Debug, Default)]
 pub(super) struct Seats(HashTable<Seat>);
 
@@ -54,7 +57,7 @@ impl Seats {
             .find_entry(key.hash, |seat| seat.is_of(key) && wanted(seat));
         let seat = found.ok()?.remove().0;
         // A stampede's table is not kept after the stampede.
-        if self.0.is_empty() {
+        if self.0.is_empty() && self.0.capacity() > ROOM_KEPT {
             self.0 = HashTable::new();
         }
         Some(seat)

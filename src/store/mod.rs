@@ -7,6 +7,7 @@
 mod deadlines;
 mod policy;
 
+use std::mem;
 use std::time::Duration;
 
 use hashbrown::HashTable;
@@ -18,6 +19,10 @@ use crate::text::Text;
 
 /// Names an entry as long as it is stored; then another may get the name.
 pub(crate) type Id = u32;
+
+/// A store with room for fewer entries than this keeps its room when it is empty,
+/// so that a small cache does not reserve it again and again.
+const WORTH_SHEDDING: usize = 1024;
 
 /// A key with its hash, computed once by whoever first needs it.
 #[derive(Clone, Copy, Debug)]
@@ -116,6 +121,12 @@ impl<V> Store<V> {
             self.deadlines.remove(deadline, id);
         }
         entry.value
+    }
+
+    /// Hands out what an empty store still has reserved, if that is much.
+    pub(crate) fn shed(&mut self) -> Option<Self> {
+        let idle = self.entries.is_empty() && self.entries.capacity() > WORTH_SHEDDING;
+        idle.then(|| mem::replace(self, Self::new()))
     }
 
     /// Tells the policy that an entry was read.

@@ -124,7 +124,8 @@ fn owners(cache: &HydraCache) {
 }
 
 fn wakers(cache: &HydraCache) {
-    let ends: [fn(Hand<'_, CacheResult<u32>>, &Door); 2] = [
+    type End = fn(Hand<'_, CacheResult<u32>>, &Door);
+    let ends: [End; 2] = [
         |mut leader, door| {
             door.open();
             leader.ends().unwrap();

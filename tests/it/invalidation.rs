@@ -8,8 +8,10 @@ use hydracache::{Bytes, CacheOptions, HydraCache};
 
 use crate::support::*;
 
+type Fence = (&'static str, fn(&HydraCache));
+
 /// Every act that overtakes a load of "key" with the tag "tag".
-const FENCES: [(&str, fn(&HydraCache)); 10] = [
+const FENCES: [Fence; 10] = [
     ("remove", |cache| {
         assert!(!block_on(cache.remove("key")).unwrap());
     }),
@@ -17,7 +19,7 @@ const FENCES: [(&str, fn(&HydraCache)); 10] = [
         assert!(!block_on(cache.invalidate_key("key")).unwrap());
     }),
     ("invalidate_tag", |cache| {
-        assert_eq!(invalidate(cache, "tag"), 0)
+        assert_eq!(invalidate(cache, "tag"), 0);
     }),
     ("invalidate_tags", |cache| {
         let tags = ["other", "tag"];
@@ -36,7 +38,7 @@ const FENCES: [(&str, fn(&HydraCache)); 10] = [
         assert!(block_on(cache.remove("key")).unwrap());
     }),
     ("put with a ttl of zero", |cache| {
-        put(cache, "key", 5, lasting(0))
+        put(cache, "key", 5, lasting(0));
     }),
     ("put of too large a value", |cache| {
         let large = Bytes::from(vec![0; 101]);

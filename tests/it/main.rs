@@ -24,7 +24,6 @@ mod expiry;
 mod foreign_code;
 mod invalidation;
 mod memory;
-mod races;
 mod single_flight;
 mod stats;
 mod support;

@@ -126,7 +126,7 @@ fn a_loader_is_never_called_on_a_hit() {
         7
     );
     let inserted = cache.get_or_insert_with::<u32, _, _>("key", options(), || {
-        let _ = never::<u32>();
+        drop(never::<u32>());
         async { 8 }
     });
     assert_eq!(block_on(inserted).unwrap(), 7);

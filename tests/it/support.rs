@@ -45,10 +45,11 @@ pub fn get(cache: &HydraCache, key: &str) -> Option<u32> {
     block_on(cache.get(key)).unwrap()
 }
 
-/// Loads a value that is ready, or finds another.
+/// Loads a value that is ready, or finds another, and waits for nobody.
 #[track_caller]
 pub fn load(cache: &HydraCache, key: &str, value: u32) -> u32 {
-    block_on(cache.get_or_load(key, options(), ready(value))).unwrap()
+    let call = cache.get_or_load(key, options(), ready(value));
+    Hand::hold(call).ends().unwrap()
 }
 
 pub fn invalidate(cache: &HydraCache, tag: &str) -> u64 {

@@ -1,0 +1,88 @@
+//! What an entry costs: the time of a hit and of an insert, and the memory.
+//!
+//! `cargo run --release --example measure`
+
+#![allow(clippy::print_stdout, reason = "its output is what it is for")]
+
+use std::convert::Infallible;
+use std::hint::black_box;
+use std::time::Instant;
+
+use futures_lite::future::block_on;
+use hydracache::{Bytes, CacheOptions, CacheResult, HydraCache};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+const ENTRIES: usize = 100_000;
+const READS: usize = 2_000_000;
+const PAYLOAD: usize = 64;
+const ROUNDS: usize = 5;
+
+fn main() -> anyhow::Result<()> {
+    let keys: Vec<String> = (0..ENTRIES * (ROUNDS + 1))
+        .map(|id| format!("user:{id}"))
+        .collect();
+    let mut batches = keys.chunks(ENTRIES);
+    let cache = HydraCache::local().max_capacity(ENTRIES as u64).build();
+    let fill = |keys: &[String]| -> CacheResult<()> {
+        for key in keys {
+            let value = Bytes::from(vec![7; PAYLOAD]);
+            block_on(cache.put_bytes(key, value, CacheOptions::new()))?;
+        }
+        Ok(())
+    };
+
+    let first = batches.next().unwrap_or_default();
+    let filling = allocation_counter::measure(|| drop(fill(first)));
+    let per_entry = u64::try_from(filling.bytes_current)? / cache.entry_count();
+
+    let mut rng = StdRng::seed_from_u64(7);
+    let held: Vec<&String> = first.iter().collect();
+    let order: Vec<&str> = (0..READS)
+        .map(|_| held[rng.random_range(0..ENTRIES)].as_str())
+        .collect();
+    let read = || -> CacheResult<()> {
+        for key in &order {
+            black_box(block_on(cache.get_bytes(key))?);
+        }
+        Ok(())
+    };
+    let mut hits = (0..ROUNDS)
+        .map(|_| nanoseconds(READS, read))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut inserts = batches
+        .map(|batch| nanoseconds(ENTRIES, || fill(batch)))
+        .collect::<Result<Vec<_>, _>>()?;
+    hits.sort_unstable();
+    inserts.sort_unstable();
+
+    let future = cache.get_or_load("key", CacheOptions::new(), || async {
+        Ok::<_, Infallible>(0)
+    });
+    println!("{ENTRIES} entries of {PAYLOAD} bytes; medians of {ROUNDS} rounds");
+    println!(
+        "get_bytes, a hit, uniform        {:>6} ns",
+        hits[ROUNDS / 2]
+    );
+    println!(
+        "put_bytes of a new key, full     {:>6} ns",
+        inserts[ROUNDS / 2]
+    );
+    println!(
+        "memory an entry over its payload {:>6} bytes",
+        per_entry - PAYLOAD as u64
+    );
+    println!(
+        "a get_or_load future             {:>6} bytes",
+        size_of_val(&future)
+    );
+    Ok(())
+}
+
+/// The time of one of `count` steps.
+#[allow(clippy::disallowed_methods, reason = "it measures the real thing")]
+fn nanoseconds(count: usize, work: impl FnOnce() -> CacheResult<()>) -> CacheResult<u128> {
+    let start = Instant::now();
+    work()?;
+    Ok(start.elapsed().as_nanos() / count as u128)
+}
