@@ -28,7 +28,7 @@ use crate::engine::Engine;
 use crate::error::{BoxError, CacheError, CacheResult};
 use crate::flight::{Flight, Outcome};
 use crate::options::CacheOptions;
-use crate::shard::{Found, Look, Shard, Write};
+use crate::shard::{Found, Look, Request, Shard, Write};
 use crate::store::Key;
 use crate::types::TypeTag;
 
@@ -90,11 +90,16 @@ impl<C: Codec> Engine<C> {
     ) -> CacheResult<Step<'a, V>> {
         let (at, shard) = self.locate(key);
         let kind = TypeTag::of::<V>();
-        let mut count = first;
+        let mut counted = first;
         let mut undecodable: Option<Bytes> = None;
         loop {
-            let look = (count, undecodable.as_ref());
-            match shard.board(at, (kind, &options.tags), look, &self.now()) {
+            let request = Request {
+                kind,
+                tags: &options.tags,
+                counted,
+                undecodable: undecodable.as_ref(),
+            };
+            match shard.board(at, &request, &self.now()) {
                 Look::Lead(flight) => return Ok(Step::Lead(Lead::new(shard, at, flight))),
                 Look::Join(flight) if flight.kind == kind => return Ok(Step::Wait(flight)),
                 Look::Join(flight) => {
@@ -105,10 +110,10 @@ impl<C: Codec> Engine<C> {
                     Err(error) if error.is_decode() => {
                         shard.count(|stats| {
                             stats.decode_failures += 1;
-                            stats.hits -= u64::from(count);
-                            stats.misses += u64::from(count);
+                            stats.hits -= u64::from(counted);
+                            stats.misses += u64::from(counted);
                         });
-                        count = false;
+                        counted = false;
                         undecodable = Some(found.bytes);
                     }
                     Err(error) => return Err(error),

@@ -128,6 +128,8 @@ fn load_against(invalidate: impl Fn(&HydraCache) + Sync) {
     let write = |round: u32| {
         row.store(u64::from(round) + 1, Ordering::SeqCst);
         invalidate(&cache);
+        // The other side may land meanwhile.
+        spin(round / 11);
         assert_eq!(
             read("tag"),
             u64::from(round) + 1,

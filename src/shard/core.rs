@@ -37,6 +37,19 @@ pub(crate) struct Write {
     pub(crate) ttl: Option<Duration>,
 }
 
+/// What a loading call looks for.
+#[derive(Debug)]
+pub(crate) struct Request<'a> {
+    /// The type that its own load would be of.
+    pub(crate) kind: TypeTag,
+    /// The tags that its own load would have.
+    pub(crate) tags: &'a TagNames,
+    /// Whether this look is the one that is counted.
+    pub(crate) counted: bool,
+    /// Bytes that it could not decode: an entry that has them counts as missing.
+    pub(crate) undecodable: Option<&'a Bytes>,
+}
+
 /// What a loading call comes upon.
 #[derive(Debug)]
 pub(crate) enum Look {
@@ -119,28 +132,28 @@ impl Core {
     pub(super) fn board(
         &mut self,
         key: Key<'_>,
-        (kind, tags): (TypeTag, &TagNames),
-        (count, except): (bool, Option<&Bytes>),
+        request: &Request<'_>,
         now: &Now<'_>,
         trash: &mut Trash,
     ) -> Look {
         if let Some(id) = self.find_live(key, now, trash) {
             let found = self.contents.found(id).clone();
-            if !except.is_some_and(|except| same_bytes(except, &found.bytes)) {
-                self.stats.hits += u64::from(count);
+            let undecodable = request.undecodable;
+            if !undecodable.is_some_and(|bytes| same_memory(bytes, &found.bytes)) {
+                self.stats.hits += u64::from(request.counted);
                 self.contents.touch(id);
                 return Look::Hit(found);
             }
         }
-        self.stats.misses += u64::from(count);
+        self.stats.misses += u64::from(request.counted);
         if let Some(seat) = self.seats.get(key) {
             if !self.contents.tags.any_dead(&seat.tags) {
                 return Look::Join(Arc::clone(&seat.flight));
             }
             self.fence(key, trash);
         }
-        let flight = Arc::new(Flight::new(kind));
-        let tags = self.contents.tags.hold(tags.iter());
+        let flight = Arc::new(Flight::new(request.kind));
+        let tags = self.contents.tags.hold(request.tags.iter());
         self.seats.insert(key, Arc::clone(&flight), tags);
         self.stats.loads += 1;
         Look::Lead(flight)
@@ -340,7 +353,7 @@ impl Core {
 
 /// Whether two handles share one memory. Whoever holds a handle can be sure that
 /// the memory was not used again, so the same memory is the same value.
-fn same_bytes(a: &Bytes, b: &Bytes) -> bool {
+fn same_memory(a: &Bytes, b: &Bytes) -> bool {
     a.as_ptr() == b.as_ptr() && a.len() == b.len()
 }
 

@@ -13,11 +13,9 @@ mod trash;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-
 pub(crate) use self::contents::Found;
 use self::core::Core;
-pub(crate) use self::core::{Limits, Look, Write};
+pub(crate) use self::core::{Limits, Look, Request, Write};
 use self::trash::Trash;
 use crate::clock::Now;
 use crate::flight::Flight;
@@ -26,7 +24,6 @@ use crate::stats::CacheStats;
 use crate::store::Key;
 use crate::tags::Doom;
 use crate::text::Text;
-use crate::types::TypeTag;
 
 #[derive(Debug)]
 pub(crate) struct Shard {
@@ -79,17 +76,8 @@ impl Shard {
     /// Looks for an entry; if there is none, joins the load in progress; if there
     /// is none, takes the seat for a load. Whoever looks, joins or stores meanwhile
     /// comes before all of this or after it.
-    ///
-    /// An entry with the bytes `except` is taken for missing. With `count` the
-    /// look-up is counted.
-    pub(crate) fn board(
-        &self,
-        key: Key<'_>,
-        (kind, tags): (TypeTag, &TagNames),
-        (count, except): (bool, Option<&Bytes>),
-        now: &Now<'_>,
-    ) -> Look {
-        self.act(|core, trash| core.board(key, (kind, tags), (count, except), now, trash))
+    pub(crate) fn board(&self, key: Key<'_>, request: &Request<'_>, now: &Now<'_>) -> Look {
+        self.act(|core, trash| core.board(key, request, now, trash))
     }
 
     /// Ends a load: stores its value if the load still has its seat and its tags.

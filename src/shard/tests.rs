@@ -81,11 +81,13 @@ impl World {
                 self.core.put(key, write, &tags, &now, &mut trash);
             }
             3..6 => {
-                let (kind, tags) = (TypeTag::of::<()>(), self.tags());
-                let look = (true, None);
-                if let Look::Lead(flight) =
-                    self.core.board(key, (kind, &tags), look, &now, &mut trash)
-                {
+                let request = Request {
+                    kind: TypeTag::of::<()>(),
+                    tags: &self.tags(),
+                    counted: true,
+                    undecodable: None,
+                };
+                if let Look::Lead(flight) = self.core.board(key, &request, &now, &mut trash) {
                     self.leads.push((key, flight));
                 }
             }

@@ -1,0 +1,98 @@
+//! The stream of look-ups: recorded, or drawn.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+use rand_distr::Zipf;
+
+pub(crate) struct Stream {
+    pub(crate) title: String,
+    /// How many users there are; their ids are 0 and up.
+    pub(crate) users: u32,
+    pub(crate) lookups: Vec<Lookup>,
+    /// How many of the look-ups come after a write.
+    pub(crate) writes: u64,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) struct Lookup {
+    pub(crate) id: u32,
+    /// Whether the caller writes the row before it looks.
+    pub(crate) after_write: bool,
+}
+
+impl Stream {
+    /// Reads a trace. Its keys are renumbered in the order in which they appear, so
+    /// that the database has one row for each and no others.
+    pub(crate) fn trace(path: &Path) -> Result<Self> {
+        let title = path.display().to_string();
+        let bytes = fs::read(path).with_context(|| format!("cannot read {title}"))?;
+        ensure!(
+            !bytes.is_empty(),
+            "{title} is empty: it needs one key at least"
+        );
+        ensure!(
+            bytes.len() % 4 == 0,
+            "{title} has {} bytes, not a multiple of four: its last key is cut off, copy it anew",
+            bytes.len(),
+        );
+        let mut renumbered = HashMap::new();
+        let mut ids = Vec::with_capacity(bytes.len() / 4);
+        for key in bytes.chunks_exact(4) {
+            let key = u32::from_le_bytes(key.try_into()?);
+            let unused = u32::try_from(renumbered.len())?;
+            ids.push(*renumbered.entry(key).or_insert(unused));
+        }
+        let users = u32::try_from(renumbered.len())?;
+        Ok(Self::new(title, users, &ids))
+    }
+
+    /// Draws a stream in which a few users are asked for again and again: the same in
+    /// every run.
+    pub(crate) fn zipf() -> Result<Self> {
+        let (users, lookups, exponent) = (100_000_u32, 500_000, 0.99);
+        let mut random = StdRng::seed_from_u64(1);
+        // Without the shuffle, the busiest rows would be neighbours in the file.
+        let mut by_rank: Vec<u32> = (0..users).collect();
+        by_rank.shuffle(&mut random);
+        let ranks = Zipf::new(f64::from(users), exponent)?;
+        let ids: Vec<u32> = (0..lookups)
+            .map(|_| by_rank[index(random.sample(ranks))])
+            .collect();
+        let title = format!("Zipf stream, exponent {exponent}");
+        Ok(Self::new(title, users, &ids))
+    }
+
+    /// Lets two in a hundred look-ups come after a write, the same in every run.
+    fn new(title: String, users: u32, ids: &[u32]) -> Self {
+        let mut random = StdRng::seed_from_u64(2);
+        let lookups: Vec<Lookup> = ids
+            .iter()
+            .map(|&id| Lookup {
+                id,
+                after_write: random.random_bool(0.02),
+            })
+            .collect();
+        let writes = lookups.iter().filter(|lookup| lookup.after_write).count() as u64;
+        Self {
+            title,
+            users,
+            lookups,
+            writes,
+        }
+    }
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rank is a whole number from 1 to the number of users"
+)]
+fn index(rank: f64) -> usize {
+    rank as usize - 1
+}
