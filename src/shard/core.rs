@@ -19,8 +19,8 @@ use crate::tags::{Doom, Held};
 use crate::text::Text;
 use crate::types::TypeTag;
 
-/// How many expired entries, and how many unreachable ones, a write gives back at
-/// most. A write adds one, so a few writes catch up with any backlog.
+/// How many entries a write gives back at most of each kind: flushed, invalidated,
+/// expired. A write adds one, so writes catch up with any backlog.
 const TIDIED_BY_A_WRITE: usize = 32;
 
 /// What a shard may keep.
@@ -313,7 +313,7 @@ impl Core {
         } else if ttl != Some(Duration::ZERO) {
             // A sum that overflows is a time that never comes.
             let deadline = ttl.and_then(|ttl| now.get().checked_add(ttl));
-            self.make_room(now, trash);
+            self.make_room(trash);
             self.contents.insert(key, found, deadline, tags);
             return;
         }
@@ -321,32 +321,44 @@ impl Core {
         trash.found.push(found);
     }
 
-    /// Gives back a little of what is gone but still takes up room.
+    /// Gives back a little of each kind that is gone but still takes up room.
     fn tidy(&mut self, now: &Now<'_>, trash: &mut Trash) {
-        self.sweep(TIDIED_BY_A_WRITE, trash);
         for _ in 0..TIDIED_BY_A_WRITE {
-            let Some(id) = self.contents.next_expired(now) else {
+            if !self.sweep_flushed(trash) {
                 break;
-            };
-            let fate = self.contents.fate(id, now);
-            self.take(id, &fate, trash);
+            }
+        }
+        for _ in 0..TIDIED_BY_A_WRITE {
+            if !self.sweep_doomed(trash) {
+                break;
+            }
+        }
+        for _ in 0..TIDIED_BY_A_WRITE {
+            if !self.sweep_expired(now, trash) {
+                break;
+            }
         }
         trash.contents.extend(self.contents.shed());
     }
 
-    /// Makes room for one entry: what is gone goes first, then a live one.
-    fn make_room(&mut self, now: &Now<'_>, trash: &mut Trash) {
+    fn sweep_expired(&mut self, now: &Now<'_>, trash: &mut Trash) -> bool {
+        let Some(id) = self.contents.next_expired(now) else {
+            return false;
+        };
+        let fate = self.contents.fate(id, now);
+        self.take(id, &fate, trash);
+        true
+    }
+
+    /// Makes room for one entry. What is gone has gone first: `tidy` leaves a full
+    /// shard full only if every entry in it is live.
+    fn make_room(&mut self, trash: &mut Trash) {
         while self.contents.len() >= self.limits.entries {
-            if self.sweep_doomed(trash) {
-                continue;
-            }
-            let expired = self.contents.next_expired(now);
-            let Some(id) = expired.or_else(|| self.contents.victim()) else {
+            let Some(id) = self.contents.victim() else {
                 return;
             };
-            let fate = self.contents.fate(id, now);
-            self.stats.evictions += u64::from(matches!(fate, Fate::Live));
-            self.take(id, &fate, trash);
+            self.stats.evictions += 1;
+            trash.found.push(self.contents.remove(id));
         }
     }
 }

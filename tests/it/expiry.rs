@@ -207,6 +207,28 @@ fn a_full_cache_lets_the_invalidated_go_before_the_live() {
 }
 
 #[test]
+fn whatever_is_gone_goes_before_the_live() {
+    let clock = ManualClock::new();
+    let cache = HydraCache::local()
+        .max_capacity(1000)
+        .clock(clock.clone())
+        .build();
+    for n in 0..500 {
+        put(&cache, &format!("dead {n}"), n, tagged("tag"));
+    }
+    for n in 0..500 {
+        put(&cache, &format!("dying {n}"), n, lasting(1));
+    }
+    drop(Hand::start(cache.invalidate_tag("tag")));
+    clock.advance(SECOND);
+    for n in 0..1000 {
+        put(&cache, &format!("live {n}"), n, options());
+    }
+    assert_eq!(cache.stats().evictions, 0);
+    assert_eq!(cache.entry_count(), 1000);
+}
+
+#[test]
 fn an_expiry_counts_once_by_whatever_act() {
     type Act = fn(&HydraCache);
     let acts: [Act; 6] = [
