@@ -101,8 +101,11 @@ fn a_clock_that_panics_leaves_the_cache_sound() {
         .clock(Fragile(Arc::clone(&broken)))
         .build();
     put(&cache, "key", 1, lasting(1).tag("tag"));
+    let door = Door::default();
+    let mut leader = lead(&cache, "loading", 5, options(), &door);
     broken.store(1, Ordering::Relaxed);
-    let calls: [fn(&HydraCache); 5] = [
+    let calls: [fn(&HydraCache); 6] = [
+        |cache| put(cache, "loading", 6, lasting(2)),
         |cache| put(cache, "key", 2, lasting(2).tag("other")),
         |cache| {
             let _ = get(cache, "key");
@@ -120,9 +123,16 @@ fn a_clock_that_panics_leaves_the_cache_sound() {
         assert!(std::panic::catch_unwind(call).is_err());
     }
     broken.store(0, Ordering::Relaxed);
+    door.open();
+    assert_eq!(leader.ends().unwrap(), 5);
+    assert_eq!(
+        get(&cache, "loading"),
+        Some(5),
+        "a put that failed fenced a load"
+    );
     assert_eq!(get(&cache, "key"), Some(1));
     assert_eq!(load(&cache, "loaded", 4), 4);
     assert_eq!(invalidate(&cache, "other"), 0);
     assert_eq!(invalidate(&cache, "tag"), 1);
-    assert_eq!(cache.entry_count(), 1);
+    assert_eq!(cache.entry_count(), 2);
 }
