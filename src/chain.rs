@@ -4,8 +4,8 @@
 //! every operation is a constant number of steps. An index is in at most one
 //! list at a time.
 
-/// No index: the end of a list.
-const NONE: u32 = u32::MAX;
+/// No index: the end of a list. Indices are smaller.
+pub(crate) const NONE: u32 = u32::MAX;
 
 /// The nodes of all lists over one range of indices.
 #[derive(Debug, Default)]
@@ -37,16 +37,23 @@ pub(crate) struct Chain {
     back: u32,
 }
 
-impl Chain {
-    pub(crate) fn new() -> Self {
+impl Default for Chain {
+    fn default() -> Self {
         Self {
             front: NONE,
             back: NONE,
         }
     }
+}
 
+impl Chain {
     pub(crate) fn is_empty(self) -> bool {
         self.front == NONE
+    }
+
+    /// The index that was pushed last.
+    pub(crate) fn front(self) -> Option<u32> {
+        (self.front != NONE).then_some(self.front)
     }
 
     /// The index that was pushed first.
@@ -106,7 +113,7 @@ mod tests {
 
     #[test]
     fn unlinks_at_both_ends_and_between() {
-        let (mut links, mut chain) = (Links::default(), Chain::new());
+        let (mut links, mut chain) = (Links::default(), Chain::default());
         for index in [3, 0, 2, 1] {
             chain.push_front(&mut links, index);
         }
@@ -121,7 +128,7 @@ mod tests {
 
     #[test]
     fn lists_share_their_links() {
-        let (mut links, mut odd, mut even) = (Links::default(), Chain::new(), Chain::new());
+        let (mut links, mut odd, mut even) = (Links::default(), Chain::default(), Chain::default());
         for index in 0..10 {
             let chain = if index % 2 == 0 { &mut even } else { &mut odd };
             chain.push_front(&mut links, index);

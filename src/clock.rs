@@ -136,33 +136,25 @@ impl Clock for ManualClock {
     }
 }
 
-/// The time of one act: asked when first needed, and once.
+/// The time of one act.
 ///
 /// An act on entries that cannot expire never needs it, and asking costs as much
-/// as half a look-up.
-pub(crate) struct Now<'a> {
-    clock: &'a dyn Clock,
-    read: OnceCell<Duration>,
+/// as half a look-up: so it is asked when first needed, and once.
+pub(crate) enum Now<'a> {
+    Known(Duration),
+    Asked(&'a dyn Clock, OnceCell<Duration>),
 }
 
 impl<'a> Now<'a> {
-    pub(crate) fn new(clock: &'a dyn Clock) -> Self {
-        Self {
-            clock,
-            read: OnceCell::new(),
-        }
-    }
-
-    /// A time that is known already; no clock is asked.
-    pub(crate) fn at(time: Duration) -> Self {
-        Self {
-            clock: &SystemClock,
-            read: OnceCell::from(time),
-        }
+    pub(crate) fn of(clock: &'a dyn Clock) -> Self {
+        Self::Asked(clock, OnceCell::new())
     }
 
     pub(crate) fn get(&self) -> Duration {
-        *self.read.get_or_init(|| self.clock.now())
+        match self {
+            Self::Known(time) => *time,
+            Self::Asked(clock, answer) => *answer.get_or_init(|| clock.now()),
+        }
     }
 
     /// Whether a deadline has come. No deadline never does.

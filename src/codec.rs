@@ -92,7 +92,7 @@ impl Codec for Postcard {
         let (value, rest) = postcard::take_from_bytes(bytes)?;
         match rest.len() {
             0 => Ok(value),
-            left => Err(format!("{left} bytes are left over after the value").into()),
+            left => Err(format!("bytes left over after the value: {left}").into()),
         }
     }
 }

@@ -15,20 +15,25 @@ use serde::de::DeserializeOwned;
 
 use crate::clock::{Clock, Now};
 use crate::codec::Codec;
+use crate::encoded::Encoded;
 use crate::error::{CacheError, CacheResult};
 use crate::options::CacheOptions;
-use crate::shard::{Found, Limits, Shard, Write};
+use crate::shard::{Limits, Shard, Write};
 use crate::stats::CacheStats;
-use crate::store::Key;
+use crate::text::Key;
 use crate::types::TypeTag;
 
 /// The fewest entries that make a shard worthwhile. Keys fall into shards by
-/// hash, unevenly: in shards of this size, the fullest is full when all together
-/// are at 95 percent, but for a chance of one in a hundred thousand.
+/// hash, unevenly: in shards of this size none is full while all together are below
+/// 95 percent, but for a chance of one in some nine thousand where there are 64.
 const ENTRIES_A_SHARD: u64 = 8192;
 
-/// More shards than that no machine of today has a use for.
+/// Each shard is a lock to take for whatever reaches all of them. Chosen, not
+/// measured.
 const MOST_SHARDS: u64 = 64;
+
+/// Every so many writes to a shard look after another one as well.
+const WRITES_A_VISIT: usize = 8;
 
 /// How many entries are given back at a time, between two chances for others.
 pub(crate) const SLICE: usize = 256;
@@ -44,7 +49,7 @@ pub(crate) struct Settings {
 pub(crate) struct Engine<C> {
     pub(crate) shards: Box<[Shard]>,
     hasher: DefaultHashBuilder,
-    pub(crate) codec: C,
+    codec: C,
     settings: Settings,
 }
 
@@ -79,7 +84,7 @@ impl<C: Codec> Engine<C> {
     }
 
     pub(crate) fn now(&self) -> Now<'_> {
-        Now::new(&*self.settings.clock)
+        Now::of(&*self.settings.clock)
     }
 
     pub(crate) fn get<V: DeserializeOwned>(&self, key: &str) -> CacheResult<Option<V>> {
@@ -116,20 +121,31 @@ impl<C: Codec> Engine<C> {
         value: &V,
         options: &CacheOptions,
     ) -> CacheResult<()> {
-        let bytes = self.encode(key, value)?;
-        let kind = Some(TypeTag::of::<V>());
-        self.store(key, Found { bytes, kind }, options);
+        let value = self.encode(key, value)?;
+        self.store(key, value, options);
         Ok(())
     }
 
     pub(crate) fn put_bytes(&self, key: &str, bytes: Bytes, options: &CacheOptions) {
-        self.store(key, Found { bytes, kind: None }, options);
+        self.store(key, Encoded { bytes, ty: None }, options);
     }
 
-    fn store(&self, key: &str, found: Found, options: &CacheOptions) {
+    fn store(&self, key: &str, value: Encoded, options: &CacheOptions) {
         let (at, shard) = self.locate(key);
         let ttl = self.ttl(options);
-        shard.put(at, Write { found, ttl }, &options.tags, &self.now());
+        let now = self.now();
+        let writes = shard.put(at, &Write { value, ttl }, &options.tags, &now);
+        self.tidy_another(writes, &now);
+    }
+
+    /// Lets some of the writes to one shard give back what is gone in another, each
+    /// in its turn: else nothing would leave a shard that nobody writes to.
+    pub(crate) fn tidy_another(&self, writes: usize, now: &Now<'_>) {
+        let others = self.shards.len() - 1;
+        if others > 0 && writes % WRITES_A_VISIT == 0 {
+            let turn = writes / WRITES_A_VISIT;
+            self.shards[turn % self.shards.len()].tidy(now);
+        }
     }
 
     pub(crate) fn remove(&self, key: &str) -> bool {
@@ -141,15 +157,21 @@ impl<C: Codec> Engine<C> {
         options.ttl.or(self.settings.default_ttl)
     }
 
-    pub(crate) fn encode<V: Serialize>(&self, key: &str, value: &V) -> CacheResult<Bytes> {
-        let encoded = self.codec.encode(value);
-        encoded.map_err(|error| CacheError::encode(key, TypeTag::of::<V>(), error))
+    pub(crate) fn encode<V: Serialize>(&self, key: &str, value: &V) -> CacheResult<Encoded> {
+        let ty = TypeTag::of::<V>();
+        match self.codec.encode(value) {
+            Ok(bytes) => Ok(Encoded {
+                bytes,
+                ty: Some(ty),
+            }),
+            Err(error) => Err(CacheError::encode(key, ty, error)),
+        }
     }
 
-    pub(crate) fn decode<V: DeserializeOwned>(&self, key: &str, found: &Found) -> CacheResult<V> {
+    pub(crate) fn decode<V: DeserializeOwned>(&self, key: &str, found: &Encoded) -> CacheResult<V> {
         let asked = TypeTag::of::<V>();
-        match found.kind {
-            Some(held) if held != asked => Err(CacheError::wrong_type(key, held, asked)),
+        match found.ty {
+            Some(held) if !held.reads_as(asked) => Err(CacheError::wrong_type(key, held, asked)),
             _ => self
                 .codec
                 .decode(&found.bytes)

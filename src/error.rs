@@ -52,27 +52,27 @@ pub struct CacheError(Arc<Kind>);
 #[derive(Debug, thiserror::Error)]
 enum Kind {
     #[error("the loader for key {key} failed: {source}")]
-    Load { key: Key, source: BoxError },
+    Load { key: ShownKey, source: BoxError },
 
     #[error(
         "the load of key {key} panicked in the call that ran it: \
          see that call's panic, and load again"
     )]
-    Panic { key: Key },
+    Panic { key: ShownKey },
 
     #[error(
-        "key {key} holds the type `{held}` and was asked for as `{asked}`: \
-         ask for the type it holds, or put a value of the other type first"
+        "key {key} is stored or being loaded as `{held}` and was asked for as `{asked}`: \
+         ask for the type it has, or put a value of the other type first"
     )]
     WrongType {
-        key: Key,
+        key: ShownKey,
         held: &'static str,
         asked: &'static str,
     },
 
     #[error("the value for key {key} of type `{name}` cannot be encoded: {source}")]
     Encode {
-        key: Key,
+        key: ShownKey,
         name: &'static str,
         source: BoxError,
     },
@@ -82,7 +82,7 @@ enum Kind {
          remove it, put it anew, or load over it"
     )]
     Decode {
-        key: Key,
+        key: ShownKey,
         name: &'static str,
         source: BoxError,
     },
@@ -90,27 +90,27 @@ enum Kind {
 
 impl CacheError {
     pub(crate) fn load(key: &str, source: BoxError) -> Self {
-        let key = Key::new(key);
+        let key = ShownKey::new(key);
         Kind::Load { key, source }.into()
     }
 
     pub(crate) fn panic(key: &str) -> Self {
-        let key = Key::new(key);
+        let key = ShownKey::new(key);
         Kind::Panic { key }.into()
     }
 
     pub(crate) fn wrong_type(key: &str, held: TypeTag, asked: TypeTag) -> Self {
-        let (key, held, asked) = (Key::new(key), held.name(), asked.name());
+        let (key, held, asked) = (ShownKey::new(key), held.name(), asked.name());
         Kind::WrongType { key, held, asked }.into()
     }
 
     pub(crate) fn encode(key: &str, tag: TypeTag, source: BoxError) -> Self {
-        let (key, name) = (Key::new(key), tag.name());
+        let (key, name) = (ShownKey::new(key), tag.name());
         Kind::Encode { key, name, source }.into()
     }
 
     pub(crate) fn decode(key: &str, tag: TypeTag, source: BoxError) -> Self {
-        let (key, name) = (Key::new(key), tag.name());
+        let (key, name) = (ShownKey::new(key), tag.name());
         Kind::Decode { key, name, source }.into()
     }
 
@@ -158,9 +158,9 @@ impl From<Kind> for CacheError {
 }
 
 /// A key as messages show it: quoted, escaped, cut.
-struct Key(String);
+struct ShownKey(String);
 
-impl Key {
+impl ShownKey {
     /// In characters, not bytes.
     const SHOWN: usize = 64;
 
@@ -172,13 +172,13 @@ impl Key {
     }
 }
 
-impl fmt::Display for Key {
+impl fmt::Display for ShownKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl fmt::Debug for Key {
+impl fmt::Debug for ShownKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -190,13 +190,13 @@ mod tests {
 
     #[test]
     fn keys_are_cut_at_64_characters() {
-        let shown = |len| Key::new(&"é".repeat(len)).to_string();
+        let shown = |len| ShownKey::new(&"é".repeat(len)).to_string();
         assert_eq!(shown(64), format!("\"{}\"", "é".repeat(64)));
         assert_eq!(shown(65), format!("\"{}\"…", "é".repeat(64)));
     }
 
     #[test]
     fn keys_cannot_break_a_line() {
-        assert_eq!(Key::new("a\n\"b").to_string(), r#""a\n\"b""#);
+        assert_eq!(ShownKey::new("a\n\"b").to_string(), r#""a\n\"b""#);
     }
 }

@@ -6,37 +6,37 @@
 //! never polled again holds nobody up.
 
 use async_lock::OnceCell;
-use bytes::Bytes;
 
-use crate::error::CacheError;
+use crate::encoded::Encoded;
+use crate::error::CacheResult;
 use crate::types::TypeTag;
 
-/// What a load gave: the encoded value, or the error that all share.
-pub(crate) type Outcome = Result<Bytes, CacheError>;
+/// What a load gave: the value, or the error that all share.
+pub(crate) type Outcome = CacheResult<Encoded>;
 
 #[derive(Debug)]
 pub(crate) struct Flight {
     /// The type being loaded, so that a caller of another type need not wait to
     /// learn that it is the wrong one.
-    pub(crate) kind: TypeTag,
+    pub(crate) ty: TypeTag,
     /// How it ended. `None` is the end of a leader that was dropped.
     end: OnceCell<Option<Outcome>>,
 }
 
 impl Flight {
-    pub(crate) fn new(kind: TypeTag) -> Self {
+    pub(crate) fn new(ty: TypeTag) -> Self {
         Self {
-            kind,
+            ty,
             end: OnceCell::new(),
         }
     }
 
-    /// Says how the flight ended, and wakes all who wait. Only the first word
-    /// counts.
+    /// Says how the flight ended, and wakes all who wait. Its leader says it once.
     ///
     /// Wakers are foreign code: no lock of the cache may be held.
     pub(crate) fn end(&self, outcome: Option<Outcome>) {
-        let _already_ended = self.end.try_set(outcome);
+        let ended = self.end.try_set(outcome);
+        debug_assert!(ended.is_ok(), "a flight ended twice");
     }
 
     /// Waits for the end. `None` means: look again.

@@ -17,8 +17,7 @@ use crate::text::Text;
 
 impl<C: Codec> Engine<C> {
     /// Ends everything that carries one of the tags, and counts what was live.
-    pub(crate) async fn invalidate(&self, tags: impl IntoIterator<Item = Text>) -> u64 {
-        let names: Vec<Text> = tags.into_iter().collect();
+    pub(crate) async fn invalidate(&self, names: Vec<Text>) -> u64 {
         let doom = Arc::new(Doom::new(self.now().get()));
         for shard in &self.shards {
             shard.doom(&names, &doom);

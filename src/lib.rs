@@ -76,6 +76,7 @@ mod cache;
 mod chain;
 mod clock;
 mod codec;
+mod encoded;
 mod engine;
 mod error;
 mod flight;

@@ -16,23 +16,22 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
-use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::clock::Now;
 use crate::codec::Codec;
+use crate::encoded::Encoded;
 use crate::engine::Engine;
 use crate::error::{BoxError, CacheError, CacheResult};
 use crate::flight::{Flight, Outcome};
 use crate::options::CacheOptions;
-use crate::shard::{Found, Look, Request, Shard, Write};
-use crate::store::Key;
+use crate::shard::{Look, Request, Shard, Write};
+use crate::text::Key;
 use crate::types::TypeTag;
 
-/// What a look has shown.
+/// What a call does next.
 enum Step<'a, V> {
     Have(V),
     Wait(Arc<Flight>),
@@ -55,13 +54,13 @@ impl<C: Codec> Engine<C> {
     {
         let mut first = true;
         let mut lead = loop {
-            let flight = match self.look(key, &options, first)? {
+            let flight = match self.next_step(key, &options, first)? {
                 Step::Have(value) => return Ok(value),
                 Step::Lead(lead) => break lead,
                 Step::Wait(flight) => flight,
             };
             if let Some(outcome) = flight.wait().await {
-                return self.joined(key, flight.kind, outcome);
+                return self.joined(key, outcome);
             }
             first = false;
         };
@@ -70,41 +69,47 @@ impl<C: Codec> Engine<C> {
         let mut loading = pin!(loader());
         match poll_fn(|cx| lead.poll(|| loading.as_mut().poll(cx))).await {
             Ok(value) => match self.encode(key, &value) {
-                Ok(bytes) => {
-                    lead.land(bytes, TypeTag::of::<V>(), ttl, &self.now());
+                Ok(encoded) => {
+                    let now = self.now();
+                    let writes = lead.land(
+                        Write {
+                            value: encoded,
+                            ttl,
+                        },
+                        &now,
+                    );
+                    self.tidy_another(writes, &now);
                     Ok(value)
                 }
-                Err(error) => Err(lead.fail(error, false)),
+                Err(error) => Err(lead.fail(error)),
             },
-            Err(error) => Err(lead.fail(CacheError::load(key, error.into()), true)),
+            Err(error) => Err(lead.fail(CacheError::load(key, error.into()))),
         }
     }
 
     /// Finds out what there is to do. The first look of a call is counted; what
     /// cannot be decoded is a miss.
-    fn look<'a, V: DeserializeOwned>(
+    fn next_step<'a, V: DeserializeOwned>(
         &'a self,
         key: &'a str,
         options: &CacheOptions,
         first: bool,
     ) -> CacheResult<Step<'a, V>> {
         let (at, shard) = self.locate(key);
-        let kind = TypeTag::of::<V>();
+        let ty = TypeTag::of::<V>();
         let mut counted = first;
-        let mut undecodable: Option<Bytes> = None;
+        let mut undecodable: Option<Encoded> = None;
         loop {
             let request = Request {
-                kind,
+                ty,
                 tags: &options.tags,
                 counted,
                 undecodable: undecodable.as_ref(),
             };
-            match shard.board(at, &request, &self.now()) {
+            match shard.look(at, &request, &self.now()) {
                 Look::Lead(flight) => return Ok(Step::Lead(Lead::new(shard, at, flight))),
-                Look::Join(flight) if flight.kind == kind => return Ok(Step::Wait(flight)),
-                Look::Join(flight) => {
-                    return Err(CacheError::wrong_type(key, flight.kind, kind));
-                }
+                Look::Join(flight) if flight.ty.reads_as(ty) => return Ok(Step::Wait(flight)),
+                Look::Join(flight) => return Err(CacheError::wrong_type(key, flight.ty, ty)),
                 Look::Hit(found) => match self.decode(key, &found) {
                     Ok(value) => return Ok(Step::Have(value)),
                     Err(error) if error.is_decode() => {
@@ -114,7 +119,7 @@ impl<C: Codec> Engine<C> {
                             stats.misses += u64::from(counted);
                         });
                         counted = false;
-                        undecodable = Some(found.bytes);
+                        undecodable = Some(found);
                     }
                     Err(error) => return Err(error),
                 },
@@ -123,14 +128,8 @@ impl<C: Codec> Engine<C> {
     }
 
     /// Takes the answer of another call's load.
-    fn joined<V: DeserializeOwned>(
-        &self,
-        key: &str,
-        kind: TypeTag,
-        outcome: Outcome,
-    ) -> CacheResult<V> {
-        let kind = Some(kind);
-        let value = outcome.and_then(|bytes| self.decode(key, &Found { bytes, kind }));
+    fn joined<V: DeserializeOwned>(&self, key: &str, outcome: Outcome) -> CacheResult<V> {
+        let value = outcome.and_then(|encoded| self.decode(key, &encoded));
         let undecodable = value.as_ref().is_err_and(CacheError::is_decode);
         let (_, shard) = self.locate(key);
         shard.count(|stats| {
@@ -180,20 +179,17 @@ impl<'a> Lead<'a> {
         polled
     }
 
-    /// Ends with a value, and stores it if the load was not fenced.
-    fn land(mut self, bytes: Bytes, kind: TypeTag, ttl: Option<Duration>, now: &Now<'_>) {
-        let found = Found {
-            bytes: bytes.clone(),
-            kind: Some(kind),
-        };
-        let write = Write { found, ttl };
-        self.shard.land(self.key, &self.flight, write, now);
-        self.end(Some(Ok(bytes)));
+    /// Ends with a value, and stores it if the load was not fenced. Says how many
+    /// writes the shard has had.
+    fn land(mut self, write: Write, now: &Now<'_>) -> usize {
+        let writes = self.shard.land(self.key, &self.flight, &write, now);
+        self.end(Some(Ok(write.value)));
+        writes
     }
 
-    /// Ends with an error. `counted` if it is the loader's.
-    fn fail(mut self, error: CacheError, counted: bool) -> CacheError {
-        self.shard.give_up(self.key, &self.flight, counted);
+    /// Ends with an error.
+    fn fail(mut self, error: CacheError) -> CacheError {
+        self.shard.give_up(self.key, &self.flight, error.is_load());
         self.end(Some(Err(error.clone())));
         error
     }

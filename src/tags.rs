@@ -10,7 +10,7 @@
 
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
-use std::mem;
+use std::iter::successors;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -18,11 +18,8 @@ use std::time::Duration;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use slab::Slab;
 
-use crate::chain::{Chain, Links};
+use crate::chain::{Chain, Links, NONE};
 use crate::text::Text;
-
-/// Fewer tags, or pairs of a member and a tag, keep their room when none is left.
-const WORTH_SHEDDING: usize = 1024;
 
 /// One invalidation of tags: when it was, and how many entries it ended.
 #[derive(Debug)]
@@ -132,7 +129,7 @@ impl Tags {
         let tag = index(self.known.insert(Tag {
             name: name.clone(),
             hash,
-            members: Chain::new(),
+            members: Chain::default(),
             holds: 0,
             doom: None,
         }));
@@ -198,11 +195,26 @@ impl Tags {
         }
     }
 
-    /// Hands out what unused tags still have reserved, if that is much.
-    pub(crate) fn shed(&mut self) -> Option<Self> {
-        let reserved = self.known.capacity().max(self.pairs.capacity());
-        let idle = self.known.is_empty() && reserved > WORTH_SHEDDING;
-        idle.then(|| mem::replace(self, Self::new()))
+    /// How many places are used, by tags and by pairs, and how many reserved.
+    pub(crate) fn places(&self) -> (usize, usize) {
+        let used = self.known.len() + self.pairs.len();
+        (used, self.known.capacity() + self.pairs.capacity())
+    }
+
+    /// The names of held tags, of dead ones too.
+    pub(crate) fn names_held(&self, held: &Held) -> impl Iterator<Item = &Text> {
+        held.0.iter().map(|&tag| &self.known[tag as usize].name)
+    }
+
+    /// The names of a member's tags, of dead ones too.
+    pub(crate) fn names_of(&self, member: Membership) -> impl Iterator<Item = &Text> {
+        self.pairs_of(member)
+            .map(|pair| &self.known[pair.tag as usize].name)
+    }
+
+    fn pairs_of(&self, Membership(first): Membership) -> impl Iterator<Item = &Pair> {
+        let pair = |index: u32| &self.pairs[index as usize];
+        successors(first.map(pair), move |last| last.sibling.map(pair))
     }
 
     /// Ends the tag of a name, if it has one, and everything that carries it.
@@ -233,21 +245,19 @@ impl Tags {
     }
 
     /// The doom that ended a member: the first that came over one of its tags.
-    pub(crate) fn doom_over(&self, Membership(mut next): Membership) -> Option<&Arc<Doom>> {
+    pub(crate) fn doom_over(&self, member: Membership) -> Option<&Arc<Doom>> {
         if self.dead == 0 {
             return None;
         }
-        let mut first: Option<&(u64, Arc<Doom>)> = None;
-        while let Some(pair) = next {
-            let pair = &self.pairs[pair as usize];
-            if let Some(doom) = self.doom_of(pair.tag) {
-                if first.is_none_or(|(order, _)| doom.0 < *order) {
-                    first = Some(doom);
-                }
-            }
-            next = pair.sibling;
-        }
-        first.map(|(_, doom)| doom)
+        let dooms = self
+            .pairs_of(member)
+            .filter_map(|pair| self.doom_of(pair.tag));
+        dooms.min_by_key(|(order, _)| *order).map(|(_, doom)| doom)
+    }
+
+    /// Whether dead members may be left.
+    pub(crate) fn is_dying(&self) -> bool {
+        !self.dying.is_empty()
     }
 
     /// A dead member that has not left, of the tag doomed longest ago.
@@ -265,10 +275,56 @@ impl Tags {
     }
 }
 
+/// # Panics
+///
+/// If there are more tags, or pairs, than indices. They would fill 100 GiB.
 fn index(index: usize) -> u32 {
-    u32::try_from(index).unwrap_or_else(|_| panic!("a shard has 2^32 tags"))
+    match u32::try_from(index) {
+        Ok(index) if index != NONE => index,
+        _ => panic!("more than 2^32 - 1 tags, or pairs of entry and tag, in one shard"),
+    }
 }
 
 #[cfg(test)]
-#[path = "tags_tests.rs"]
+impl Tags {
+    /// Checks every inner invariant. `members` are all members and their tags.
+    pub(crate) fn validate(&self, members: &[(u32, Membership)]) {
+        let mut pairs = 0;
+        for &(member, tags) in members {
+            for pair in self.pairs_of(tags) {
+                assert_eq!(pair.member, member, "a pair of another member");
+                pairs += 1;
+            }
+        }
+        assert_eq!(self.pairs.len(), pairs, "pairs of members that are gone");
+        let mut linked = 0;
+        for (place, tag) in &self.known {
+            for pair in tag.members.validate(&self.links) {
+                assert_eq!(self.pairs[pair as usize].tag, index(place));
+                linked += 1;
+            }
+            assert!(
+                tag.holds > 0 || !tag.members.is_empty(),
+                "an idle tag stays"
+            );
+            let bound = self.bound(tag.hash, &tag.name);
+            assert_eq!(
+                bound == Some(index(place)),
+                tag.doom.is_none(),
+                "dead is unbound"
+            );
+        }
+        assert_eq!(linked, pairs);
+        let dead = self.known.iter().filter(|(_, tag)| tag.doom.is_some());
+        assert_eq!(dead.count(), self.dead);
+        assert_eq!(self.names.len() + self.dead, self.known.len());
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.validate(&[]);
+        self.known.is_empty() && self.names.is_empty() && self.dying.is_empty()
+    }
+}
+
+#[cfg(test)]
 mod tests;

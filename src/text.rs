@@ -31,6 +31,20 @@ impl Text {
     }
 }
 
+/// A key as a call gives it, with its hash: computed once by whoever first needs it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key<'a> {
+    pub(crate) hash: u64,
+    pub(crate) text: &'a str,
+}
+
+impl Key<'_> {
+    /// Whether this is the key that was kept with its hash.
+    pub(crate) fn is(self, hash: u64, kept: &Text) -> bool {
+        self.hash == hash && self.text.as_bytes() == kept.as_bytes()
+    }
+}
+
 impl From<&str> for Text {
     fn from(text: &str) -> Self {
         let text = text.as_bytes();

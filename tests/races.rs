@@ -160,7 +160,7 @@ fn a_load_against_an_invalidation() {
     load_against(|cache| drop(block_on(cache.flush())));
 }
 
-/// Loads a value that is ready, or waits for who loads another.
+/// Loads a value that is ready, or waits for whoever loads another.
 fn load(cache: &HydraCache, key: &str, value: u32) -> u32 {
     block_on(cache.get_or_load(key, options(), ready(value))).unwrap()
 }

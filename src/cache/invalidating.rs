@@ -132,7 +132,12 @@ impl<C: Codec> HydraCache<C> {
         &self,
         tags: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> CacheResult<u64> {
-        let names = tags.into_iter().map(|tag| Text::from(tag.as_ref()));
+        // Gathered before the first await, or the future would be `Send` only where
+        // the iterator is, and closures over borrowed tags would not do at all.
+        let names: Vec<Text> = tags
+            .into_iter()
+            .map(|tag| Text::from(tag.as_ref()))
+            .collect();
         Ok(self.engine.invalidate(names).await)
     }
 

@@ -11,6 +11,7 @@ mod reading;
 mod writing;
 
 use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
 use crate::codec::{Codec, Postcard};
@@ -107,6 +108,11 @@ impl<C: Codec> HydraCache<C> {
         self.engine.entry_count()
     }
 }
+
+// A panic in a caller's code leaves the cache sound: none of it runs under a lock but
+// the clock, and that before anything is changed.
+impl<C> UnwindSafe for HydraCache<C> {}
+impl<C> RefUnwindSafe for HydraCache<C> {}
 
 impl<C> Clone for HydraCache<C> {
     fn clone(&self) -> Self {

@@ -1,14 +1,14 @@
 //! Entries and their tags, kept in step: neither changes without the other.
 
+use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use crate::clock::Now;
-use crate::store::{Id, Key, Store};
+use crate::encoded::Encoded;
+use crate::store::{Entry, Id, Store};
 use crate::tags::{Doom, Held, Membership, Tags};
-use crate::types::TypeTag;
+use crate::text::Key;
 
 #[derive(Debug)]
 pub(super) struct Contents {
@@ -18,17 +18,16 @@ pub(super) struct Contents {
 
 /// What is stored under a key.
 #[derive(Debug)]
-struct Item {
-    found: Found,
+pub(super) struct Item {
+    value: Encoded,
     tags: Membership,
 }
 
-/// What a reader gets of an entry: the encoded value, and which type it was.
-#[derive(Clone, Debug)]
-pub(crate) struct Found {
-    pub(crate) bytes: Bytes,
-    /// `None` of bytes that were put as such.
-    pub(crate) kind: Option<TypeTag>,
+impl Item {
+    fn without_tags(value: Encoded) -> Self {
+        let tags = Membership::default();
+        Self { value, tags }
+    }
 }
 
 /// How it stands with an entry.
@@ -60,21 +59,29 @@ impl Contents {
         self.store.find(key)
     }
 
-    pub(super) fn found(&self, id: Id) -> &Found {
-        &self.store.value(id).found
+    pub(super) fn value(&self, id: Id) -> &Encoded {
+        &self.store.value(id).value
     }
 
     /// How it stands with an entry now. Only a live one may be seen.
     pub(super) fn fate(&self, id: Id, now: &Now<'_>) -> Fate {
-        let deadline = self.store.deadline(id);
-        match self.tags.doom_over(self.store.value(id).tags) {
-            Some(doom) if deadline.is_none_or(|deadline| deadline > doom.at) => {
-                Fate::Doomed(Arc::clone(doom))
+        self.doomed(id).unwrap_or_else(|| {
+            if now.is_past(self.store.deadline(id)) {
+                Fate::Expired
+            } else {
+                Fate::Live
             }
-            Some(_) => Fate::Expired,
-            None if now.is_past(deadline) => Fate::Expired,
-            None => Fate::Live,
-        }
+        })
+    }
+
+    /// The fate of an entry that carries a dead tag: settled when the doom came.
+    fn doomed(&self, id: Id) -> Option<Fate> {
+        let doom = self.tags.doom_over(self.store.value(id).tags)?;
+        let deadline = self.store.deadline(id);
+        Some(match deadline {
+            Some(deadline) if deadline <= doom.at => Fate::Expired,
+            _ => Fate::Doomed(Arc::clone(doom)),
+        })
     }
 
     pub(super) fn touch(&mut self, id: Id) {
@@ -85,30 +92,57 @@ impl Contents {
     pub(super) fn insert(
         &mut self,
         key: Key<'_>,
-        found: Found,
+        value: Encoded,
         deadline: Option<Duration>,
         tags: Held,
     ) {
-        let (store, all) = (&mut self.store, &mut self.tags);
-        store.insert(key, deadline, |id| Item {
-            found,
-            tags: all.enroll(id, tags),
-        });
+        self.insert_entry(
+            Entry {
+                key: key.text.into(),
+                hash: key.hash,
+                deadline,
+                value,
+            },
+            tags,
+        );
     }
 
-    pub(super) fn remove(&mut self, id: Id) -> Found {
-        let item = self.store.remove(id);
+    fn insert_entry(&mut self, entry: Entry<Encoded>, tags: Held) {
+        let id = self.store.insert(entry.map(Item::without_tags));
+        self.store.value_mut(id).tags = self.tags.enroll(id, tags);
+    }
+
+    pub(super) fn remove(&mut self, id: Id) -> Encoded {
+        let item = self.store.remove(id).value;
         self.tags.leave(item.tags);
-        item.found
+        item.value
     }
 
-    /// Hands out what is reserved for entries and tags that are all gone.
-    pub(super) fn shed(&mut self) -> Option<Self> {
-        let (store, tags) = (self.store.shed(), self.tags.shed());
-        (store.is_some() || tags.is_some()).then(|| Self {
-            store: store.unwrap_or_else(Store::new),
-            tags: tags.unwrap_or_else(Tags::new),
-        })
+    /// How many places are used, and how many reserved.
+    pub(super) fn places(&self) -> (usize, usize) {
+        let (tags_used, tags_reserved) = self.tags.places();
+        let used = self.store.len() + tags_used;
+        (used, self.store.capacity() + tags_reserved)
+    }
+
+    /// Moves all that is kept, and the tags that loads hold, to tables of its size.
+    /// Gives the old ones, for the trash.
+    ///
+    /// Tags are bound anew by their names, so no member and no load may have a dead
+    /// one.
+    pub(super) fn compact<'a>(&mut self, loads: impl Iterator<Item = &'a mut Held>) -> Self {
+        let mut old = mem::replace(self, Self::new());
+        for held in loads {
+            *held = self.tags.hold(old.tags.names_held(held));
+        }
+        // The first to be evicted goes first, and so is the first to be evicted.
+        while let Some(id) = old.store.victim() {
+            let carried = old.tags.names_of(old.store.value(id).tags);
+            let tags = self.tags.hold(carried);
+            let entry = old.store.remove(id);
+            self.insert_entry(entry.map(|item| item.value), tags);
+        }
+        old
     }
 
     /// The entry to evict.
@@ -116,9 +150,10 @@ impl Contents {
         self.store.victim()
     }
 
-    /// An entry that a doom ended and that still takes up room.
-    pub(super) fn next_dead(&mut self) -> Option<Id> {
-        self.tags.next_dead()
+    /// An entry that a doom ended and that still takes up room, with its fate.
+    pub(super) fn next_doomed(&mut self) -> Option<(Id, Fate)> {
+        let id = self.tags.next_dead()?;
+        Some((id, self.doomed(id)?))
     }
 
     /// An entry whose time has come.

@@ -5,23 +5,29 @@ use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
-use super::contents::{Contents, Fate, Found};
+use super::contents::{Contents, Fate};
 use super::seats::{Seat, Seats};
 use super::trash::Trash;
 use crate::clock::Now;
+use crate::encoded::Encoded;
 use crate::flight::Flight;
 use crate::options::TagNames;
 use crate::stats::CacheStats;
-use crate::store::{Id, Key};
+use crate::store::Id;
 use crate::tags::{Doom, Held};
-use crate::text::Text;
+use crate::text::{Key, Text};
 use crate::types::TypeTag;
 
 /// How many entries a write gives back at most of each kind: flushed, invalidated,
 /// expired. A write adds one, so writes catch up with any backlog.
 const TIDIED_BY_A_WRITE: usize = 32;
+
+/// Room for so many entries, tags and loads is kept however few there are, so that
+/// a small cache does not reserve it again and again.
+const ROOM_KEPT: usize = 1024;
+
+/// Room is given back when less than one part in so many is used.
+const SPARSE: usize = 8;
 
 /// What a shard may keep.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +39,7 @@ pub(crate) struct Limits {
 /// A value to store.
 #[derive(Debug)]
 pub(crate) struct Write {
-    pub(crate) found: Found,
+    pub(crate) value: Encoded,
     pub(crate) ttl: Option<Duration>,
 }
 
@@ -41,20 +47,21 @@ pub(crate) struct Write {
 #[derive(Debug)]
 pub(crate) struct Request<'a> {
     /// The type that its own load would be of.
-    pub(crate) kind: TypeTag,
+    pub(crate) ty: TypeTag,
     /// The tags that its own load would have.
     pub(crate) tags: &'a TagNames,
     /// Whether this look is the one that is counted.
     pub(crate) counted: bool,
-    /// Bytes that it could not decode: an entry that has them counts as missing.
-    pub(crate) undecodable: Option<&'a Bytes>,
+    /// What it found before and could not decode: as long as that is still what is
+    /// stored, it counts as missing.
+    pub(crate) undecodable: Option<&'a Encoded>,
 }
 
 /// What a loading call comes upon.
 #[derive(Debug)]
 pub(crate) enum Look {
     /// A live entry.
-    Hit(Found),
+    Hit(Encoded),
     /// Another call's load.
     Join(Arc<Flight>),
     /// Nothing: this call has the seat now.
@@ -69,6 +76,8 @@ pub(super) struct Core {
     /// What flushes made unreachable, and when; the oldest at the front.
     flushed: VecDeque<(Contents, Duration)>,
     pub(super) stats: CacheStats,
+    /// How many values were stored, or would have been.
+    writes: usize,
 }
 
 impl Core {
@@ -80,6 +89,7 @@ impl Core {
             seats: Seats::default(),
             flushed: VecDeque::new(),
             stats: CacheStats::default(),
+            writes: 0,
         }
     }
 
@@ -87,62 +97,65 @@ impl Core {
         self.contents.len()
     }
 
-    pub(super) fn peek(&self, key: Key<'_>, now: &Now<'_>) -> Option<&Found> {
+    pub(super) fn peek(&self, key: Key<'_>, now: &Now<'_>) -> Option<&Encoded> {
         let id = self.contents.find(key)?;
-        match self.contents.fate(id, now) {
-            Fate::Live => Some(self.contents.found(id)),
-            Fate::Expired | Fate::Doomed(_) => None,
-        }
+        let live = matches!(self.contents.fate(id, now), Fate::Live);
+        live.then(|| self.contents.value(id))
     }
 
-    pub(super) fn read(&mut self, key: Key<'_>, now: &Now<'_>, trash: &mut Trash) -> Option<Found> {
+    pub(super) fn read(
+        &mut self,
+        key: Key<'_>,
+        now: &Now<'_>,
+        trash: &mut Trash,
+    ) -> Option<Encoded> {
         let Some(id) = self.find_live(key, now, trash) else {
             self.stats.misses += 1;
             return None;
         };
         self.stats.hits += 1;
         self.contents.touch(id);
-        Some(self.contents.found(id).clone())
+        Some(self.contents.value(id).clone())
     }
 
     pub(super) fn remove(&mut self, key: Key<'_>, now: &Now<'_>, trash: &mut Trash) -> bool {
         let live = self.find_live(key, now, trash);
         if let Some(id) = live {
             self.stats.invalidations += 1;
-            trash.found.push(self.contents.remove(id));
+            trash.values.push(self.contents.remove(id));
         }
-        self.fence(key, trash);
+        self.fence(key);
         live.is_some()
     }
 
     pub(super) fn put(
         &mut self,
         key: Key<'_>,
-        write: Write,
+        write: &Write,
         tags: &TagNames,
         now: &Now<'_>,
         trash: &mut Trash,
-    ) {
+    ) -> usize {
         self.ask_time(write.ttl, now);
-        self.fence(key, trash);
+        self.fence(key);
         let tags = self.contents.tags.hold(tags.iter());
         self.store(key, write, tags, now, trash);
+        self.compact(trash);
+        self.writes
     }
 
-    pub(super) fn board(
-        &mut self,
-        key: Key<'_>,
-        request: &Request<'_>,
-        now: &Now<'_>,
-        trash: &mut Trash,
-    ) -> Look {
-        if let Some(id) = self.find_live(key, now, trash) {
-            let found = self.contents.found(id).clone();
-            let undecodable = request.undecodable;
-            if !undecodable.is_some_and(|bytes| same_memory(bytes, &found.bytes)) {
+    /// Takes nothing out: what is expired stays until the load lands or a write
+    /// reclaims it. So there is nothing whose `Drop` could come between a call and
+    /// the seat that it has taken.
+    pub(super) fn look(&mut self, key: Key<'_>, request: &Request<'_>, now: &Now<'_>) -> Look {
+        if let Some(id) = self.contents.find(key) {
+            let stored = self.contents.value(id);
+            let live = matches!(self.contents.fate(id, now), Fate::Live);
+            if live && !request.undecodable.is_some_and(|it| it.is_still(stored)) {
+                let value = stored.clone();
                 self.stats.hits += u64::from(request.counted);
                 self.contents.touch(id);
-                return Look::Hit(found);
+                return Look::Hit(value);
             }
         }
         self.stats.misses += u64::from(request.counted);
@@ -150,9 +163,9 @@ impl Core {
             if !self.contents.tags.any_dead(&seat.tags) {
                 return Look::Join(Arc::clone(&seat.flight));
             }
-            self.fence(key, trash);
+            self.fence(key);
         }
-        let flight = Arc::new(Flight::new(request.kind));
+        let flight = Arc::new(Flight::new(request.ty));
         let tags = self.contents.tags.hold(request.tags.iter());
         self.seats.insert(key, Arc::clone(&flight), tags);
         self.stats.loads += 1;
@@ -163,38 +176,29 @@ impl Core {
         &mut self,
         key: Key<'_>,
         flight: &Arc<Flight>,
-        write: Write,
+        write: &Write,
         now: &Now<'_>,
         trash: &mut Trash,
-    ) {
+    ) -> usize {
         self.ask_time(write.ttl, now);
-        let Some(seat) = self.seats.take_from(key, flight) else {
-            self.stats.stale_load_discards += 1;
-            trash.found.push(write.found);
-            return;
-        };
-        if self.contents.tags.any_dead(&seat.tags) {
-            self.stats.stale_load_discards += 1;
-            trash.found.push(write.found);
-            self.vacate(seat, trash);
-            return;
+        let seat = self.seats.take_from(key, flight);
+        match seat {
+            Some(seat) if !self.contents.tags.any_dead(&seat.tags) => {
+                self.store(key, write, seat.tags, now, trash);
+                self.compact(trash);
+            }
+            fenced => {
+                self.stats.stale_load_discards += 1;
+                fenced.into_iter().for_each(|seat| self.vacate(seat));
+            }
         }
-        let Seat { flight, tags, .. } = seat;
-        trash.flights.push(flight);
-        self.store(key, write, tags, now, trash);
+        self.writes
     }
 
-    pub(super) fn give_up(
-        &mut self,
-        key: Key<'_>,
-        flight: &Arc<Flight>,
-        counted: bool,
-        trash: &mut Trash,
-    ) {
-        self.stats.load_failures += u64::from(counted);
-        if let Some(seat) = self.seats.take_from(key, flight) {
-            self.vacate(seat, trash);
-        }
+    pub(super) fn give_up(&mut self, key: Key<'_>, flight: &Arc<Flight>, failed: bool) {
+        self.stats.load_failures += u64::from(failed);
+        let seat = self.seats.take_from(key, flight);
+        seat.into_iter().for_each(|seat| self.vacate(seat));
     }
 
     pub(super) fn doom(&mut self, names: &[Text], doom: &Arc<Doom>) {
@@ -213,11 +217,11 @@ impl Core {
         }
     }
 
-    /// Takes out up to `most` unreachable entries, those longest so first.
+    /// Takes out up to `most` unreachable entries, the longest unreachable first.
     pub(super) fn sweep(&mut self, most: usize, trash: &mut Trash) -> usize {
         for swept in 0..most {
             if !(self.sweep_flushed(trash) || self.sweep_doomed(trash)) {
-                trash.contents.extend(self.contents.shed());
+                self.compact(trash);
                 return swept;
             }
         }
@@ -227,8 +231,8 @@ impl Core {
     fn sweep_flushed(&mut self, trash: &mut Trash) -> bool {
         while let Some((contents, at)) = self.flushed.front_mut() {
             if let Some(id) = contents.victim() {
-                let fate = contents.fate(id, &Now::at(*at));
-                trash.found.push(contents.remove(id));
+                let fate = contents.fate(id, &Now::Known(*at));
+                trash.values.push(contents.remove(id));
                 self.count_fate(&fate);
                 return true;
             }
@@ -239,13 +243,11 @@ impl Core {
     }
 
     fn sweep_doomed(&mut self, trash: &mut Trash) -> bool {
-        let Some(id) = self.contents.next_dead() else {
-            return false;
-        };
-        // A dead entry's fate was settled by its doom: the time is not asked.
-        let fate = self.contents.fate(id, &Now::at(Duration::ZERO));
-        self.take(id, &fate, trash);
-        true
+        let dead = self.contents.next_doomed();
+        if let Some((id, fate)) = &dead {
+            self.take(*id, fate, trash);
+        }
+        dead.is_some()
     }
 
     /// The entry of a key if it is live; if it is not, it leaves.
@@ -262,7 +264,7 @@ impl Core {
 
     /// Takes an entry out and counts it as its fate says.
     fn take(&mut self, id: Id, fate: &Fate, trash: &mut Trash) {
-        trash.found.push(self.contents.remove(id));
+        trash.values.push(self.contents.remove(id));
         self.count_fate(fate);
     }
 
@@ -279,16 +281,14 @@ impl Core {
     }
 
     /// Fences the load of a key: it will find its seat taken, and not store.
-    fn fence(&mut self, key: Key<'_>, trash: &mut Trash) {
-        if let Some(seat) = self.seats.take(key) {
-            self.vacate(seat, trash);
-        }
+    fn fence(&mut self, key: Key<'_>) {
+        let seat = self.seats.take(key);
+        seat.into_iter().for_each(|seat| self.vacate(seat));
     }
 
-    /// Lets go of what a seat held.
-    fn vacate(&mut self, seat: Seat, trash: &mut Trash) {
+    /// Lets go of what a seat held. Its flight lives on in its leader.
+    fn vacate(&mut self, seat: Seat) {
         self.contents.tags.release(seat.tags);
-        trash.flights.push(seat.flight);
     }
 
     /// Asks the time if a write may need it, while nothing is changed yet: a clock
@@ -300,29 +300,30 @@ impl Core {
     }
 
     /// Puts a value in the place of what is there, if it may be kept.
-    fn store(&mut self, key: Key<'_>, write: Write, tags: Held, now: &Now<'_>, trash: &mut Trash) {
+    fn store(&mut self, key: Key<'_>, write: &Write, tags: Held, now: &Now<'_>, trash: &mut Trash) {
+        self.writes = self.writes.wrapping_add(1);
         if let Some(id) = self.contents.find(key) {
             let fate = self.contents.fate(id, now);
             self.take(id, &fate, trash);
         }
         self.tidy(now, trash);
-        let Write { found, ttl } = write;
-        let too_large = found.bytes.len() > self.limits.entry_bytes;
+        let too_large = write.value.bytes.len() > self.limits.entry_bytes;
         if too_large || self.limits.entries == 0 {
             self.stats.rejections += 1;
-        } else if ttl != Some(Duration::ZERO) {
+            self.contents.tags.release(tags);
+        } else if write.ttl == Some(Duration::ZERO) {
+            self.contents.tags.release(tags);
+        } else {
             // A sum that overflows is a time that never comes.
-            let deadline = ttl.and_then(|ttl| now.get().checked_add(ttl));
+            let deadline = write.ttl.and_then(|ttl| now.get().checked_add(ttl));
             self.make_room(trash);
-            self.contents.insert(key, found, deadline, tags);
-            return;
+            let value = write.value.clone();
+            self.contents.insert(key, value, deadline, tags);
         }
-        self.contents.tags.release(tags);
-        trash.found.push(found);
     }
 
     /// Gives back a little of each kind that is gone but still takes up room.
-    fn tidy(&mut self, now: &Now<'_>, trash: &mut Trash) {
+    pub(super) fn tidy(&mut self, now: &Now<'_>, trash: &mut Trash) {
         for _ in 0..TIDIED_BY_A_WRITE {
             if !self.sweep_flushed(trash) {
                 break;
@@ -338,7 +339,6 @@ impl Core {
                 break;
             }
         }
-        trash.contents.extend(self.contents.shed());
     }
 
     fn sweep_expired(&mut self, now: &Now<'_>, trash: &mut Trash) -> bool {
@@ -353,22 +353,35 @@ impl Core {
     /// Makes room for one entry. What is gone has gone first: `tidy` leaves a full
     /// shard full only if every entry in it is live.
     fn make_room(&mut self, trash: &mut Trash) {
-        while self.contents.len() >= self.limits.entries {
-            let Some(id) = self.contents.victim() else {
-                return;
-            };
-            self.stats.evictions += 1;
-            trash.found.push(self.contents.remove(id));
+        if self.contents.len() < self.limits.entries {
+            return;
         }
+        if let Some(id) = self.contents.victim() {
+            self.stats.evictions += 1;
+            trash.values.push(self.contents.remove(id));
+        }
+    }
+
+    /// Moves what is left to smaller tables when most of the room is unused. The many
+    /// that have left pay for it: room must grow eightfold before it happens again.
+    fn compact(&mut self, trash: &mut Trash) {
+        let (contents, seats) = (self.contents.places(), self.seats.places());
+        let (used, reserved) = (contents.0 + seats.0, contents.1 + seats.1);
+        let dying = self.contents.tags.is_dying();
+        if !dying && reserved > ROOM_KEPT && used < reserved / SPARSE {
+            self.move_to_new_tables(trash);
+        }
+    }
+
+    /// Must not be called while a member of a dead tag is left.
+    fn move_to_new_tables(&mut self, trash: &mut Trash) {
+        // A load with a dead tag is fenced: with or without a seat, it will not store.
+        let tags = &self.contents.tags;
+        self.seats.compact(|seat| !tags.any_dead(&seat.tags));
+        let old = self.contents.compact(self.seats.tags_mut());
+        trash.contents.push(old);
     }
 }
 
-/// Whether two handles share one memory. Whoever holds a handle can be sure that
-/// the memory was not used again, so the same memory is the same value.
-fn same_memory(a: &Bytes, b: &Bytes) -> bool {
-    a.as_ptr() == b.as_ptr() && a.len() == b.len()
-}
-
 #[cfg(test)]
-#[path = "tests.rs"]
 mod tests;

@@ -13,17 +13,16 @@ mod trash;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-pub(crate) use self::contents::Found;
 use self::core::Core;
 pub(crate) use self::core::{Limits, Look, Request, Write};
 use self::trash::Trash;
 use crate::clock::Now;
+use crate::encoded::Encoded;
 use crate::flight::Flight;
 use crate::options::TagNames;
 use crate::stats::CacheStats;
-use crate::store::Key;
 use crate::tags::Doom;
-use crate::text::Text;
+use crate::text::{Key, Text};
 
 #[derive(Debug)]
 pub(crate) struct Shard {
@@ -38,22 +37,25 @@ impl Shard {
     }
 
     /// Runs one act under the lock, and drops what it took out after the unlock.
+    ///
+    /// What an act is given must be borrowed: were it moved in, a panic of the clock
+    /// would drop it under the lock.
     fn act<R>(&self, act: impl FnOnce(&mut Core, &mut Trash) -> R) -> R {
         // Dropped in reverse: first the guard, then the trash.
         let mut trash = Trash::default();
-        // Only a clock can panic in here, and it is asked before anything is
-        // changed, so what a poisoned lock guards is sound.
+        // A clock may panic in here, but it is asked before anything is changed: what
+        // a poisoned lock guards is sound.
         let mut core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
         act(&mut core, &mut trash)
     }
 
     /// Reads an entry, counts the look-up and tells the policy.
-    pub(crate) fn read(&self, key: Key<'_>, now: &Now<'_>) -> Option<Found> {
+    pub(crate) fn read(&self, key: Key<'_>, now: &Now<'_>) -> Option<Encoded> {
         self.act(|core, trash| core.read(key, now, trash))
     }
 
     /// Reads an entry and leaves no trace.
-    pub(crate) fn peek(&self, key: Key<'_>, now: &Now<'_>) -> Option<Found> {
+    pub(crate) fn peek(&self, key: Key<'_>, now: &Now<'_>) -> Option<Encoded> {
         self.act(|core, _| core.peek(key, now).cloned())
     }
 
@@ -63,9 +65,15 @@ impl Shard {
     }
 
     /// Stores an entry, or not, as its size, time and the capacity say. Either way
-    /// what was there is gone and a load in progress is fenced.
-    pub(crate) fn put(&self, key: Key<'_>, write: Write, tags: &TagNames, now: &Now<'_>) {
-        self.act(|core, trash| core.put(key, write, tags, now, trash));
+    /// what was there is gone and a load in progress is fenced. Says how many writes
+    /// the shard has had.
+    pub(crate) fn put(&self, key: Key<'_>, write: &Write, tags: &TagNames, now: &Now<'_>) -> usize {
+        self.act(|core, trash| core.put(key, write, tags, now, trash))
+    }
+
+    /// Gives back a little of what is gone but still takes up room.
+    pub(crate) fn tidy(&self, now: &Now<'_>) {
+        self.act(|core, trash| core.tidy(now, trash));
     }
 
     /// Removes an entry and fences a load in progress. Whether a live entry left.
@@ -76,18 +84,25 @@ impl Shard {
     /// Looks for an entry; if there is none, joins the load in progress; if there
     /// is none, takes the seat for a load. Whoever looks, joins or stores meanwhile
     /// comes before all of this or after it.
-    pub(crate) fn board(&self, key: Key<'_>, request: &Request<'_>, now: &Now<'_>) -> Look {
-        self.act(|core, trash| core.board(key, request, now, trash))
+    pub(crate) fn look(&self, key: Key<'_>, request: &Request<'_>, now: &Now<'_>) -> Look {
+        self.act(|core, _| core.look(key, request, now))
     }
 
     /// Ends a load: stores its value if the load still has its seat and its tags.
-    pub(crate) fn land(&self, key: Key<'_>, flight: &Arc<Flight>, write: Write, now: &Now<'_>) {
-        self.act(|core, trash| core.land(key, flight, write, now, trash));
+    /// Says how many writes the shard has had.
+    pub(crate) fn land(
+        &self,
+        key: Key<'_>,
+        flight: &Arc<Flight>,
+        write: &Write,
+        now: &Now<'_>,
+    ) -> usize {
+        self.act(|core, trash| core.land(key, flight, write, now, trash))
     }
 
-    /// Ends a load that has no value, for a failure that is counted or not.
-    pub(crate) fn give_up(&self, key: Key<'_>, flight: &Arc<Flight>, counted: bool) {
-        self.act(|core, trash| core.give_up(key, flight, counted, trash));
+    /// Ends a load that has no value. `failed` is whether that counts as a failure.
+    pub(crate) fn give_up(&self, key: Key<'_>, flight: &Arc<Flight>, failed: bool) {
+        self.act(|core, _| core.give_up(key, flight, failed));
     }
 
     /// Makes everything unreachable that carries one of these tags.
@@ -106,7 +121,7 @@ impl Shard {
         self.act(|core, trash| core.sweep(most, trash))
     }
 
-    /// How many entries take up room, unreachable ones aside once swept.
+    /// How many entries are held. Those that are unreachable but not swept count.
     pub(crate) fn len(&self) -> usize {
         self.act(|core, _| core.len())
     }

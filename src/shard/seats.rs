@@ -5,9 +5,8 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 
 use crate::flight::Flight;
-use crate::store::Key;
 use crate::tags::Held;
-use crate::text::Text;
+use crate::text::{Key, Text};
 
 /// A load's place in the table. Whoever takes it out fences the load: a load
 /// stores its value only while this very flight has the seat of its key.
@@ -20,15 +19,12 @@ pub(super) struct Seat {
     pub(super) tags: Held,
 }
 
-/// Room for so many loads at once is kept when there is none.
-const ROOM_KEPT: usize = 64;
-
 #[derive(Debug, Default)]
 pub(super) struct Seats(HashTable<Seat>);
 
 impl Seats {
     pub(super) fn get(&self, key: Key<'_>) -> Option<&Seat> {
-        self.0.find(key.hash, |seat| seat.is_of(key))
+        self.0.find(key.hash, |seat| key.is(seat.hash, &seat.key))
     }
 
     /// Seats a load of a key that has none.
@@ -52,25 +48,25 @@ impl Seats {
     }
 
     fn take_if(&mut self, key: Key<'_>, wanted: impl Fn(&Seat) -> bool) -> Option<Seat> {
-        let found = self
-            .0
-            .find_entry(key.hash, |seat| seat.is_of(key) && wanted(seat));
-        let seat = found.ok()?.remove().0;
-        // A stampede's table is not kept after the stampede.
-        if self.0.is_empty() && self.0.capacity() > ROOM_KEPT {
-            self.0 = HashTable::new();
-        }
-        Some(seat)
+        let found = self.0.find_entry(key.hash, |seat| {
+            key.is(seat.hash, &seat.key) && wanted(seat)
+        });
+        Some(found.ok()?.remove().0)
     }
 
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
+    /// How many places are used, and how many reserved.
+    pub(super) fn places(&self) -> (usize, usize) {
+        (self.0.len(), self.0.capacity())
     }
-}
 
-impl Seat {
-    fn is_of(&self, key: Key<'_>) -> bool {
-        self.hash == key.hash && self.key.as_bytes() == key.text.as_bytes()
+    /// Keeps only some seats, in a table of their number.
+    pub(super) fn compact(&mut self, keep: impl Fn(&Seat) -> bool) {
+        self.0.retain(|seat| keep(seat));
+        self.0.shrink_to_fit(|seat| seat.hash);
+    }
+
+    /// The tags that the loads hold.
+    pub(super) fn tags_mut(&mut self) -> impl Iterator<Item = &mut Held> {
+        self.0.iter_mut().map(|seat| &mut seat.tags)
     }
 }

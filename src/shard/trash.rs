@@ -1,16 +1,15 @@
-//! What left a shard in one act, to be dropped after the unlock: a value's memory
-//! may have an owner whose `Drop` is foreign code.
+//! What leaves a shard in one act, to be dropped after the unlock.
 
-use std::sync::Arc;
-
-use super::contents::{Contents, Found};
+use super::contents::Contents;
 use super::seats::Seats;
-use crate::flight::Flight;
+use crate::encoded::Encoded;
 
 #[derive(Debug, Default)]
 pub(super) struct Trash {
-    pub(super) found: Vec<Found>,
-    pub(super) flights: Vec<Arc<Flight>>,
-    pub(super) seats: Option<Seats>,
+    /// A value's memory may have an owner whose `Drop` is foreign code.
+    pub(super) values: Vec<Encoded>,
+    /// Our own, but perhaps large.
     pub(super) contents: Vec<Contents>,
+    /// Likewise.
+    pub(super) seats: Option<Seats>,
 }

@@ -6,14 +6,10 @@ use std::time::Duration;
 use super::Id;
 
 /// The entries that can expire, and no others.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Deadlines(BTreeSet<(Duration, Id)>);
 
 impl Deadlines {
-    pub(super) fn new() -> Self {
-        Self(BTreeSet::new())
-    }
-
     pub(super) fn insert(&mut self, deadline: Duration, id: Id) {
         self.0.insert((deadline, id));
     }

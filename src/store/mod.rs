@@ -7,7 +7,6 @@
 mod deadlines;
 mod policy;
 
-use std::mem;
 use std::time::Duration;
 
 use hashbrown::HashTable;
@@ -15,21 +14,10 @@ use slab::Slab;
 
 use self::deadlines::Deadlines;
 use self::policy::Policy;
-use crate::text::Text;
+use crate::text::{Key, Text};
 
 /// Names an entry as long as it is stored; then another may get the name.
 pub(crate) type Id = u32;
-
-/// A store with room for fewer entries than this keeps its room when it is empty,
-/// so that a small cache does not reserve it again and again.
-const WORTH_SHEDDING: usize = 1024;
-
-/// A key with its hash, computed once by whoever first needs it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Key<'a> {
-    pub(crate) hash: u64,
-    pub(crate) text: &'a str,
-}
 
 #[derive(Debug)]
 pub(crate) struct Store<V> {
@@ -41,13 +29,24 @@ pub(crate) struct Store<V> {
 }
 
 #[derive(Debug)]
-struct Entry<V> {
-    key: Text,
+pub(crate) struct Entry<V> {
+    pub(crate) key: Text,
     /// Kept so that growing the table and taking an entry out hash nothing.
-    hash: u64,
+    pub(crate) hash: u64,
     /// When it expires; `None` is never.
-    deadline: Option<Duration>,
-    value: V,
+    pub(crate) deadline: Option<Duration>,
+    pub(crate) value: V,
+}
+
+impl<V> Entry<V> {
+    pub(crate) fn map<U>(self, change: impl FnOnce(V) -> U) -> Entry<U> {
+        Entry {
+            key: self.key,
+            hash: self.hash,
+            deadline: self.deadline,
+            value: change(self.value),
+        }
+    }
 }
 
 impl<V> Store<V> {
@@ -58,8 +57,8 @@ impl<V> Store<V> {
         Self {
             table: HashTable::new(),
             entries: Slab::new(),
-            policy: Policy::new(),
-            deadlines: Deadlines::new(),
+            policy: Policy::default(),
+            deadlines: Deadlines::default(),
         }
     }
 
@@ -70,7 +69,7 @@ impl<V> Store<V> {
     pub(crate) fn find(&self, key: Key<'_>) -> Option<Id> {
         let same = |&id: &Id| {
             let entry = &self.entries[id as usize];
-            entry.hash == key.hash && entry.key.as_bytes() == key.text.as_bytes()
+            key.is(entry.hash, &entry.key)
         };
         self.table.find(key.hash, same).copied()
     }
@@ -83,35 +82,31 @@ impl<V> Store<V> {
         self.entries[id as usize].deadline
     }
 
-    /// Stores a value under a key that is not stored.
-    ///
-    /// `value` is told the entry's id, for those who keep ids elsewhere.
-    pub(crate) fn insert(
-        &mut self,
-        key: Key<'_>,
-        deadline: Option<Duration>,
-        value: impl FnOnce(Id) -> V,
-    ) {
-        debug_assert!(self.find(key).is_none(), "the key is stored already");
-        let place = self.entries.vacant_entry();
-        let id = narrow(place.key());
-        place.insert(Entry {
-            key: key.text.into(),
-            hash: key.hash,
-            deadline,
-            value: value(id),
-        });
+    pub(crate) fn value_mut(&mut self, id: Id) -> &mut V {
+        &mut self.entries[id as usize].value
+    }
+
+    /// How many entries have a place reserved.
+    pub(crate) fn capacity(&self) -> usize {
+        self.entries.capacity()
+    }
+
+    /// Stores an entry whose key is not stored.
+    pub(crate) fn insert(&mut self, entry: Entry<V>) -> Id {
+        let (hash, deadline) = (entry.hash, entry.deadline);
+        let id = narrow(self.entries.insert(entry));
         let entries = &self.entries;
         self.table
-            .insert_unique(key.hash, id, |&id| entries[id as usize].hash);
+            .insert_unique(hash, id, |&id| entries[id as usize].hash);
         self.policy.stored(id);
         if let Some(deadline) = deadline {
             self.deadlines.insert(deadline, id);
         }
+        id
     }
 
-    /// Takes an entry out, and gives what was stored.
-    pub(crate) fn remove(&mut self, id: Id) -> V {
+    /// Takes an entry out.
+    pub(crate) fn remove(&mut self, id: Id) -> Entry<V> {
         let entry = self.entries.remove(id as usize);
         if let Ok(found) = self.table.find_entry(entry.hash, |&other| other == id) {
             found.remove();
@@ -120,13 +115,7 @@ impl<V> Store<V> {
         if let Some(deadline) = entry.deadline {
             self.deadlines.remove(deadline, id);
         }
-        entry.value
-    }
-
-    /// Hands out what an empty store still has reserved, if that is much.
-    pub(crate) fn shed(&mut self) -> Option<Self> {
-        let idle = self.entries.is_empty() && self.entries.capacity() > WORTH_SHEDDING;
-        idle.then(|| mem::replace(self, Self::new()))
+        entry
     }
 
     /// Tells the policy that an entry was read.
@@ -190,10 +179,19 @@ mod tests {
         Key { hash: 0, text }
     }
 
+    fn insert(store: &mut Store<&'static str>, text: &'static str, seconds: Option<u64>) {
+        store.insert(Entry {
+            key: text.into(),
+            hash: 0,
+            deadline: seconds.map(Duration::from_secs),
+            value: text,
+        });
+    }
+
     fn store(keys: &[&'static str]) -> Store<&'static str> {
         let mut store = Store::new();
-        for &text in keys {
-            store.insert(key(text), None, |_| text);
+        for text in keys {
+            insert(&mut store, text, None);
         }
         store
     }
@@ -202,7 +200,7 @@ mod tests {
     fn colliding_hashes_are_told_apart_by_key() {
         let mut store = store(&["a", "b", "c"]);
         let b = store.find(key("b")).unwrap();
-        assert_eq!(store.remove(b), "b");
+        assert_eq!(store.remove(b).value, "b");
         assert_eq!(store.validate().len(), 2);
         assert!(store.find(key("b")).is_none());
         let c = store.find(key("c")).unwrap();
@@ -215,7 +213,7 @@ mod tests {
         let a = store.find(key("a")).unwrap();
         store.touch(a);
         let victim = store.victim().unwrap();
-        assert_eq!(store.remove(victim), "b");
+        assert_eq!(store.remove(victim).value, "b");
         store.validate();
     }
 
@@ -223,12 +221,12 @@ mod tests {
     fn entries_expire_in_order_of_their_deadlines() {
         let mut store = Store::new();
         for (text, seconds) in [("late", 9), ("early", 1), ("later", 20)] {
-            store.insert(key(text), Some(Duration::from_secs(seconds)), |_| text);
+            insert(&mut store, text, Some(seconds));
         }
-        store.insert(key("never"), None, |_| "never");
+        insert(&mut store, "never", None);
         let mut order = Vec::new();
         while let Some((_, id)) = store.first_to_expire() {
-            order.push(store.remove(id));
+            order.push(store.remove(id).value);
             store.validate();
         }
         assert_eq!(order, ["early", "late", "later"]);
@@ -240,7 +238,7 @@ mod tests {
         let mut store = store(&["a", "b"]);
         let a = store.find(key("a")).unwrap();
         store.remove(a);
-        store.insert(key("c"), None, |_| "c");
+        insert(&mut store, "c", None);
         assert_eq!(store.find(key("c")), Some(a));
         store.validate();
     }

@@ -6,7 +6,7 @@
 use super::Id;
 use crate::chain::{Chain, Links};
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Policy {
     links: Links,
     /// The most recently used is at the front.
@@ -14,13 +14,6 @@ pub(super) struct Policy {
 }
 
 impl Policy {
-    pub(super) fn new() -> Self {
-        Self {
-            links: Links::default(),
-            order: Chain::new(),
-        }
-    }
-
     /// An entry was stored under a new id.
     pub(super) fn stored(&mut self, id: Id) {
         self.order.push_front(&mut self.links, id);
@@ -28,8 +21,10 @@ impl Policy {
 
     /// An entry was read.
     pub(super) fn read(&mut self, id: Id) {
-        self.order.unlink(&mut self.links, id);
-        self.order.push_front(&mut self.links, id);
+        if self.order.front() != Some(id) {
+            self.order.unlink(&mut self.links, id);
+            self.order.push_front(&mut self.links, id);
+        }
     }
 
     /// An entry left, by whatever act.

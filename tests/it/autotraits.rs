@@ -71,6 +71,47 @@ fn futures_are_send_even_for_values_that_are_not() {
     }));
 }
 
+/// Inside a task whose future must be `Send`, a closure that borrows from the task
+/// is where a future that keeps its arguments too long fails to compile.
+#[test]
+fn a_task_may_name_tags_by_any_iterator() {
+    let cache = HydraCache::local().build();
+    fn spawn(task: impl Future<Output = ()> + Send + 'static) {
+        futures_lite::future::block_on(task);
+    }
+    spawn(async move {
+        let tags = vec![String::from("a"), String::from("b")];
+        cache.invalidate_tags(&tags).await.unwrap();
+        cache
+            .invalidate_tags(tags.iter().map(|tag| tag.as_str()))
+            .await
+            .unwrap();
+        cache
+            .invalidate_tags(tags.iter().filter(|tag| !tag.is_empty()))
+            .await
+            .unwrap();
+        cache
+            .invalidate_tags(tags.iter().map(|tag| format!("{tag}!")))
+            .await
+            .unwrap();
+        let options = options().tags(tags.iter().map(|tag| tag.as_str()));
+        let loaded =
+            cache.get_or_load("key", options, || async { Ok::<_, Infallible>(tags.len()) });
+        assert_eq!(loaded.await.unwrap(), 2);
+    });
+}
+
+#[test]
+fn a_cache_may_be_used_across_a_caught_panic() {
+    let cache = HydraCache::local().build();
+    let caught = std::panic::catch_unwind(|| {
+        let call = cache
+            .get_or_load::<u8, Infallible, _, _>("key", options(), || async { panic!("boom") });
+        futures_lite::future::block_on(call)
+    });
+    assert!(caught.is_err());
+}
+
 #[test]
 fn a_loader_may_borrow_and_need_not_be_send() {
     let cache = HydraCache::local().build();

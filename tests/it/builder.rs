@@ -10,7 +10,7 @@ fn fill(cache: &HydraCache, count: u32) {
     }
 }
 
-/// A rival's `max_capacity(10_000)` held 101 entries, since it meant bytes.
+/// Taken for bytes, this one would hold a hundred.
 #[test]
 fn capacity_is_in_entries() {
     let cache = HydraCache::local().max_capacity(10_000).build();

@@ -1,6 +1,7 @@
 //! Stored bytes, and what becomes of those that cannot be read.
 
 use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
 
 use hydracache::{BoxError, Bytes, Codec, HydraCache, Postcard};
 use serde::Serialize;
@@ -158,7 +159,7 @@ fn a_codec_sees_each_value_behind_its_reference() {
 fn postcard_refuses_what_is_left_over_or_missing() {
     assert_eq!(Postcard.decode::<u8>(b"\x07").unwrap(), 7);
     let error = Postcard.decode::<u8>(b"\x07\x00\x00").unwrap_err();
-    assert_eq!(error.to_string(), "2 bytes are left over after the value");
+    assert_eq!(error.to_string(), "bytes left over after the value: 2");
     assert!(Postcard.decode::<u8>(b"").is_err());
     assert!(Postcard.decode::<()>(b"").is_ok());
     // A length that no input backs is an error, not an allocation.
@@ -167,4 +168,34 @@ fn postcard_refuses_what_is_left_over_or_missing() {
             .decode::<Vec<u64>>(b"\xff\xff\xff\xff\xff\xff\xff\xff\x7f")
             .is_err()
     );
+}
+
+/// Every value has no bytes, and the first decode puts another type in its place.
+#[derive(Clone, Default)]
+struct Swapping(Arc<Mutex<Option<HydraCache<Swapping>>>>);
+
+impl Codec for Swapping {
+    fn encode<V: Serialize + ?Sized>(&self, _: &V) -> Result<Bytes, BoxError> {
+        Ok(Bytes::new())
+    }
+
+    fn decode<V: DeserializeOwned>(&self, bytes: &[u8]) -> Result<V, BoxError> {
+        let cache = self.0.lock().unwrap().take();
+        if let Some(cache) = cache {
+            block_on(cache.put("key", (), options())).unwrap();
+        }
+        Postcard.decode(bytes)
+    }
+}
+
+/// All empty values share their memory: the type tells them apart.
+#[test]
+fn an_entry_put_meanwhile_is_not_taken_for_the_undecodable_one() {
+    let codec = Swapping::default();
+    let cache = HydraCache::local().codec(codec.clone()).build();
+    block_on(cache.put_bytes("key", Bytes::new(), options())).unwrap();
+    *codec.0.lock().unwrap() = Some(cache.clone());
+    let call = cache.get_or_load("key", options(), never::<u32>);
+    assert!(block_on(call).unwrap_err().is_wrong_type());
+    assert_eq!(block_on(cache.get::<()>("key")).unwrap(), Some(()));
 }

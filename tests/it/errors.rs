@@ -135,12 +135,12 @@ fn messages_are_whole() {
     assert_eq!(
         error.to_string(),
         "the entry of key \"key\" cannot be decoded as `u8`: \
-         1 bytes are left over after the value; \
+         bytes left over after the value: 1; \
          remove it, put it anew, or load over it"
     );
     assert_eq!(
         error.source().unwrap().to_string(),
-        "1 bytes are left over after the value"
+        "bytes left over after the value: 1"
     );
 }
 

@@ -154,6 +154,23 @@ fn later_writes_reclaim_what_expired() {
 }
 
 #[test]
+fn writes_to_one_key_reclaim_what_expired_in_other_shards() {
+    let clock = ManualClock::new();
+    let cache = HydraCache::local()
+        .max_capacity(100_000)
+        .clock(clock.clone())
+        .build();
+    for n in 0..10_000 {
+        put(&cache, &format!("key {n}"), n, lasting(1));
+    }
+    clock.advance(SECOND);
+    for n in 0..5000 {
+        put(&cache, "one", n, options());
+    }
+    assert_eq!(cache.entry_count(), 1);
+}
+
+#[test]
 fn a_landing_load_is_a_write_too() {
     let (cache, clock) = cache_and_clock();
     put(&cache, "key", 1, lasting(1));

@@ -1,24 +1,25 @@
-//! No code of the caller's runs under a lock: each kind of it calls the cache
-//! back here, on the key that is being worked on, and must not hang.
+//! No code of the caller's runs under a lock: each kind of it calls the cache back
+//! here, which has one shard and so one lock, and must not hang.
 
 use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
-use hydracache::{BoxError, Bytes, CacheResult, Codec, HydraCache, Postcard};
+use hydracache::{BoxError, Bytes, CacheResult, Clock, Codec, HydraCache, ManualClock, Postcard};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::support::*;
 
-/// Uses every verb on "key", so that any lock held would be met.
+/// Takes the cache's one lock, in several ways.
 fn use_all<C: Codec>(cache: &HydraCache<C>) {
     let _ = block_on(cache.contains_key("key"));
     let _ = block_on(cache.get_bytes("key"));
     let _ = block_on(cache.put_bytes("beside", Bytes::from_static(b"\x01"), tagged("tag")));
     let _ = block_on(cache.remove("beside"));
-    let _ = block_on(cache.invalidate_tag("no such tag"));
     let _ = cache.stats();
     let _ = cache.entry_count();
 }
@@ -188,5 +189,61 @@ fn a_loader_may_use_every_verb_on_its_own_key_but_the_loading_ones() {
         });
         assert_eq!(block_on(loaded).unwrap(), 7);
         assert_eq!(get(&cache, "key"), Some(7));
+    });
+}
+
+/// Memory whose owner panics when the last handle goes.
+struct Fragile;
+
+impl AsRef<[u8]> for Fragile {
+    fn as_ref(&self) -> &[u8] {
+        b"\x01"
+    }
+}
+
+impl Drop for Fragile {
+    fn drop(&mut self) {
+        panic!("fragile");
+    }
+}
+
+/// An entry that panics when it leaves does not leave a seat without a leader.
+#[test]
+fn an_owner_that_panics_blocks_no_key() {
+    let clock = ManualClock::new();
+    let cache = HydraCache::local().clock(clock.clone()).build();
+    let fragile = Bytes::from_owner(Fragile);
+    block_on(cache.put_bytes("key", fragile, lasting(1))).unwrap();
+    clock.advance(SECOND);
+    let call = || block_on(cache.get_or_load("key", options(), ready(7_u32)));
+    assert!(catch_unwind(AssertUnwindSafe(call)).is_err());
+    assert_eq!(load(&cache, "key", 8), 7, "the load had landed");
+}
+
+/// A clock that panics does not get the value of a put dropped under the lock.
+#[test]
+fn a_clock_that_panics_drops_nothing_under_the_lock() {
+    struct Broken;
+    impl Clock for Broken {
+        fn now(&self) -> Duration {
+            panic!("the clock broke")
+        }
+    }
+    struct Owner(HydraCache);
+    impl AsRef<[u8]> for Owner {
+        fn as_ref(&self) -> &[u8] {
+            b"\x01"
+        }
+    }
+    impl Drop for Owner {
+        fn drop(&mut self) {
+            use_all(&self.0);
+        }
+    }
+    without_hanging(|| {
+        let cache = HydraCache::local().clock(Broken).build();
+        let bytes = Bytes::from_owner(Owner(cache.clone()));
+        let call = || block_on(cache.put_bytes("key", bytes, lasting(1)));
+        assert!(catch_unwind(AssertUnwindSafe(call)).is_err());
     });
 }

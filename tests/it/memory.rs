@@ -13,7 +13,6 @@ fn held_after(cache: &HydraCache, scenario: impl FnOnce(&HydraCache)) -> i64 {
 
 const ROUNDS: u32 = 200_000;
 
-/// A rival's 333 live entries held 10.7 MB after as many puts.
 #[test]
 fn evicted_entries_leave_nothing_in_the_tag_index() {
     let cache = HydraCache::local().max_capacity(333).build();
@@ -80,23 +79,81 @@ fn loads_leave_nothing_however_they_end() {
 fn dropped_invalidations_are_given_back_by_later_writes() {
     let cache = HydraCache::local().max_capacity(10_000).build();
     let held = held_after(&cache, |cache| {
-        for n in 0..ROUNDS {
-            put(
-                cache,
-                &format!("key {}", n % 5000),
-                n,
-                options().tags(["all", "tag"]),
-            );
-            if n % 1000 == 999 {
-                drop(Hand::hold(cache.invalidate_tag("tag")).poll());
+        let fill = || {
+            for n in 0..5000 {
+                put(cache, &format!("key {n}"), n, tagged("tag"));
             }
-            if n % 3000 == 2999 {
-                drop(Hand::hold(cache.flush()).poll());
-            }
+        };
+        fill();
+        drop(Hand::start(cache.invalidate_tag("tag")));
+        fill();
+        drop(Hand::start(cache.flush()));
+        for n in 0..400 {
+            put(cache, "key", n, tagged("tag"));
         }
-        block_on(cache.flush()).unwrap();
     });
     assert!(held < 20_000, "{held} bytes");
+}
+
+/// What a few survivors keep is in proportion to them, not to what was once there.
+#[test]
+fn survivors_do_not_keep_the_room_of_those_who_left() {
+    let clock = ManualClock::new();
+    let cache = HydraCache::local()
+        .max_capacity(100_000)
+        .clock(clock.clone())
+        .build();
+    let held = held_after(&cache, |cache| {
+        let stay = |n: u32| put(cache, &format!("stay {n}"), n, tagged("stay"));
+        (0..1000).for_each(stay);
+        for n in 0..90_000 {
+            put(
+                cache,
+                &format!("leave {n}"),
+                n,
+                lasting(1).tag(format!("tag {n}")),
+            );
+        }
+        clock.advance(SECOND);
+        for _ in 0..100 {
+            (0..1000).for_each(stay);
+        }
+        assert_eq!(cache.entry_count(), 1000);
+    });
+    assert!(held < 1_500_000, "{held} bytes");
+    for n in 0..1000 {
+        assert_eq!(get(&cache, &format!("stay {n}")), Some(n));
+    }
+    assert_eq!(invalidate(&cache, "stay"), 1000);
+}
+
+#[test]
+fn loads_that_were_dropped_do_not_keep_room_for_their_tags() {
+    let cache = HydraCache::local().build();
+    let door = Door::default();
+    let keys: Vec<String> = (0..20_000).map(|n| format!("key {n}")).collect();
+    let mut leader = lead(&cache, "key", 7, tagged("kept"), &door);
+    let mut other = lead(&cache, "other", 8, tagged("ended"), &door);
+    let held = held_after(&cache, |cache| {
+        let endless = || std::future::pending::<Result<u32, Infallible>>();
+        let calls: Vec<_> = keys
+            .iter()
+            .map(|key| Hand::start(cache.get_or_load(key, tagged(key), endless)))
+            .collect();
+        drop(calls);
+        invalidate(cache, "ended");
+        for n in 0..100 {
+            put(cache, &format!("after {n}"), n, options());
+        }
+    });
+    assert!(held < 100_000, "{held} bytes");
+    // The tables were changed under two loads: one lands with its tag, one is fenced.
+    door.open();
+    leader.ends().unwrap();
+    other.ends().unwrap();
+    assert_eq!(get(&cache, "other"), None);
+    assert_eq!(get(&cache, "key"), Some(7));
+    assert_eq!(invalidate(&cache, "kept"), 1);
 }
 
 /// Fills a cache, empties it one way or another, and asks what it still holds.

@@ -114,6 +114,17 @@ impl<'a, T> Hand<'a, T> {
         }
     }
 
+    /// Polls to the end a future that always asks to be polled again.
+    #[track_caller]
+    pub fn finish(&mut self) -> T {
+        loop {
+            if let Poll::Ready(output) = self.poll() {
+                return output;
+            }
+            assert!(self.was_woken(), "the future waits for somebody else");
+        }
+    }
+
     /// Whether the future asked to be polled again since this was last asked.
     pub fn was_woken(&self) -> bool {
         self.wakes.0.swap(0, Ordering::SeqCst) > 0

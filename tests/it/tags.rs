@@ -66,11 +66,7 @@ fn the_count_is_of_the_first_poll() {
     clock.advance(SECOND);
     let mut invalidation = Hand::start(cache.invalidate_tag("tag"));
     clock.advance(SECOND);
-    let count = loop {
-        if let std::task::Poll::Ready(count) = invalidation.poll() {
-            break count.unwrap();
-        }
-    };
+    let count = invalidation.finish().unwrap();
     assert_eq!(count, 500);
     assert_eq!(cache.stats().expirations, 500);
 }

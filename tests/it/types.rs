@@ -181,8 +181,8 @@ fn a_load_in_progress_has_a_type_too() {
     assert!(error.is_wrong_type());
     assert_eq!(
         error.to_string(),
-        "key \"key\" holds the type `u32` and was asked for as `alloc::string::String`: \
-         ask for the type it holds, or put a value of the other type first"
+        "key \"key\" is stored or being loaded as `u32` and was asked for as \
+         `alloc::string::String`: ask for the type it has, or put a value of the other type first"
     );
     door.open();
     assert_eq!(leader.ends().unwrap(), 7);

@@ -4,6 +4,8 @@
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use bytes::Bytes;
+
 use super::*;
 use crate::options::CacheOptions;
 
@@ -27,8 +29,6 @@ struct World {
     now: Duration,
     leads: Vec<(Key<'static>, Arc<Flight>)>,
     dooms: Vec<Arc<Doom>>,
-    /// How many values were stored or discarded one way or the other.
-    put: u64,
 }
 
 impl World {
@@ -43,7 +43,6 @@ impl World {
             now: Duration::ZERO,
             leads: Vec::new(),
             dooms: Vec::new(),
-            put: 0,
         }
     }
 
@@ -62,32 +61,31 @@ impl World {
     }
 
     fn write(&mut self) -> Write {
-        self.put += 1;
         let ttl = match self.rng.random_range(0..4) {
             0 => None,
             seconds => Some(Duration::from_secs(seconds - 1)),
         };
         let bytes = Bytes::from(vec![0; self.rng.random_range(0..5)]);
-        let found = Found { bytes, kind: None };
-        Write { found, ttl }
+        let value = Encoded { bytes, ty: None };
+        Write { value, ttl }
     }
 
     fn step(&mut self) {
         let mut trash = Trash::default();
-        let (key, now) = (self.key(), Now::at(self.now));
+        let (key, now) = (self.key(), Now::Known(self.now));
         match self.rng.random_range(0..12) {
             0..3 => {
                 let (write, tags) = (self.write(), self.tags());
-                self.core.put(key, write, &tags, &now, &mut trash);
+                self.core.put(key, &write, &tags, &now, &mut trash);
             }
             3..6 => {
                 let request = Request {
-                    kind: TypeTag::of::<()>(),
+                    ty: TypeTag::of::<()>(),
                     tags: &self.tags(),
                     counted: true,
                     undecodable: None,
                 };
-                if let Look::Lead(flight) = self.core.board(key, &request, &now, &mut trash) {
+                if let Look::Lead(flight) = self.core.look(key, &request, &now) {
                     self.leads.push((key, flight));
                 }
             }
@@ -95,10 +93,10 @@ impl World {
                 let at = self.rng.random_range(0..self.leads.len());
                 let (key, flight) = self.leads.swap_remove(at);
                 if self.rng.random_bool(0.3) {
-                    self.core.give_up(key, &flight, false, &mut trash);
+                    self.core.give_up(key, &flight, false);
                 } else {
                     let write = self.write();
-                    self.core.land(key, &flight, write, &now, &mut trash);
+                    self.core.land(key, &flight, &write, &now, &mut trash);
                 }
             }
             8 => {
@@ -111,6 +109,7 @@ impl World {
                 self.dooms.push(doom);
             }
             10 if self.rng.random_bool(0.2) => self.core.flush(self.now, &mut trash),
+            10 if !self.core.contents.tags.is_dying() => self.core.move_to_new_tables(&mut trash),
             10 => {
                 self.core.sweep(2, &mut trash);
             }
@@ -139,12 +138,12 @@ fn nothing_is_left_behind() {
         }
         let mut trash = Trash::default();
         for (key, flight) in world.leads.drain(..) {
-            world.core.give_up(key, &flight, false, &mut trash);
+            world.core.give_up(key, &flight, false);
         }
-        assert_eq!(world.core.seats.len(), 0);
+        assert_eq!(world.core.seats.places().0, 0);
         for text in KEYS {
             for hash in 0..3 {
-                let now = Now::at(world.now);
+                let now = Now::Known(world.now);
                 world.core.remove(Key { hash, text }, &now, &mut trash);
             }
         }

@@ -1,43 +1,6 @@
 use super::*;
 
 impl Tags {
-    /// Checks every inner invariant. `members` are all members and their tags.
-    pub(crate) fn validate(&self, members: &[(u32, Membership)]) {
-        let mut pairs = 0;
-        for &(member, Membership(mut next)) in members {
-            while let Some(pair) = next {
-                let pair = &self.pairs[pair as usize];
-                assert_eq!(pair.member, member, "a pair of another member");
-                pairs += 1;
-                next = pair.sibling;
-            }
-        }
-        assert_eq!(self.pairs.len(), pairs, "pairs of members that are gone");
-        let mut linked = 0;
-        for (index, tag) in &self.known {
-            let index = u32::try_from(index).unwrap();
-            for pair in tag.members.validate(&self.links) {
-                assert_eq!(self.pairs[pair as usize].tag, index);
-                linked += 1;
-            }
-            assert!(
-                tag.holds > 0 || !tag.members.is_empty(),
-                "an idle tag stays"
-            );
-            let bound = self.bound(tag.hash, &tag.name);
-            assert_eq!(bound == Some(index), tag.doom.is_none(), "dead is unbound");
-        }
-        assert_eq!(linked, pairs);
-        let dead = self.known.iter().filter(|(_, tag)| tag.doom.is_some());
-        assert_eq!(dead.count(), self.dead);
-        assert_eq!(self.names.len() + self.dead, self.known.len());
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.validate(&[]);
-        self.known.is_empty() && self.names.is_empty() && self.dying.is_empty()
-    }
-
     fn add(&mut self, member: u32, names: &[&str]) -> Membership {
         let held = self.hold_all(names);
         self.enroll(member, held)
