@@ -64,6 +64,23 @@ impl<C: Codec> CacheBuilder<C> {
     ///
     /// Zero stores nothing; loading calls still load, one load a key at a time,
     /// and every value that would have been stored counts as a rejection.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::future::block_on;
+    /// use hydracache::{CacheOptions, HydraCache};
+    ///
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let cache = HydraCache::local().max_capacity(2).build();
+    /// for key in ["a", "b", "c"] {
+    ///     block_on(cache.put(key, 0_u8, CacheOptions::new()))?;
+    /// }
+    /// assert_eq!(cache.entry_count(), 2);
+    /// assert_eq!(cache.stats().evictions, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn max_capacity(mut self, entries: u64) -> Self {
         self.settings.max_capacity = entries;
         self
@@ -74,6 +91,20 @@ impl<C: Codec> CacheBuilder<C> {
     /// Default: 16 MiB. A larger value is returned by loading calls all the same,
     /// but not stored; it counts as a rejection, and what was stored under its key
     /// is removed.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::future::block_on;
+    /// use hydracache::{CacheOptions, HydraCache};
+    ///
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let cache = HydraCache::local().max_entry_bytes(100).build();
+    /// block_on(cache.put("large", "x".repeat(101), CacheOptions::new()))?;
+    /// assert_eq!(cache.stats().rejections, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn max_entry_bytes(mut self, bytes: usize) -> Self {
         self.settings.max_entry_bytes = bytes;
         self
@@ -83,6 +114,17 @@ impl<C: Codec> CacheBuilder<C> {
     ///
     /// Default: none, and entries live until they are evicted or invalidated. See
     /// [`CacheOptions::ttl`](crate::CacheOptions::ttl) for how it is counted.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use hydracache::HydraCache;
+    ///
+    /// let cache = HydraCache::local().default_ttl(Duration::from_secs(60)).build();
+    /// # drop(cache);
+    /// ```
     pub fn default_ttl(mut self, ttl: Duration) -> Self {
         self.settings.default_ttl = Some(ttl);
         self
@@ -91,6 +133,16 @@ impl<C: Codec> CacheBuilder<C> {
     /// Sets where time comes from.
     ///
     /// Default: [`SystemClock`]. Tests give a [`ManualClock`](crate::ManualClock).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use hydracache::{HydraCache, ManualClock};
+    ///
+    /// let clock = ManualClock::new();
+    /// let cache = HydraCache::local().clock(clock.clone()).build();
+    /// # drop(cache);
+    /// ```
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.settings.clock = Box::new(clock);
         self
@@ -99,6 +151,15 @@ impl<C: Codec> CacheBuilder<C> {
     /// Sets how values become bytes.
     ///
     /// Default: [`Postcard`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use hydracache::{HydraCache, Postcard};
+    ///
+    /// let cache: HydraCache<Postcard> = HydraCache::local().codec(Postcard).build();
+    /// # drop(cache);
+    /// ```
     pub fn codec<D: Codec>(self, codec: D) -> CacheBuilder<D> {
         let settings = self.settings;
         CacheBuilder { settings, codec }
@@ -108,6 +169,13 @@ impl<C: Codec> CacheBuilder<C> {
     ///
     /// Nothing is reserved beforehand: an empty cache is small, whatever its
     /// capacity.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let cache = hydracache::HydraCache::local().build();
+    /// assert_eq!(cache.entry_count(), 0);
+    /// ```
     pub fn build(self) -> HydraCache<C> {
         HydraCache::over(Engine::new(self.settings, self.codec))
     }

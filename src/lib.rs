@@ -36,8 +36,8 @@
 //!   [`CacheStats`].
 //! - **Independence.** No runtime, no thread, no timer: everything happens in the
 //!   calls of the callers. Time comes from a [`Clock`] that tests can hold still.
-//! - **No foreign code under a lock**, save [`Clock::now`]: values, codecs,
-//!   loaders and wakers may call the cache.
+//! - **No foreign code under a lock** of the cache, save [`Clock::now`]: values,
+//!   codecs, loaders and wakers may call it.
 //!
 //! # Trade-offs
 //!
@@ -49,6 +49,8 @@
 //!   not polled.
 //! - Expired entries give their memory back when something is written, not at the
 //!   tick of a timer.
+//! - A cache for fewer than 16,384 entries is behind one lock, held briefly; a larger
+//!   one is behind up to 64.
 //! - Keys are text.
 //!
 //! # When not to use it

@@ -23,6 +23,7 @@ use crate::text::Text;
 /// # drop(options);
 /// ```
 #[derive(Clone, Debug, Default)]
+#[must_use = "options do nothing until they are given to a call"]
 pub struct CacheOptions {
     pub(crate) ttl: Option<Duration>,
     pub(crate) tags: TagNames,
@@ -31,6 +32,13 @@ pub struct CacheOptions {
 impl CacheOptions {
     /// Creates options that wish for nothing: the cache's default time to live,
     /// and no tags.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let options = hydracache::CacheOptions::new();
+    /// # drop(options);
+    /// ```
     pub fn new() -> Self {
         Self::default()
     }
@@ -39,9 +47,17 @@ impl CacheOptions {
     ///
     /// Default: the builder's `default_ttl`, and without one, no limit. The entry
     /// is gone at exactly `stored + ttl`. Zero stores nothing. A time so long
-    /// that the clock would overflow never comes, so `Duration::MAX` overrides a
-    /// default with no limit.
-    #[must_use = "setters return the options they changed"]
+    /// that the clock would overflow never comes, so `Duration::MAX` is as good as no
+    /// limit where there is a default.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let options = hydracache::CacheOptions::new().ttl(Duration::from_secs(60));
+    /// # drop(options);
+    /// ```
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
         self
@@ -51,14 +67,27 @@ impl CacheOptions {
     ///
     /// Default: none. Any text is a tag, the empty one too; a tag added twice
     /// counts once.
-    #[must_use = "setters return the options they changed"]
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let options = hydracache::CacheOptions::new().tag("users").tag("tenant:1");
+    /// # drop(options);
+    /// ```
     pub fn tag(mut self, tag: impl AsRef<str>) -> Self {
         self.tags.push(tag.as_ref().into());
         self
     }
 
-    /// Adds every tag of a list, as [`tag`](Self::tag) does one.
-    #[must_use = "setters return the options they changed"]
+    /// Adds every tag of a list, as [`tag`](Self::tag) does one. Default: none.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let tenants = [1, 2].map(|id| format!("tenant:{id}"));
+    /// let options = hydracache::CacheOptions::new().tags(tenants);
+    /// # drop(options);
+    /// ```
     pub fn tags(mut self, tags: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         for tag in tags {
             self.tags.push(tag.as_ref().into());

@@ -73,16 +73,22 @@ pub struct CacheStats {
     /// Values that were not stored because they were larger than
     /// `max_entry_bytes`, or because the capacity is zero.
     ///
-    /// Not moved by a time to live of zero.
+    /// Not moved by a time to live of zero alone.
     pub rejections: u64,
-    /// Entries that could not be decoded as the type asked for, by `get` and by
-    /// loading calls. Not moved by `peek`.
+    /// Times that `get` or a loading call could not decode what it found, or what
+    /// the load it waited for gave. Not moved by `peek`.
     pub decode_failures: u64,
 }
 
 impl CacheStats {
     /// Returns the share of hits among hits and misses, from 0 to 1; 0 if there
     /// were neither.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// assert_eq!(hydracache::CacheStats::default().hit_ratio(), 0.0);
+    /// ```
     #[allow(
         clippy::cast_precision_loss,
         reason = "a ratio of counts beyond 2^53 is still right to 15 digits"

@@ -179,11 +179,11 @@ mod tests {
 
     #[test]
     fn arrays_are_not_slices() {
+        struct Marked<const MARK: char>;
         assert!(!same::<&[u8; 3], &[u8]>());
         assert!(!same::<[u8; 3], Vec<u8>>());
         assert!(same::<&[u8; 3], [u8; 3]>());
         assert!(same::<&[[u8; 3]], Vec<[u8; 3]>>());
-        struct Marked<const MARK: char>;
         assert!(same::<&[Marked<';'>], Vec<Marked<';'>>>());
         assert!(same::<&[Marked<'['>], Vec<Marked<'['>>>());
     }

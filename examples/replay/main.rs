@@ -6,9 +6,9 @@
 //! began after an invalidation may be older than its write, and every answer is
 //! checked.
 //!
-//! The database is in this process and its file in memory, so a hit saves the few
-//! microseconds of such a read, and a miss costs the work of the cache on top. What
-//! a database over a network would be spared is the difference in loads.
+//! The database is in this process and keeps its pages in memory, so a hit saves the
+//! few microseconds of such a read, and a miss costs the work of the cache on top.
+//! What a database over a network would be spared is the difference in loads.
 //!
 //! `cargo run --release --example replay [TRACE]`
 #![allow(clippy::print_stdout, reason = "the table is what this program is for")]

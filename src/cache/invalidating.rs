@@ -14,7 +14,7 @@ impl<C: Codec> HydraCache<C> {
     ///
     /// # Errors
     ///
-    /// None in a local cache.
+    /// Never fails; the `Result` leaves room for a remote tier.
     ///
     /// # Cancel safety
     ///
@@ -42,7 +42,7 @@ impl<C: Codec> HydraCache<C> {
     ///
     /// # Errors
     ///
-    /// None in a local cache.
+    /// Never fails; the `Result` leaves room for a remote tier.
     ///
     /// # Cancel safety
     ///
@@ -72,7 +72,7 @@ impl<C: Codec> HydraCache<C> {
     ///
     /// # Errors
     ///
-    /// None in a local cache.
+    /// Never fails; the `Result` leaves room for a remote tier.
     ///
     /// # Cancel safety
     ///
@@ -108,7 +108,7 @@ impl<C: Codec> HydraCache<C> {
     ///
     /// # Errors
     ///
-    /// None in a local cache.
+    /// Never fails; the `Result` leaves room for a remote tier.
     ///
     /// # Cancel safety
     ///
@@ -148,7 +148,7 @@ impl<C: Codec> HydraCache<C> {
     ///
     /// # Errors
     ///
-    /// None in a local cache.
+    /// Never fails; the `Result` leaves room for a remote tier.
     ///
     /// # Cancel safety
     ///

@@ -20,6 +20,10 @@ impl<C: Codec> HydraCache<C> {
     /// [`is_wrong_type`]: crate::CacheError::is_wrong_type
     /// [`is_decode`]: crate::CacheError::is_decode
     ///
+    /// # Panics
+    ///
+    /// If decoding does; the cache is as it was.
+    ///
     /// # Cancel safety
     ///
     /// Ready at the first poll: there is nothing to cancel.
@@ -51,7 +55,7 @@ impl<C: Codec> HydraCache<C> {
     ///
     /// # Errors
     ///
-    /// None in a local cache.
+    /// Never fails; the `Result` leaves room for a remote tier.
     ///
     /// # Cancel safety
     ///
@@ -79,6 +83,10 @@ impl<C: Codec> HydraCache<C> {
     /// No counter moves and the eviction policy does not learn of it.
     ///
     /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    ///
+    /// # Panics
     ///
     /// As [`get`](Self::get).
     ///

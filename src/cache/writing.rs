@@ -24,6 +24,10 @@ impl<C: Codec> HydraCache<C> {
     ///
     /// [`is_encode`]: crate::CacheError::is_encode
     ///
+    /// # Panics
+    ///
+    /// If encoding does; then nothing has changed.
+    ///
     /// # Cancel safety
     ///
     /// Ready at the first poll: there is nothing to cancel.
@@ -61,7 +65,7 @@ impl<C: Codec> HydraCache<C> {
     ///
     /// # Errors
     ///
-    /// None in a local cache.
+    /// Never fails; the `Result` leaves room for a remote tier.
     ///
     /// # Cancel safety
     ///

@@ -189,7 +189,7 @@ impl Core {
             }
             fenced => {
                 self.stats.stale_load_discards += 1;
-                fenced.into_iter().for_each(|seat| self.vacate(seat));
+                self.vacate(fenced);
             }
         }
         self.writes
@@ -198,7 +198,7 @@ impl Core {
     pub(super) fn give_up(&mut self, key: Key<'_>, flight: &Arc<Flight>, failed: bool) {
         self.stats.load_failures += u64::from(failed);
         let seat = self.seats.take_from(key, flight);
-        seat.into_iter().for_each(|seat| self.vacate(seat));
+        self.vacate(seat);
     }
 
     pub(super) fn doom(&mut self, names: &[Text], doom: &Arc<Doom>) {
@@ -283,12 +283,14 @@ impl Core {
     /// Fences the load of a key: it will find its seat taken, and not store.
     fn fence(&mut self, key: Key<'_>) {
         let seat = self.seats.take(key);
-        seat.into_iter().for_each(|seat| self.vacate(seat));
+        self.vacate(seat);
     }
 
     /// Lets go of what a seat held. Its flight lives on in its leader.
-    fn vacate(&mut self, seat: Seat) {
-        self.contents.tags.release(seat.tags);
+    fn vacate(&mut self, seat: Option<Seat>) {
+        if let Some(seat) = seat {
+            self.contents.tags.release(seat.tags);
+        }
     }
 
     /// Asks the time if a write may need it, while nothing is changed yet: a clock

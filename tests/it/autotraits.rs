@@ -75,10 +75,10 @@ fn futures_are_send_even_for_values_that_are_not() {
 /// is where a future that keeps its arguments too long fails to compile.
 #[test]
 fn a_task_may_name_tags_by_any_iterator() {
-    let cache = HydraCache::local().build();
     fn spawn(task: impl Future<Output = ()> + Send + 'static) {
         futures_lite::future::block_on(task);
     }
+    let cache = HydraCache::local().build();
     spawn(async move {
         let tags = vec![String::from("a"), String::from("b")];
         cache.invalidate_tags(&tags).await.unwrap();
