@@ -18,10 +18,11 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use hydracache::{HydraCache, ManualClock};
+use hydracache::HydraCache;
 
 use support::{
-    Hand, SECOND, block_on, get, invalidate, lasting, options, put, ready, tagged, without_hanging,
+    Hand, SECOND, block_on, clocked, get, invalidate, lasting, options, put, ready, tagged,
+    without_hanging,
 };
 
 /// Lets one race run at a time, as long as the guard is held.
@@ -192,11 +193,7 @@ fn a_load_against_a_put() {
 /// Entry and tag index changed in separate steps: entries that no tag reaches.
 #[test]
 fn a_put_against_whatever_removes() {
-    let clock = ManualClock::new();
-    let cache = HydraCache::local()
-        .max_capacity(16)
-        .clock(clock.clone())
-        .build();
+    let (cache, clock) = clocked(16);
     let removals: [&(dyn Fn() + Sync); 6] = [
         &|| drop(block_on(cache.remove("key"))),
         &|| drop(block_on(cache.flush())),

@@ -83,7 +83,7 @@ fn a_task_may_name_tags_by_any_iterator() {
         let tags = vec![String::from("a"), String::from("b")];
         cache.invalidate_tags(&tags).await.unwrap();
         cache
-            .invalidate_tags(tags.iter().map(|tag| tag.as_str()))
+            .invalidate_tags(tags.iter().map(|tag| &tag[..]))
             .await
             .unwrap();
         cache
@@ -94,7 +94,7 @@ fn a_task_may_name_tags_by_any_iterator() {
             .invalidate_tags(tags.iter().map(|tag| format!("{tag}!")))
             .await
             .unwrap();
-        let options = options().tags(tags.iter().map(|tag| tag.as_str()));
+        let options = options().tags(tags.iter().map(|tag| &tag[..]));
         let loaded =
             cache.get_or_load("key", options, || async { Ok::<_, Infallible>(tags.len()) });
         assert_eq!(loaded.await.unwrap(), 2);

@@ -6,14 +6,9 @@ use hydracache::{Bytes, HydraCache, ManualClock};
 
 use crate::support::*;
 
-fn cache_and_clock() -> (HydraCache, ManualClock) {
-    let clock = ManualClock::new();
-    (HydraCache::local().clock(clock.clone()).build(), clock)
-}
-
 #[test]
 fn an_entry_ends_at_exactly_its_time() {
-    let (cache, clock) = cache_and_clock();
+    let (cache, clock) = clocked(10_000);
     clock.advance(Duration::from_nanos(17));
     put(&cache, "key", 1, lasting(1));
     clock.advance(Duration::from_nanos(999_999_999));
@@ -24,7 +19,7 @@ fn an_entry_ends_at_exactly_its_time() {
 
 #[test]
 fn an_expired_entry_is_absent_everywhere() {
-    let (cache, clock) = cache_and_clock();
+    let (cache, clock) = clocked(10_000);
     let all = ["a", "b", "c", "d", "e", "f", "g"];
     for key in all {
         put(&cache, key, 1, lasting(1).tag(key));
@@ -50,7 +45,7 @@ fn an_expired_entry_is_absent_everywhere() {
 
 #[test]
 fn a_ttl_of_zero_stores_nothing_and_removes_what_was_there() {
-    let (cache, _) = cache_and_clock();
+    let (cache, _) = clocked(10_000);
     put(&cache, "key", 1, options());
     put(&cache, "key", 2, lasting(0));
     assert_eq!(get(&cache, "key"), None);
@@ -64,7 +59,7 @@ fn a_ttl_of_zero_stores_nothing_and_removes_what_was_there() {
 
 #[test]
 fn a_ttl_that_overflows_never_ends() {
-    let (cache, clock) = cache_and_clock();
+    let (cache, clock) = clocked(10_000);
     clock.advance(SECOND);
     put(&cache, "key", 1, options().ttl(Duration::MAX));
     put(&cache, "plain", 2, options());
@@ -77,7 +72,7 @@ fn a_ttl_that_overflows_never_ends() {
 
 #[test]
 fn an_enormous_ttl_is_kept_to_the_nanosecond() {
-    let (cache, clock) = cache_and_clock();
+    let (cache, clock) = clocked(10_000);
     let ages = Duration::new(u64::MAX / 2, 999_999_998);
     let nanosecond = Duration::from_nanos(1);
     put(&cache, "key", 1, options().ttl(ages + nanosecond));
@@ -105,7 +100,7 @@ fn the_default_ttl_is_for_those_who_have_none() {
 
 #[test]
 fn time_counts_from_the_store_not_from_the_start_of_the_load() {
-    let (cache, clock) = cache_and_clock();
+    let (cache, clock) = clocked(10_000);
     let door = Door::default();
     let mut leader = lead(&cache, "key", 1, lasting(2), &door);
     clock.advance(SECOND * 5);
@@ -119,7 +114,7 @@ fn time_counts_from_the_store_not_from_the_start_of_the_load() {
 
 #[test]
 fn reading_does_not_prolong_and_writing_does() {
-    let (cache, clock) = cache_and_clock();
+    let (cache, clock) = clocked(10_000);
     put(&cache, "read", 1, lasting(2));
     put(&cache, "written", 1, lasting(2));
     clock.advance(SECOND);
@@ -136,11 +131,7 @@ fn reading_does_not_prolong_and_writing_does() {
 /// Expired entries give their memory back without being asked for again.
 #[test]
 fn later_writes_reclaim_what_expired() {
-    let clock = ManualClock::new();
-    let cache = HydraCache::local()
-        .max_capacity(100_000)
-        .clock(clock.clone())
-        .build();
+    let (cache, clock) = clocked(100_000);
     for n in 0..10_000 {
         put(&cache, &format!("key {n}"), n, lasting(1).tag("tag"));
     }
@@ -155,11 +146,7 @@ fn later_writes_reclaim_what_expired() {
 
 #[test]
 fn writes_to_one_key_reclaim_what_expired_in_other_shards() {
-    let clock = ManualClock::new();
-    let cache = HydraCache::local()
-        .max_capacity(100_000)
-        .clock(clock.clone())
-        .build();
+    let (cache, clock) = clocked(100_000);
     for n in 0..10_000 {
         put(&cache, &format!("key {n}"), n, lasting(1));
     }
@@ -172,7 +159,7 @@ fn writes_to_one_key_reclaim_what_expired_in_other_shards() {
 
 #[test]
 fn a_landing_load_is_a_write_too() {
-    let (cache, clock) = cache_and_clock();
+    let (cache, clock) = clocked(10_000);
     put(&cache, "key", 1, lasting(1));
     clock.advance(SECOND);
     load(&cache, "other", 2);
@@ -181,11 +168,7 @@ fn a_landing_load_is_a_write_too() {
 
 #[test]
 fn a_full_cache_lets_the_expired_go_before_the_live() {
-    let clock = ManualClock::new();
-    let cache = HydraCache::local()
-        .max_capacity(1000)
-        .clock(clock.clone())
-        .build();
+    let (cache, clock) = clocked(1000);
     for n in 0..500 {
         put(&cache, &format!("live {n}"), n, options());
         put(&cache, &format!("dying {n}"), n, lasting(1));
@@ -225,11 +208,7 @@ fn a_full_cache_lets_the_invalidated_go_before_the_live() {
 
 #[test]
 fn whatever_is_gone_goes_before_the_live() {
-    let clock = ManualClock::new();
-    let cache = HydraCache::local()
-        .max_capacity(1000)
-        .clock(clock.clone())
-        .build();
+    let (cache, clock) = clocked(1000);
     for n in 0..500 {
         put(&cache, &format!("dead {n}"), n, tagged("tag"));
     }
@@ -257,7 +236,7 @@ fn an_expiry_counts_once_by_whatever_act() {
         |cache| assert_eq!(load(cache, "key", 2), 2),
     ];
     for (number, act) in acts.into_iter().enumerate() {
-        let (cache, clock) = cache_and_clock();
+        let (cache, clock) = clocked(10_000);
         put(&cache, "key", 1, lasting(1).tag("tag"));
         clock.advance(SECOND);
         act(&cache);

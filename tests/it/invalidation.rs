@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 
-use hydracache::{Bytes, CacheOptions, HydraCache};
+use hydracache::{Bytes, CacheOptions, HydraCache, ManualClock};
 
 use crate::support::*;
 
@@ -46,14 +46,17 @@ const FENCES: [Fence; 10] = [
     ("put that expires", |cache| put(cache, "key", 5, lasting(1))),
 ];
 
+/// A cache in which every fence works.
+fn fenceable() -> (HydraCache, ManualClock) {
+    let clock = ManualClock::new();
+    let builder = HydraCache::local().max_entry_bytes(100);
+    (builder.clock(clock.clone()).build(), clock)
+}
+
 #[test]
 fn a_load_in_progress_is_fenced_by_every_invalidation() {
     for (name, fence) in FENCES {
-        let clock = hydracache::ManualClock::new();
-        let cache = HydraCache::local()
-            .max_entry_bytes(100)
-            .clock(clock.clone())
-            .build();
+        let (cache, clock) = fenceable();
         let (door, later_door) = (Door::default(), Door::default());
         let mut stale = lead(&cache, "key", 1, tagged("tag"), &door);
         let mut waiter = join(&cache, "key");
@@ -83,11 +86,7 @@ fn a_load_in_progress_is_fenced_by_every_invalidation() {
 #[test]
 fn a_stale_load_that_lands_last_stores_nothing_either() {
     for (name, fence) in FENCES {
-        let clock = hydracache::ManualClock::new();
-        let cache = HydraCache::local()
-            .max_entry_bytes(100)
-            .clock(clock.clone())
-            .build();
+        let (cache, clock) = fenceable();
         let door = Door::default();
         let mut stale = lead(&cache, "key", 1, tagged("tag"), &door);
         fence(&cache);
@@ -136,11 +135,7 @@ fn what_cannot_be_encoded_fences_nothing_and_removes_nothing() {
 
 #[test]
 fn eviction_and_expiry_fence_nothing() {
-    let clock = hydracache::ManualClock::new();
-    let cache = HydraCache::local()
-        .max_capacity(1)
-        .clock(clock.clone())
-        .build();
+    let (cache, clock) = clocked(1);
     put(&cache, "key", 0, lasting(1));
     clock.advance(SECOND);
     let door = Door::default();
@@ -177,11 +172,7 @@ fn unrelated_invalidations_discard_nothing_however_many() {
 #[test]
 fn a_loader_that_touches_its_own_key_is_overtaken_by_itself() {
     for (name, fence) in FENCES {
-        let clock = hydracache::ManualClock::new();
-        let cache = HydraCache::local()
-            .max_entry_bytes(100)
-            .clock(clock.clone())
-            .build();
+        let (cache, clock) = fenceable();
         let loaded = cache.get_or_load("key", tagged("tag"), || async {
             fence(&cache);
             Ok::<_, Infallible>(1_u32)

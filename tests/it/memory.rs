@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use hydracache::{HydraCache, ManualClock};
+use hydracache::HydraCache;
 
 use crate::support::*;
 
@@ -32,11 +32,7 @@ fn evicted_entries_leave_nothing_in_the_tag_index() {
 
 #[test]
 fn overwritten_expired_removed_and_invalidated_entries_leave_nothing() {
-    let clock = ManualClock::new();
-    let cache = HydraCache::local()
-        .max_capacity(1000)
-        .clock(clock.clone())
-        .build();
+    let (cache, clock) = clocked(1000);
     let held = held_after(&cache, |cache| {
         for n in 0..ROUNDS / 4 {
             let own = format!("tag {n}");
@@ -98,11 +94,7 @@ fn dropped_invalidations_are_given_back_by_later_writes() {
 /// What a few survivors keep is in proportion to them, not to what was once there.
 #[test]
 fn survivors_do_not_keep_the_room_of_those_who_left() {
-    let clock = ManualClock::new();
-    let cache = HydraCache::local()
-        .max_capacity(100_000)
-        .clock(clock.clone())
-        .build();
+    let (cache, clock) = clocked(100_000);
     let held = held_after(&cache, |cache| {
         let stay = |n: u32| put(cache, &format!("stay {n}"), n, tagged("stay"));
         (0..1000).for_each(stay);

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 pub use futures_lite::future::block_on;
-use hydracache::{CacheOptions, CacheResult, CacheStats, HydraCache};
+use hydracache::{CacheOptions, CacheResult, CacheStats, HydraCache, ManualClock};
 
 pub const SECOND: Duration = Duration::from_secs(1);
 
@@ -34,6 +34,13 @@ pub fn ready<V>(value: V) -> impl FnOnce() -> std::future::Ready<Result<V, Infal
 /// A loader that must not be called.
 pub fn never<V>() -> std::future::Ready<Result<V, Infallible>> {
     panic!("a loader was called that nobody needs")
+}
+
+/// A cache that goes by a clock of the test.
+pub fn clocked(capacity: u64) -> (HydraCache, ManualClock) {
+    let clock = ManualClock::new();
+    let builder = HydraCache::local().max_capacity(capacity);
+    (builder.clock(clock.clone()).build(), clock)
 }
 
 pub fn put(cache: &HydraCache, key: &str, value: u32, options: CacheOptions) {

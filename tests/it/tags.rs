@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hydracache::{HydraCache, ManualClock};
+use hydracache::HydraCache;
 
 use crate::support::*;
 
@@ -37,8 +37,7 @@ fn a_union_counts_each_entry_once() {
 
 #[test]
 fn expired_entries_are_not_counted_as_invalidated() {
-    let clock = ManualClock::new();
-    let cache = HydraCache::local().clock(clock.clone()).build();
+    let (cache, clock) = clocked(10_000);
     for n in 0..10 {
         put(&cache, &format!("key {n}"), n, lasting(n + 1).tag("tag"));
     }
@@ -53,8 +52,7 @@ fn expired_entries_are_not_counted_as_invalidated() {
 /// What was live at the first poll counts, however late it is given back.
 #[test]
 fn the_count_is_of_the_first_poll() {
-    let clock = ManualClock::new();
-    let cache = HydraCache::local().clock(clock.clone()).build();
+    let (cache, clock) = clocked(10_000);
     for n in 0..1000 {
         put(
             &cache,
@@ -83,11 +81,7 @@ fn an_overwritten_entry_carries_only_its_new_tags() {
 
 #[test]
 fn what_left_otherwise_is_not_counted_again() {
-    let clock = ManualClock::new();
-    let cache = HydraCache::local()
-        .max_capacity(2)
-        .clock(clock.clone())
-        .build();
+    let (cache, clock) = clocked(2);
     put(&cache, "evicted", 1, tagged("tag"));
     put(&cache, "removed", 2, tagged("tag"));
     put(&cache, "expired", 3, lasting(1).tag("tag"));
