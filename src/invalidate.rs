@@ -6,12 +6,11 @@
 //! so that no poll runs long; what a dropped future leaves, later writes give
 //! back.
 
-use std::sync::Arc;
-
 use futures_lite::future::yield_now;
 
 use crate::codec::Codec;
 use crate::engine::{Engine, SLICE};
+use crate::sync::Arc;
 use crate::tags::Doom;
 use crate::text::Text;
 

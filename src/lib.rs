@@ -88,6 +88,7 @@ mod options;
 mod shard;
 mod stats;
 mod store;
+mod sync;
 mod tags;
 mod text;
 mod types;

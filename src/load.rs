@@ -14,7 +14,6 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::Arc;
 use std::task::Poll;
 
 use serde::Serialize;
@@ -28,6 +27,7 @@ use crate::error::{BoxError, CacheError, CacheResult};
 use crate::flight::{Flight, Outcome};
 use crate::options::CacheOptions;
 use crate::shard::{Look, Request, Shard, Write};
+use crate::sync::Arc;
 use crate::text::Key;
 use crate::types::TypeTag;
 

@@ -11,7 +11,6 @@
 use std::collections::VecDeque;
 use std::hash::BuildHasher;
 use std::iter::successors;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -19,6 +18,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use slab::Slab;
 
 use crate::chain::{Chain, Links, NONE};
+use crate::sync::Arc;
 use crate::text::Text;
 
 /// One invalidation of tags: when it was, and how many entries it ended.

@@ -1,12 +1,12 @@
 //! Entries and their tags, kept in step: neither changes without the other.
 
 use std::mem;
-use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Now;
 use crate::encoded::Encoded;
 use crate::store::{Entry, Id, Store};
+use crate::sync::Arc;
 use crate::tags::{Doom, Held, Membership, Tags};
 use crate::text::Key;
 

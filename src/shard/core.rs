@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::mem;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::contents::{Contents, Fate};
@@ -14,6 +13,7 @@ use crate::flight::Flight;
 use crate::options::TagNames;
 use crate::stats::CacheStats;
 use crate::store::Id;
+use crate::sync::Arc;
 use crate::tags::{Doom, Held};
 use crate::text::{Key, Text};
 use crate::types::TypeTag;

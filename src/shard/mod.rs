@@ -10,7 +10,7 @@ mod core;
 mod seats;
 mod trash;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use self::core::Core;
@@ -21,6 +21,7 @@ use crate::encoded::Encoded;
 use crate::flight::Flight;
 use crate::options::TagNames;
 use crate::stats::CacheStats;
+use crate::sync::{Arc, Mutex};
 use crate::tags::Doom;
 use crate::text::{Key, Text};
 

@@ -1,10 +1,9 @@
 //! The loads in progress, one a key.
 
-use std::sync::Arc;
-
 use hashbrown::HashTable;
 
 use crate::flight::Flight;
+use crate::sync::Arc;
 use crate::tags::Held;
 use crate::text::{Key, Text};
 
