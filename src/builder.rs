@@ -57,7 +57,7 @@ impl<C: Codec> CacheBuilder<C> {
     /// Sets how many entries are kept at most.
     ///
     /// Default: 10,000. There are never more when a put returns: it evicts one to
-    /// make room, and what has expired goes before what is live. A cache for
+    /// make room, and within a shard what has expired goes before what is live. A cache for
     /// 16,384 entries or more is divided into shards; since keys fall into them
     /// unevenly, eviction may begin when it is 95 percent full. A smaller cache is
     /// one shard, and holds exactly as many.

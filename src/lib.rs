@@ -106,6 +106,14 @@ pub use crate::stats::CacheStats;
 // The README and the pages of `docs/` are tested like every other example.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
-#[doc = include_str!("../docs/guarantees.md")]
 #[doc = include_str!("../docs/architecture.md")]
+#[doc = include_str!("../docs/design.md")]
+#[doc = include_str!("../docs/errors-and-types.md")]
+#[doc = include_str!("../docs/expiry.md")]
+#[doc = include_str!("../docs/guarantees.md")]
+#[doc = include_str!("../docs/invalidate-after-commit.md")]
+#[doc = include_str!("../docs/runtimes.md")]
+#[doc = include_str!("../docs/single-flight.md")]
+#[doc = include_str!("../docs/tags.md")]
+#[doc = include_str!("../docs/testing.md")]
 struct Pages;

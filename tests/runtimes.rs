@@ -28,8 +28,12 @@ use hydracache::{CacheResult, HydraCache};
 use smol::channel;
 
 use support::{
-    SECOND, assert_stats, block_on, clocked, get, lasting, options, ready, tagged, without_hanging,
+    SECOND, assert_stats, block_on, clocked, lasting, options, ready, tagged, without_hanging,
 };
+
+/// What can be spawned on every runtime.
+trait Job<T>: Future<Output = T> + Send + 'static {}
+impl<T, F: Future<Output = T> + Send + 'static> Job<T> for F {}
 
 /// What a scenario asks of a runtime.
 trait Runtime: Sized {
@@ -37,10 +41,7 @@ trait Runtime: Sized {
 
     fn run<F: Future<Output = ()>>(scenario: impl FnOnce(Self) -> F);
 
-    fn spawn<T: Send + 'static>(
-        &self,
-        future: impl Future<Output = T> + Send + 'static,
-    ) -> Self::Task<T>;
+    fn spawn<T: Send + 'static>(&self, job: impl Job<T>) -> Self::Task<T>;
 
     /// What a task gave; nothing if it panicked.
     async fn join<T>(task: Self::Task<T>) -> Option<T>;
@@ -64,15 +65,12 @@ impl Runtime for Bare {
         block_on(scenario(Self));
     }
 
-    fn spawn<T: Send + 'static>(
-        &self,
-        future: impl Future<Output = T> + Send + 'static,
-    ) -> Thread<T> {
+    fn spawn<T: Send + 'static>(&self, job: impl Job<T>) -> Thread<T> {
         let (stop, stopped) = channel::bounded(1);
         let (end, ended) = channel::bounded(1);
         thread::spawn(move || {
             let stopped = async move { stopped.recv().await.ok().map(|never| match never {}) };
-            let all = or(stopped, async { Some(future.await) });
+            let all = or(stopped, async { Some(job.await) });
             let output = catch_unwind(AssertUnwindSafe(|| block_on(all)));
             end.try_send(output.unwrap_or_default())
         });
@@ -98,11 +96,8 @@ impl Runtime for Smol {
         smol::block_on(scenario(Self));
     }
 
-    fn spawn<T: Send + 'static>(
-        &self,
-        future: impl Future<Output = T> + Send + 'static,
-    ) -> smol::Task<T> {
-        smol::spawn(future)
+    fn spawn<T: Send + 'static>(&self, job: impl Job<T>) -> smol::Task<T> {
+        smol::spawn(job)
     }
 
     async fn join<T>(task: smol::Task<T>) -> Option<T> {
@@ -125,11 +120,8 @@ impl Runtime for SmolLocal {
         smol::block_on(executor.run(scenario));
     }
 
-    fn spawn<T: Send + 'static>(
-        &self,
-        future: impl Future<Output = T> + Send + 'static,
-    ) -> smol::Task<T> {
-        self.0.spawn(future)
+    fn spawn<T: Send + 'static>(&self, job: impl Job<T>) -> smol::Task<T> {
+        self.0.spawn(job)
     }
 
     async fn join<T>(task: smol::Task<T>) -> Option<T> {
@@ -150,11 +142,8 @@ impl Runtime for AsyncStd {
         async_std::task::block_on(scenario(Self));
     }
 
-    fn spawn<T: Send + 'static>(
-        &self,
-        future: impl Future<Output = T> + Send + 'static,
-    ) -> Self::Task<T> {
-        async_std::task::spawn(future)
+    fn spawn<T: Send + 'static>(&self, job: impl Job<T>) -> Self::Task<T> {
+        async_std::task::spawn(job)
     }
 
     async fn join<T>(task: Self::Task<T>) -> Option<T> {
@@ -182,11 +171,8 @@ impl<const WORKERS: usize> Runtime for Tokio<WORKERS> {
         runtime.unwrap().block_on(scenario(Self));
     }
 
-    fn spawn<T: Send + 'static>(
-        &self,
-        future: impl Future<Output = T> + Send + 'static,
-    ) -> Self::Task<T> {
-        tokio::spawn(future)
+    fn spawn<T: Send + 'static>(&self, job: impl Job<T>) -> Self::Task<T> {
+        tokio::spawn(job)
     }
 
     async fn join<T>(task: Self::Task<T>) -> Option<T> {
@@ -217,7 +203,7 @@ fn call(
     cache: &HydraCache,
     misses: u64,
     answer: impl FnOnce() -> io::Result<u32> + Send + 'static,
-) -> impl Future<Output = CacheResult<u32>> + Send + 'static {
+) -> impl Job<CacheResult<u32>> {
     let cache = cache.clone();
     async move {
         let loader = || async {
@@ -338,17 +324,14 @@ async fn load_borrowed(cache: &HydraCache, name: &Rc<str>, loads: &Cell<u32>) {
         loads.set(loads.get() + 1);
         Ok::<_, Infallible>(Rc::clone(name))
     };
-    let loaded = cache.get_or_load("key", options(), loader).await;
-    assert_eq!(loaded.unwrap(), *name);
+    let value = cache.get_or_load("key", options(), loader).await;
+    assert_eq!(value.unwrap(), *name);
 }
 
 async fn a_loader_may_borrow_and_need_not_be_send<R: Runtime>(_: R) {
     let (cache, name, loads) = (HydraCache::local().build(), "Ada".into(), Cell::new(0));
-    zip(
-        load_borrowed(&cache, &name, &loads),
-        load_borrowed(&cache, &name, &loads),
-    )
-    .await;
+    let load = || load_borrowed(&cache, &name, &loads);
+    zip(load(), load()).await;
     assert_eq!(loads.get(), 1);
 }
 
@@ -370,19 +353,15 @@ fn a_task_of_a_local_executor_may_load_what_it_borrows() {
 #[test]
 fn one_cache_serves_several_runtimes_at_once() {
     without_hanging(|| {
-        let cache = HydraCache::local().build();
         Tokio::<2>::run(async |tokio| {
-            let callers = (
-                tokio.spawn(call(&cache, 3, || Ok(7))),
-                Smol.spawn(call(&cache, 3, || Ok(7))),
-                AsyncStd.spawn(call(&cache, 3, || Ok(7))),
-            );
-            assert_eq!(callers.0.await.unwrap().unwrap(), 7);
-            assert_eq!(callers.1.await.unwrap(), 7);
-            assert_eq!(callers.2.await.unwrap(), 7);
+            let cache = HydraCache::local().build();
+            let one = tokio.spawn(call(&cache, 3, || Ok(7)));
+            let two = Smol.spawn(call(&cache, 3, || Ok(7)));
+            let three = AsyncStd.spawn(call(&cache, 3, || Ok(7)));
+            assert_eq!(one.await.unwrap().unwrap(), 7);
+            assert_eq!((two.await.unwrap(), three.await.unwrap()), (7, 7));
+            assert_eq!(cache.stats().loads, 1);
         });
-        assert_eq!(get(&cache, "key"), Some(7));
-        assert_eq!(cache.stats().loads, 1);
     });
 }
 

@@ -77,9 +77,9 @@ impl<C: Codec> HydraCache<C> {
     /// # Cancel safety
     ///
     /// The first poll makes every entry unreachable, however many there are, and
-    /// fences every load; dropping the future after that changes nothing. Further
-    /// polls give the memory back, a slice each; what a dropped future left, later
-    /// writes give back.
+    /// fences every load; dropping the future after that changes nothing. Each poll
+    /// gives a slice of the memory back; what a dropped future left, later writes
+    /// give back.
     ///
     /// # Examples
     ///
