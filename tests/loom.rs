@@ -23,11 +23,11 @@ fn options() -> CacheOptions {
     CacheOptions::new().tag("tag")
 }
 
-/// Explores with at most two unforced switches of a thread, which is where nearly all
+/// Explores with at most three unforced switches of a thread, which is where nearly all
 /// races are found.
 fn explore(scenario: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = Some(2);
+    builder.preemption_bound = Some(3);
     builder.check(scenario);
 }
 
