@@ -14,7 +14,7 @@ fn main() -> CacheResult<()> {
         for tenant in ["acme", "bolt"] {
             for user in 1..=3 {
                 let tags = [format!("tenant:{tenant}"), format!("user:{user}")];
-                let options = CacheOptions::new().tags(tags).tag("pages");
+                let options = CacheOptions::new().tags(tags);
                 let key = format!("{tenant}/users/{user}");
                 cache.put(&key, format!("user {user}"), options).await?;
             }
@@ -29,7 +29,7 @@ fn main() -> CacheResult<()> {
         assert_eq!(dropped, 2);
 
         let dropped = cache.invalidate_tags(["tenant:acme", "user:1"]).await?;
-        println!("acme and user 1 have changed: {dropped} pages, acme's user 1 once");
+        println!("acme and user 1 have changed: {dropped} pages, acme's user 1 counted once");
         assert_eq!(dropped, 3);
 
         assert!(cache.contains_key("bolt/users/3").await);
