@@ -63,8 +63,10 @@ pub trait Codec: Send + Sync + 'static {
 ///
 /// Postcard does not describe its types: it writes fields without their names.
 /// Attributes of serde that need a self-describing format
-/// (`untagged`, `flatten`, `deserialize_any`) need another codec. Bytes left over
-/// after a value are an error here, though postcard itself ignores them.
+/// (`untagged`, `flatten`, `deserialize_any`) need another codec: with this one they
+/// are stored and then cannot be decoded, so that every loading call loads anew, which
+/// `decode_failures` of [`CacheStats`](crate::CacheStats) tells. Bytes left over after a
+/// value are an error here, though postcard itself ignores them.
 ///
 /// # Examples
 ///

@@ -114,38 +114,128 @@ impl CacheError {
         Kind::Decode { key, name, source }.into()
     }
 
-    /// Whether the loader returned an error, which is then the source.
+    /// Returns whether the loader gave an error, which is then the source.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use futures_lite::future::block_on;
+    /// # use hydracache::{CacheOptions, HydraCache};
+    /// let cache = HydraCache::local().build();
+    /// let call = cache.get_or_load("key", CacheOptions::new(), async || Err::<u8, _>("away"));
+    /// assert!(block_on(call).is_err_and(|error| error.is_load()));
+    /// ```
     pub fn is_load(&self) -> bool {
         matches!(*self.0, Kind::Load { .. })
     }
 
-    /// Whether another call's loader, or the encoding of its value, panicked
+    /// Returns whether another call's loader, or the encoding of its value, panicked
     /// while this call waited for it.
     ///
     /// The panic itself unwinds through the call that ran the loader.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use futures_lite::future::{block_on, yield_now};
+    /// # use hydracache::{CacheOptions, HydraCache};
+    /// let cache = HydraCache::local().build();
+    /// let told = std::thread::scope(|scope| {
+    ///     scope.spawn(|| {
+    ///         let call = cache.get_or_insert_with("key", CacheOptions::new(), async || {
+    ///             while cache.stats().misses < 2 {
+    ///                 yield_now().await; // until the other call waits
+    ///             }
+    ///             if true { panic!("boom") }
+    ///             0_u8
+    ///         });
+    ///         std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| block_on(call)))
+    ///     });
+    ///     while cache.stats().loads == 0 {
+    ///         std::thread::yield_now();
+    ///     }
+    ///     block_on(cache.get_or_insert_with("key", CacheOptions::new(), async || 0_u8))
+    /// });
+    /// assert!(told.is_err_and(|error| error.is_panic()));
+    /// ```
     pub fn is_panic(&self) -> bool {
         matches!(*self.0, Kind::Panic { .. })
     }
 
-    /// Whether the key holds, or is being loaded as, another type than the one
-    /// asked for.
+    /// Returns whether the key holds, or is being loaded as, another type than the
+    /// one asked for.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use futures_lite::future::block_on;
+    /// # use hydracache::{CacheOptions, HydraCache};
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let cache = HydraCache::local().build();
+    /// block_on(cache.put("key", 7_u8, CacheOptions::new()))?;
+    /// let read = block_on(cache.get::<String>("key"));
+    /// assert!(read.is_err_and(|error| error.is_wrong_type()));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn is_wrong_type(&self) -> bool {
         matches!(*self.0, Kind::WrongType { .. })
     }
 
-    /// Whether the value could not be encoded.
+    /// Returns whether the value could not be encoded.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use futures_lite::future::block_on;
+    /// # use hydracache::{CacheOptions, HydraCache};
+    /// use std::sync::Mutex;
+    ///
+    /// let cache = HydraCache::local().build();
+    /// let poisoned = Mutex::new(0_u8);
+    /// let _ = std::panic::catch_unwind(|| {
+    ///     let _guard = poisoned.lock();
+    ///     panic!("boom")
+    /// });
+    /// let put = block_on(cache.put("key", &poisoned, CacheOptions::new()));
+    /// assert!(put.is_err_and(|error| error.is_encode()));
+    /// ```
     pub fn is_encode(&self) -> bool {
         matches!(*self.0, Kind::Encode { .. })
     }
 
-    /// Whether the stored bytes could not be decoded as the type asked for.
+    /// Returns whether the stored bytes could not be decoded as the type asked for.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use futures_lite::future::block_on;
+    /// # use hydracache::{Bytes, CacheOptions, HydraCache};
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let cache = HydraCache::local().build();
+    /// block_on(cache.put_bytes("key", Bytes::from_static(b"\xff"), CacheOptions::new()))?;
+    /// let read = block_on(cache.get::<String>("key"));
+    /// assert!(read.is_err_and(|error| error.is_decode()));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn is_decode(&self) -> bool {
         matches!(*self.0, Kind::Decode { .. })
     }
 
-    /// Whether a load took longer than it was given.
+    /// Returns whether a load took longer than it was given.
     ///
     /// Nothing gives a load a time limit yet, so this is false of every error.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use futures_lite::future::block_on;
+    /// # use hydracache::{CacheOptions, HydraCache};
+    /// let cache = HydraCache::local().build();
+    /// let call = cache.get_or_load("key", CacheOptions::new(), async || Err::<u8, _>("away"));
+    /// assert!(block_on(call).is_err_and(|error| !error.is_timeout()));
+    /// ```
     pub fn is_timeout(&self) -> bool {
         false
     }

@@ -6,6 +6,9 @@ use crate::text::Text;
 
 /// How one entry is to be kept: its time to live and its tags.
 ///
+/// They are the options of the call that stores. A call that waits for another's load
+/// does not add its own.
+///
 /// Options are plain values: build them once and clone them, or build them at
 /// the call; with up to two tags of up to 22 bytes they allocate nothing.
 ///

@@ -44,7 +44,8 @@ pub struct CacheStats {
     /// Calls that found nothing, or nothing live: the same calls as for
     /// [`hits`](Self::hits).
     ///
-    /// A call that then waits for another's load has missed too.
+    /// A call that then waits for another's load has missed too, and has counted it by
+    /// the time it waits: a test that needs all callers waiting watches this.
     pub misses: u64,
     /// Loaders that were started. Not moved by joining another's load.
     pub loads: u64,

@@ -147,6 +147,21 @@ fn nothing_is_spawned_and_nothing_sleeps() {
     }
 }
 
+/// With features comes the duty to test each set of them: `.ci/run` must then run the
+/// tests with none, with all, and check every combination.
+#[test]
+fn there_are_no_features_to_combine() {
+    let manifest = include_str!("../Cargo.toml");
+    assert!(
+        !manifest.contains("[features]"),
+        "add the powerset to .ci/run"
+    );
+    assert!(
+        !manifest.contains("optional = true"),
+        "add the powerset to .ci/run"
+    );
+}
+
 #[test]
 fn the_rules_see_what_they_look_for() {
     assert_eq!(

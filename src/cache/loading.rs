@@ -22,8 +22,14 @@ impl<C: Codec> HydraCache<C> {
     /// stored: by a removal of the key, an invalidation of one of its tags, a flush
     /// or a put, after it began.
     ///
-    /// A loader may load other keys. One that loads its own key waits for itself,
-    /// for ever.
+    /// A loader is any closure that gives a future, `async ||` too, and names its error
+    /// type somewhere, as `Ok::<_, MyError>(..)` does; for one that cannot fail there is
+    /// [`get_or_insert_with`](Self::get_or_insert_with). It may load other keys, and put
+    /// or invalidate what it likes, though doing so to its own key or tag overtakes
+    /// itself. One that loads its own key waits for itself, for ever.
+    ///
+    /// The future borrows the cache and the key, and is `Send` if the loader and its
+    /// future are.
     ///
     /// # Errors
     ///

@@ -1,0 +1,123 @@
+//! The public face, line by line: a change of it must be seen in review.
+//!
+//! `UPDATE_PUBLIC_API=1 cargo test --test public_api` writes `tests/public-api.txt` anew.
+//!
+//! It is read from the source. What is `pub` there is public, since the lint
+//! `unreachable_pub` refuses a `pub` that nobody outside can reach.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "in a test an error that nobody asked for is a failure"
+)]
+
+use std::fmt::Write;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn rust_files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    files
+}
+
+/// Every declaration that outsiders see, each in one line: what is `pub`, what a
+/// public trait asks for, and what public types implement.
+fn declarations(source: &str, public: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    let (mut attributes, mut in_trait) = (Vec::new(), false);
+    let mut lines = source.lines().take_while(|line| *line != "#[cfg(test)]");
+    while let Some(line) = lines.next() {
+        let text = line.trim_start();
+        if text.starts_with("//") || text.is_empty() {
+            continue;
+        }
+        if text.starts_with("#[") {
+            let is_face = text.starts_with("#[derive") || text.starts_with("#[non_exhaustive");
+            attributes.extend(is_face.then(|| text.to_owned()));
+            continue;
+        }
+        let is_item = line.len() == text.len();
+        in_trait = (in_trait && !is_item) || text.starts_with("pub trait");
+        let is_seen = text.starts_with("pub ")
+            || (in_trait && text.starts_with("fn "))
+            || (text.starts_with("impl") && public.iter().any(|name| implements(text, name)));
+        if is_seen {
+            let mut declaration = text.to_owned();
+            while !is_whole(&declaration) {
+                declaration.extend([" ", lines.next().unwrap().trim()]);
+            }
+            found.append(&mut attributes);
+            found.push(declaration.trim_end_matches(['{', ' ']).to_owned());
+        }
+        attributes.clear();
+    }
+    found
+}
+
+/// Whether a line begins an implementation of some trait for a public type, or of a
+/// public trait.
+fn implements(line: &str, name: &str) -> bool {
+    let (of, to) = line.split_once(" for ").unwrap_or(("", ""));
+    let is_named = |part: &str| {
+        part.split(|c: char| !c.is_alphanumeric())
+            .any(|word| word == name)
+    };
+    !of.contains("From<Kind>") && (is_named(to) || is_named(of))
+}
+
+/// Whether a declaration is whole: a field, or something that ends or has its body next.
+fn is_whole(text: &str) -> bool {
+    let is_field = !text.contains("fn ") && text.ends_with(',');
+    is_field || text.ends_with(['{', ';']) || text.ends_with("{}")
+}
+
+/// The declarations of all files that have any.
+fn public_api() -> String {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let face = include_str!("../src/lib.rs");
+    let uses = face.lines().filter(|line| line.starts_with("pub use"));
+    let words = uses.flat_map(|line| line.split(|c: char| !c.is_alphanumeric()));
+    let public: Vec<&str> = words
+        .filter(|word| word.starts_with(char::is_uppercase))
+        .collect();
+    let mut api = String::new();
+    for path in rust_files(&root.join("src")) {
+        let found = declarations(&fs::read_to_string(&path).unwrap(), &public);
+        if found.is_empty() {
+            continue;
+        }
+        let shown = path.strip_prefix(root).unwrap().display();
+        writeln!(api, "{shown}").unwrap();
+        for line in found {
+            writeln!(api, "    {line}").unwrap();
+        }
+    }
+    api
+}
+
+#[test]
+fn the_public_face_is_as_it_was_written_down() {
+    let snapshot = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/public-api.txt");
+    let api = public_api();
+    if std::env::var_os("UPDATE_PUBLIC_API").is_some() {
+        fs::write(&snapshot, &api).unwrap();
+    }
+    let written = fs::read_to_string(&snapshot).unwrap_or_default();
+    let (now, then): (Vec<_>, Vec<_>) = (api.lines().collect(), written.lines().collect());
+    let added: Vec<_> = now.iter().filter(|line| !then.contains(line)).collect();
+    let removed: Vec<_> = then.iter().filter(|line| !now.contains(line)).collect();
+    assert!(
+        api == written,
+        "the public face has changed:\nadded: {added:#?}\nremoved: {removed:#?}\n\
+         if that is meant, run UPDATE_PUBLIC_API=1 cargo test --test public_api, and say \
+         so in CHANGELOG.md",
+    );
+}
