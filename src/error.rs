@@ -18,7 +18,8 @@ pub type CacheResult<T> = Result<T, CacheError>;
 /// A clone is the same error: everybody who waited for a load that failed gets
 /// a clone of one. Where another error is the cause,
 /// [`source`](Error::source) is that error itself, so that
-/// `downcast_ref` finds a loader's own type; the message has its text as well.
+/// `error.source()?.downcast_ref::<MyError>()` finds a loader's own error; the message
+/// has its text as well.
 /// Keys in messages are cut at 64 characters.
 ///
 /// # Examples

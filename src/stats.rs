@@ -69,7 +69,9 @@ pub struct CacheStats {
     /// Live entries removed to hold the capacity. Not moved by expired ones.
     pub evictions: u64,
     /// Entries that left after their time had come, by whatever act: a look-up, a
-    /// write that reclaimed them, a removal, a flush.
+    /// write that reclaimed them, a load that replaced them, a removal, a flush. One
+    /// that is expired and still takes up memory is not counted yet, though nobody can
+    /// read it.
     pub expirations: u64,
     /// Values that were not stored because they were larger than
     /// `max_entry_bytes`, or because the capacity is zero.
