@@ -19,45 +19,30 @@ const PAYLOAD: usize = 64;
 const ROUNDS: usize = 5;
 
 fn main() -> anyhow::Result<()> {
-    let keys: Vec<String> = (0..ENTRIES * (ROUNDS + 1))
-        .map(|id| format!("user:{id}"))
-        .collect();
-    let mut batches = keys.chunks(ENTRIES);
+    let keys: Vec<String> = (0..2 * ENTRIES).map(|id| format!("user:{id}")).collect();
+    let (one, other) = keys.split_at(ENTRIES);
     let cache = HydraCache::local().max_capacity(ENTRIES as u64).build();
-    let fill = |keys: &[String]| -> CacheResult<()> {
-        for key in keys {
-            let value = Bytes::from(vec![7; PAYLOAD]);
-            block_on(cache.put_bytes(key, value, CacheOptions::new()))?;
-        }
-        Ok(())
-    };
 
-    let first = batches.next().unwrap_or_default();
-    let filling = allocation_counter::measure(|| drop(fill(first)));
+    let filling = allocation_counter::measure(|| drop(fill(&cache, one)));
     let per_entry = u64::try_from(filling.bytes_current)? / cache.entry_count();
 
     let mut rng = StdRng::seed_from_u64(7);
-    let order: Vec<&String> = (0..READS)
-        .map(|_| &first[rng.random_range(0..ENTRIES)])
-        .collect();
-    let read = || -> CacheResult<()> {
-        for key in &order {
-            black_box(block_on(cache.get_bytes(key))?);
-        }
-        Ok(())
-    };
+    let order: Vec<usize> = (0..READS).map(|_| rng.random_range(0..ENTRIES)).collect();
     let (mut hits, mut inserts) = (Vec::new(), Vec::new());
-    for batch in batches {
-        hits.push(nanoseconds(READS, read)?);
-        inserts.push(nanoseconds(ENTRIES, || fill(batch))?);
-        fill(first)?;
+    for _ in 0..ROUNDS {
+        hits.push(nanoseconds(READS, || {
+            for &at in &order {
+                black_box(block_on(cache.get_bytes(&one[at]))?);
+            }
+            Ok(())
+        })?);
+        inserts.push(nanoseconds(ENTRIES, || fill(&cache, other))?);
+        fill(&cache, one)?;
     }
     hits.sort_unstable();
     inserts.sort_unstable();
 
-    let future = cache.get_or_load("key", CacheOptions::new(), || async {
-        Ok::<_, Infallible>(0)
-    });
+    let future = cache.get_or_load("key", CacheOptions::new(), async || Ok::<_, Infallible>(0));
     println!("{ENTRIES} entries of {PAYLOAD} bytes; medians of {ROUNDS} rounds");
     println!(
         "get_bytes, a hit, uniform        {:>6} ns",
@@ -75,6 +60,14 @@ fn main() -> anyhow::Result<()> {
         "a get_or_load future             {:>6} bytes",
         size_of_val(&future)
     );
+    Ok(())
+}
+
+fn fill(cache: &HydraCache, keys: &[String]) -> CacheResult<()> {
+    for key in keys {
+        let value = Bytes::from(vec![7; PAYLOAD]);
+        block_on(cache.put_bytes(key, value, CacheOptions::new()))?;
+    }
     Ok(())
 }
 
