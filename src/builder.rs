@@ -7,6 +7,7 @@ use crate::cache::HydraCache;
 use crate::clock::{Clock, SystemClock};
 use crate::codec::{Codec, Postcard};
 use crate::engine::{Engine, Settings};
+use crate::hash::KeyHasher;
 
 /// Sets up a [`HydraCache`]. Made by [`HydraCache::local`].
 ///
@@ -46,6 +47,7 @@ impl HydraCache {
                 max_capacity: 10_000,
                 max_entry_bytes: 16 << 20,
                 default_ttl: None,
+                hasher: KeyHasher::default(),
                 clock: Box::new(SystemClock),
             },
             codec: Postcard,
@@ -145,6 +147,23 @@ impl<C: Codec> CacheBuilder<C> {
     /// ```
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.settings.clock = Box::new(clock);
+        self
+    }
+
+    /// Sets how keys are hashed.
+    ///
+    /// Default: [`KeyHasher::Foldhash`].
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use hydracache::{HydraCache, KeyHasher};
+    ///
+    /// let cache = HydraCache::local().hasher(KeyHasher::SipHash).build();
+    /// # drop(cache);
+    /// ```
+    pub fn hasher(mut self, hasher: KeyHasher) -> Self {
+        self.settings.hasher = hasher;
         self
     }
 

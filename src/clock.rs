@@ -4,8 +4,11 @@
 //! the system.
 
 use std::cell::OnceCell;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+#[cfg(target_os = "linux")]
+use rustix::time::{ClockId, clock_gettime};
 
 /// Tells a cache the time.
 ///
@@ -76,8 +79,20 @@ impl SystemClock {
 }
 
 impl Clock for SystemClock {
+    #[cfg(target_os = "linux")]
+    fn now(&self) -> Duration {
+        let time = clock_gettime(ClockId::MonotonicCoarse);
+        // Neither is ever negative: this clock counts from the start of the machine.
+        let (seconds, nanos) = (time.tv_sec.try_into(), time.tv_nsec.try_into());
+        Duration::new(seconds.unwrap_or(0), nanos.unwrap_or(0))
+    }
+
+    #[cfg(not(target_os = "linux"))]
     #[allow(clippy::disallowed_methods, reason = "this is the clock")]
     fn now(&self) -> Duration {
+        use std::sync::LazyLock;
+        use std::time::Instant;
+
         static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
         let origin = *ORIGIN;
         Instant::now().saturating_duration_since(origin)
@@ -148,13 +163,35 @@ impl Clock for ManualClock {
     }
 }
 
+/// A time as it is kept: in nanoseconds since the clock's origin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Moment(u64);
+
+impl Moment {
+    /// A time that does not come, though a clock may show 584 years.
+    pub(crate) const NEVER: Self = Self(u64::MAX);
+
+    /// What is later than can be kept is the latest that can.
+    pub(crate) fn of(time: Duration) -> Self {
+        Self(time.as_nanos().try_into().unwrap_or(u64::MAX))
+    }
+
+    pub(crate) fn after(self, time: Duration) -> Self {
+        Self(self.0.saturating_add(Self::of(time).0))
+    }
+
+    pub(crate) fn nanos(self) -> u64 {
+        self.0
+    }
+}
+
 /// The time of one act.
 ///
-/// An act on entries that cannot expire never needs it, and asking costs as much
-/// as half a look-up: so it is asked when first needed, and once.
+/// An act on entries that cannot expire never needs it: so it is asked when first
+/// needed, and once.
 pub(crate) enum Now<'a> {
-    Known(Duration),
-    Asked(&'a dyn Clock, OnceCell<Duration>),
+    Known(Moment),
+    Asked(&'a dyn Clock, OnceCell<Moment>),
 }
 
 impl<'a> Now<'a> {
@@ -162,15 +199,16 @@ impl<'a> Now<'a> {
         Self::Asked(clock, OnceCell::new())
     }
 
-    pub(crate) fn get(&self) -> Duration {
+    pub(crate) fn get(&self) -> Moment {
         match self {
             Self::Known(time) => *time,
-            Self::Asked(clock, answer) => *answer.get_or_init(|| clock.now()),
+            Self::Asked(clock, answer) => *answer.get_or_init(|| Moment::of(clock.now())),
         }
     }
 
-    /// Whether a deadline has come. No deadline never does.
-    pub(crate) fn is_past(&self, deadline: Option<Duration>) -> bool {
-        deadline.is_some_and(|deadline| self.get() >= deadline)
+    /// Whether a deadline has come. `NEVER` never does, and asks nobody.
+    #[inline]
+    pub(crate) fn is_past(&self, deadline: Moment) -> bool {
+        deadline != Moment::NEVER && self.get() >= deadline
     }
 }

@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 
+use crate::block::own;
 use crate::types::TypeTag;
 
 /// The bytes of a value, and which type it was.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Encoded {
     pub(crate) bytes: Bytes,
     /// `None` of bytes that were put as such.
@@ -13,6 +14,11 @@ pub(crate) struct Encoded {
 }
 
 impl Encoded {
+    pub(crate) fn new(bytes: Bytes, ty: Option<TypeTag>) -> Self {
+        let bytes = own(bytes);
+        Self { bytes, ty }
+    }
+
     /// Whether what is stored is this very value. Whoever holds a handle to memory
     /// can be sure that it was not used again; but all empty values share theirs, so
     /// the type is asked as well.

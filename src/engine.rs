@@ -5,11 +5,9 @@
 //! encoded and decoded, and types compared.
 
 use std::fmt;
-use std::hash::BuildHasher;
 use std::time::Duration;
 
 use bytes::Bytes;
-use hashbrown::DefaultHashBuilder;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -17,6 +15,7 @@ use crate::clock::{Clock, Now};
 use crate::codec::Codec;
 use crate::encoded::Encoded;
 use crate::error::{CacheError, CacheResult};
+use crate::hash::{Hashing, KeyHasher};
 use crate::options::CacheOptions;
 use crate::shard::{Limits, Shard, Write};
 use crate::stats::CacheStats;
@@ -43,12 +42,13 @@ pub(crate) struct Settings {
     pub(crate) max_capacity: u64,
     pub(crate) max_entry_bytes: usize,
     pub(crate) default_ttl: Option<Duration>,
+    pub(crate) hasher: KeyHasher,
     pub(crate) clock: Box<dyn Clock>,
 }
 
 pub(crate) struct Engine<C> {
     pub(crate) shards: Box<[Shard]>,
-    hasher: DefaultHashBuilder,
+    hashing: Hashing,
     codec: C,
     settings: Settings,
 }
@@ -59,16 +59,19 @@ impl<C: Codec> Engine<C> {
         let count = (capacity / ENTRIES_A_SHARD).clamp(1, MOST_SHARDS);
         // The largest power of two, so that a mask chooses the shard.
         let count = 1 << count.ilog2();
+        let hashing = Hashing::new(settings.hasher);
         let shard = |index: u64| {
             let entries = capacity / count + u64::from(index < capacity % count);
-            Shard::new(Limits {
+            let limits = Limits {
                 entries: usize::try_from(entries).unwrap_or(usize::MAX),
+                bytes: usize::MAX,
                 entry_bytes: settings.max_entry_bytes,
-            })
+            };
+            Shard::new(limits, hashing.clone())
         };
         Self {
             shards: (0..count).map(shard).collect(),
-            hasher: DefaultHashBuilder::default(),
+            hashing,
             codec,
             settings,
         }
@@ -76,7 +79,7 @@ impl<C: Codec> Engine<C> {
 
     /// A key with its hash, and the shard it falls in.
     pub(crate) fn locate<'a>(&self, text: &'a str) -> (Key<'a>, &Shard) {
-        let hash = self.hasher.hash_one(text);
+        let hash = self.hashing.hash(text.as_bytes());
         // The shard's own table uses the hash from both ends: this is the middle.
         #[allow(clippy::cast_possible_truncation, reason = "the mask cuts it anyway")]
         let index = (hash >> 32) as usize & (self.shards.len() - 1);
@@ -107,7 +110,7 @@ impl<C: Codec> Engine<C> {
 
     pub(crate) fn get_bytes(&self, key: &str) -> Option<Bytes> {
         let (at, shard) = self.locate(key);
-        shard.read(at, &self.now()).map(|found| found.bytes)
+        shard.read_bytes(at, &self.now())
     }
 
     pub(crate) fn contains(&self, key: &str) -> bool {
@@ -127,14 +130,15 @@ impl<C: Codec> Engine<C> {
     }
 
     pub(crate) fn put_bytes(&self, key: &str, bytes: Bytes, options: &CacheOptions) {
-        self.store(key, Encoded { bytes, ty: None }, options);
+        self.store(key, Encoded::new(bytes, None), options);
     }
 
     fn store(&self, key: &str, value: Encoded, options: &CacheOptions) {
         let (at, shard) = self.locate(key);
         let ttl = self.ttl(options);
         let now = self.now();
-        let writes = shard.put(at, &Write { value, ttl }, &options.tags, &now);
+        let mut write = Write { value, ttl };
+        let writes = shard.put(at, &mut write, &options.tags, &now);
         self.tidy_another(writes, &now);
     }
 
@@ -160,10 +164,7 @@ impl<C: Codec> Engine<C> {
     pub(crate) fn encode<V: Serialize>(&self, key: &str, value: &V) -> CacheResult<Encoded> {
         let ty = TypeTag::of::<V>();
         match self.codec.encode(value) {
-            Ok(bytes) => Ok(Encoded {
-                bytes,
-                ty: Some(ty),
-            }),
+            Ok(bytes) => Ok(Encoded::new(bytes, Some(ty))),
             Err(error) => Err(CacheError::encode(key, ty, error)),
         }
     }

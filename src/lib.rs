@@ -73,18 +73,21 @@
 
 #![forbid(unsafe_code)]
 
+mod block;
 mod builder;
 mod cache;
-mod chain;
+
 mod clock;
 mod codec;
 mod encoded;
 mod engine;
 mod error;
 mod flight;
+mod hash;
 mod invalidate;
 mod load;
 mod options;
+mod ring;
 mod shard;
 mod stats;
 mod store;
@@ -100,6 +103,7 @@ pub use crate::cache::HydraCache;
 pub use crate::clock::{Clock, ManualClock, SystemClock};
 pub use crate::codec::{Codec, Postcard};
 pub use crate::error::{BoxError, CacheError, CacheResult};
+pub use crate::hash::KeyHasher;
 pub use crate::options::CacheOptions;
 pub use crate::stats::CacheStats;
 

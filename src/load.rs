@@ -181,9 +181,10 @@ impl<'a> Lead<'a> {
 
     /// Ends with a value, and stores it if the load was not fenced. Says how many
     /// writes the shard has had.
-    fn land(mut self, write: Write, now: &Now<'_>) -> usize {
-        let writes = self.shard.land(self.key, &self.flight, &write, now);
-        self.end(Some(Ok(write.value)));
+    fn land(mut self, mut write: Write, now: &Now<'_>) -> usize {
+        let value = write.value.clone();
+        let writes = self.shard.land(self.key, &self.flight, &mut write, now);
+        self.end(Some(Ok(value)));
         writes
     }
 

@@ -23,11 +23,21 @@ enum Repr {
 impl Text {
     /// The text as bytes. They are what gets compared: nobody here asks for a
     /// `str`, so nobody pays for checking again that it is one.
+    #[inline]
     pub(crate) fn as_bytes(&self) -> &[u8] {
         match &self.0 {
             Repr::Inline { len, bytes } => &bytes[..usize::from(*len)],
             Repr::Heap(bytes) => bytes,
         }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.as_bytes().len()
+    }
+
+    #[inline]
+    pub(crate) fn is(&self, text: &str) -> bool {
+        self.as_bytes() == text.as_bytes()
     }
 }
 
@@ -36,13 +46,6 @@ impl Text {
 pub(crate) struct Key<'a> {
     pub(crate) hash: u64,
     pub(crate) text: &'a str,
-}
-
-impl Key<'_> {
-    /// Whether this is the key that was kept with its hash.
-    pub(crate) fn is(self, hash: u64, kept: &Text) -> bool {
-        self.hash == hash && self.text.as_bytes() == kept.as_bytes()
-    }
 }
 
 impl From<&str> for Text {

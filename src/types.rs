@@ -49,6 +49,11 @@ impl TypeTag {
             || same_behind_pointers(self.name(), other.name())
     }
 
+    /// Tells most types apart, and never takes two for one; a type may have several.
+    pub(crate) fn address(self) -> usize {
+        std::ptr::from_ref(self.0).addr()
+    }
+
     /// The type's full path, for messages.
     pub(crate) fn name(self) -> &'static str {
         (self.0.name)()

@@ -1,33 +1,38 @@
 //! Entries and their tags, kept in step: neither changes without the other.
 
 use std::mem;
-use std::time::Duration;
 
-use crate::clock::Now;
+use bytes::Bytes;
+
+use super::kinds::Kinds;
+use crate::clock::{Moment, Now};
 use crate::encoded::Encoded;
+use crate::hash::Hashing;
 use crate::store::{Entry, Id, Store};
 use crate::sync::Arc;
-use crate::tags::{Doom, Held, Membership, Tags};
-use crate::text::Key;
+use crate::tags::{Doom, Held, Tags};
+use crate::text::{Key, Text};
 
 #[derive(Debug)]
 pub(super) struct Contents {
-    store: Store<Item>,
+    hashing: Hashing,
+    store: Store<Bytes>,
+    kinds: Kinds,
     pub(super) tags: Tags,
+    /// What all entries cost.
+    cost: usize,
 }
 
-/// What is stored under a key.
-#[derive(Debug)]
-pub(super) struct Item {
-    value: Encoded,
-    tags: Membership,
-}
+/// What an entry costs of `max_bytes`, beside its key and its value.
+const ENTRY_COST: usize = 96;
 
-impl Item {
-    fn without_tags(value: Encoded) -> Self {
-        let tags = Membership::default();
-        Self { value, tags }
-    }
+/// What a tag costs.
+const TAG_COST: usize = 24;
+
+/// What an entry costs of `max_bytes`.
+pub(super) fn cost(key: usize, value: usize, tags: usize) -> usize {
+    let beside = ENTRY_COST.saturating_add(tags.saturating_mul(TAG_COST));
+    key.saturating_add(value).saturating_add(beside)
 }
 
 /// How it stands with an entry.
@@ -42,13 +47,21 @@ pub(super) enum Fate {
 
 impl Contents {
     /// The most entries that can be kept.
-    pub(super) const MOST: usize = Store::<Item>::MOST;
+    pub(super) const MOST: usize = Store::<Bytes>::MOST;
 
-    pub(super) fn new() -> Self {
+    pub(super) fn new(hashing: Hashing) -> Self {
         Self {
-            store: Store::new(),
-            tags: Tags::new(),
+            store: Store::new(hashing.clone()),
+            kinds: Kinds::new(hashing.clone()),
+            tags: Tags::new(hashing.clone()),
+            hashing,
+            cost: 0,
         }
+    }
+
+    /// An empty one that hashes alike.
+    pub(super) fn anew(&self) -> Self {
+        Self::new(self.hashing.clone())
     }
 
     pub(super) fn len(&self) -> usize {
@@ -59,8 +72,25 @@ impl Contents {
         self.store.find(key)
     }
 
-    pub(super) fn value(&self, id: Id) -> &Encoded {
-        &self.store.value(id).value
+    /// The entry of a key, if it may be seen.
+    #[inline]
+    pub(super) fn find_live(&self, key: Key<'_>, now: &Now<'_>) -> Option<Id> {
+        let id = self.store.find(key)?;
+        let gone = self.tags.doom_over(id).is_some() || now.is_past(self.store.deadline(id));
+        (!gone).then_some(id)
+    }
+
+    #[inline]
+    pub(super) fn bytes(&self, id: Id) -> &Bytes {
+        self.store.value(id)
+    }
+
+    /// The bytes of an entry, and which type they are.
+    pub(super) fn value(&self, id: Id) -> Encoded {
+        Encoded {
+            bytes: self.bytes(id).clone(),
+            ty: self.kinds.of(id),
+        }
     }
 
     /// How it stands with an entry now. Only a live one may be seen.
@@ -76,46 +106,59 @@ impl Contents {
 
     /// The fate of an entry that carries a dead tag: settled when the doom came.
     fn doomed(&self, id: Id) -> Option<Fate> {
-        let doom = self.tags.doom_over(self.store.value(id).tags)?;
-        let deadline = self.store.deadline(id);
-        Some(match deadline {
-            Some(deadline) if deadline <= doom.at => Fate::Expired,
-            _ => Fate::Doomed(Arc::clone(doom)),
+        let doom = self.tags.doom_over(id)?;
+        Some(if Now::Known(doom.at).is_past(self.store.deadline(id)) {
+            Fate::Expired
+        } else {
+            Fate::Doomed(Arc::clone(doom))
         })
     }
 
+    #[inline]
     pub(super) fn touch(&mut self, id: Id) {
         self.store.touch(id);
     }
 
+    /// What all entries cost together.
+    pub(super) fn cost(&self) -> usize {
+        self.cost
+    }
+
+    /// What one of them costs.
+    pub(super) fn cost_of(&self, id: Id) -> usize {
+        let (key, tags) = (self.store.key(id), self.tags.count_of(id));
+        cost(key.len(), self.bytes(id).len(), tags)
+    }
+
     /// Stores under a key that is not stored.
-    pub(super) fn insert(
+    pub(super) fn insert(&mut self, key: Text, value: Encoded, deadline: Moment, tags: Held) {
+        let id = self.store.insert(key, value.bytes, deadline);
+        self.kinds.set(id, value.ty, self.store.capacity());
+        self.tags.enroll(id, tags, self.store.capacity());
+        self.cost += self.cost_of(id);
+    }
+
+    /// Puts a value in the place of another. Gives the old one.
+    pub(super) fn replace(
         &mut self,
-        key: Key<'_>,
+        id: Id,
         value: Encoded,
-        deadline: Option<Duration>,
+        deadline: Moment,
         tags: Held,
-    ) {
-        self.insert_entry(
-            Entry {
-                key: key.text.into(),
-                hash: key.hash,
-                deadline,
-                value,
-            },
-            tags,
-        );
+    ) -> Bytes {
+        self.cost -= self.cost_of(id);
+        self.tags.leave(id);
+        self.tags.enroll(id, tags, self.store.capacity());
+        self.kinds.set(id, value.ty, self.store.capacity());
+        let old = self.store.replace(id, value.bytes, deadline);
+        self.cost += self.cost_of(id);
+        old
     }
 
-    fn insert_entry(&mut self, entry: Entry<Encoded>, tags: Held) {
-        let id = self.store.insert(entry.map(Item::without_tags));
-        self.store.value_mut(id).tags = self.tags.enroll(id, tags);
-    }
-
-    pub(super) fn remove(&mut self, id: Id) -> Encoded {
-        let item = self.store.remove(id).value;
-        self.tags.leave(item.tags);
-        item.value
+    pub(super) fn remove(&mut self, id: Id) -> Entry<Bytes> {
+        self.cost -= self.cost_of(id);
+        self.tags.leave(id);
+        self.store.remove(id)
     }
 
     /// How many places are used, and how many reserved.
@@ -131,22 +174,28 @@ impl Contents {
     /// Tags are bound anew by their names, so no member and no load may have a dead
     /// one.
     pub(super) fn compact<'a>(&mut self, loads: impl Iterator<Item = &'a mut Held>) -> Self {
-        let mut old = mem::replace(self, Self::new());
+        let new = self.anew();
+        let mut old = mem::replace(self, new);
         for held in loads {
             *held = self.tags.hold(old.tags.names_held(held));
         }
         // The first to be evicted goes first, and so is the first to be evicted.
         while let Some(id) = old.store.victim() {
-            let carried = old.tags.names_of(old.store.value(id).tags);
-            let tags = self.tags.hold(carried);
+            let tags = self.tags.hold(old.tags.names_of(id));
+            let deadline = old.store.deadline(id);
+            let ty = old.kinds.of(id);
             let entry = old.store.remove(id);
-            self.insert_entry(entry.map(|item| item.value), tags);
+            let value = Encoded {
+                bytes: entry.value,
+                ty,
+            };
+            self.insert(entry.key, value, deadline, tags);
         }
         old
     }
 
     /// The entry to evict.
-    pub(super) fn victim(&self) -> Option<Id> {
+    pub(super) fn victim(&mut self) -> Option<Id> {
         self.store.victim()
     }
 
@@ -156,15 +205,16 @@ impl Contents {
         Some((id, self.doomed(id)?))
     }
 
-    /// An entry whose time has come.
-    pub(super) fn next_expired(&self, now: &Now<'_>) -> Option<Id> {
-        let (deadline, id) = self.store.first_to_expire()?;
-        now.is_past(Some(deadline)).then_some(id)
+    /// An entry whose time has come. `patience`: see [`Store::next_expired`].
+    pub(super) fn next_expired(&mut self, now: &Now<'_>, patience: &mut usize) -> Option<Id> {
+        // While none can expire, nobody need ask the time.
+        self.can_expire()
+            .then(|| self.store.next_expired(now.get(), patience))?
     }
 
-    /// Whether any entry can expire: while none can, nobody need ask the time.
+    /// Whether any entry can expire.
     pub(super) fn can_expire(&self) -> bool {
-        self.store.first_to_expire().is_some()
+        self.store.can_expire()
     }
 }
 
@@ -172,10 +222,8 @@ impl Contents {
 impl Contents {
     pub(super) fn validate(&self) {
         let ids = self.store.validate();
-        let members: Vec<_> = ids
-            .into_iter()
-            .map(|id| (id, self.store.value(id).tags))
-            .collect();
-        self.tags.validate(&members);
+        self.tags.validate(&ids);
+        let costs = ids.into_iter().map(|id| self.cost_of(id));
+        assert_eq!(self.cost, costs.sum());
     }
 }

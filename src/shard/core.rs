@@ -4,15 +4,18 @@ use std::collections::VecDeque;
 use std::mem;
 use std::time::Duration;
 
-use super::contents::{Contents, Fate};
+use bytes::Bytes;
+
+use super::contents::{Contents, Fate, cost};
 use super::seats::{Seat, Seats};
 use super::trash::Trash;
-use crate::clock::Now;
+use crate::clock::{Moment, Now};
 use crate::encoded::Encoded;
 use crate::flight::Flight;
+use crate::hash::Hashing;
 use crate::options::TagNames;
 use crate::stats::CacheStats;
-use crate::store::Id;
+use crate::store::{Entry, Id};
 use crate::sync::Arc;
 use crate::tags::{Doom, Held};
 use crate::text::{Key, Text};
@@ -29,10 +32,16 @@ const ROOM_KEPT: usize = 1024;
 /// Room is given back when less than one part in so many is used.
 const SPARSE: usize = 8;
 
+/// How many entries a write moves at most on their way to be due.
+const MOVED_BY_A_WRITE: usize = 64;
+
 /// What a shard may keep.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) entries: usize,
+    /// The sum of what the entries cost: see [`cost`](super::contents::cost).
+    pub(crate) bytes: usize,
+    /// The largest value.
     pub(crate) entry_bytes: usize,
 }
 
@@ -74,18 +83,18 @@ pub(super) struct Core {
     contents: Contents,
     seats: Seats,
     /// What flushes made unreachable, and when; the oldest at the front.
-    flushed: VecDeque<(Contents, Duration)>,
+    flushed: VecDeque<(Box<Contents>, Moment)>,
     pub(super) stats: CacheStats,
     /// How many values were stored, or would have been.
     writes: usize,
 }
 
 impl Core {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub(super) fn new(limits: Limits, hashing: Hashing) -> Self {
         let entries = limits.entries.min(Contents::MOST);
         Self {
             limits: Limits { entries, ..limits },
-            contents: Contents::new(),
+            contents: Contents::new(hashing),
             seats: Seats::default(),
             flushed: VecDeque::new(),
             stats: CacheStats::default(),
@@ -97,41 +106,80 @@ impl Core {
         self.contents.len()
     }
 
-    pub(super) fn peek(&self, key: Key<'_>, now: &Now<'_>) -> Option<&Encoded> {
-        let id = self.contents.find(key)?;
-        let live = matches!(self.contents.fate(id, now), Fate::Live);
-        live.then(|| self.contents.value(id))
+    pub(super) fn contains(&self, key: Key<'_>, now: &Now<'_>) -> bool {
+        self.contents.find_live(key, now).is_some()
+    }
+
+    pub(super) fn peek(&self, key: Key<'_>, now: &Now<'_>) -> Option<Encoded> {
+        let id = self.contents.find_live(key, now)?;
+        Some(self.contents.value(id))
     }
 
     pub(super) fn read(
         &mut self,
         key: Key<'_>,
         now: &Now<'_>,
-        trash: &mut Trash,
+        gone: &mut Option<Entry<Bytes>>,
     ) -> Option<Encoded> {
-        let Some(id) = self.find_live(key, now, trash) else {
+        let id = self.look_up(key, now, gone)?;
+        Some(self.contents.value(id))
+    }
+
+    #[inline]
+    pub(super) fn read_bytes(
+        &mut self,
+        key: Key<'_>,
+        now: &Now<'_>,
+        gone: &mut Option<Entry<Bytes>>,
+    ) -> Option<Bytes> {
+        let id = self.look_up(key, now, gone)?;
+        Some(self.contents.bytes(id).clone())
+    }
+
+    /// Finds a live entry, counts that and tells the policy. One that is not live
+    /// leaves, and is in `gone`: less to set up than a `Trash`.
+    #[inline]
+    fn look_up(
+        &mut self,
+        key: Key<'_>,
+        now: &Now<'_>,
+        gone: &mut Option<Entry<Bytes>>,
+    ) -> Option<Id> {
+        let found = self.contents.find_live(key, now);
+        if let Some(id) = found {
+            self.stats.hits += 1;
+            self.contents.touch(id);
+        } else {
             self.stats.misses += 1;
-            return None;
-        };
-        self.stats.hits += 1;
-        self.contents.touch(id);
-        Some(self.contents.value(id).clone())
+            *gone = self.take_dead(key, now);
+        }
+        found
+    }
+
+    #[cold]
+    fn take_dead(&mut self, key: Key<'_>, now: &Now<'_>) -> Option<Entry<Bytes>> {
+        let id = self.contents.find(key)?;
+        let fate = self.contents.fate(id, now);
+        self.count_fate(&fate);
+        Some(self.contents.remove(id))
     }
 
     pub(super) fn remove(&mut self, key: Key<'_>, now: &Now<'_>, trash: &mut Trash) -> bool {
-        let live = self.find_live(key, now, trash);
-        if let Some(id) = live {
-            self.stats.invalidations += 1;
-            trash.values.push(self.contents.remove(id));
+        let id = self.contents.find(key);
+        let fate = id.map(|id| self.contents.fate(id, now));
+        let live = matches!(fate, Some(Fate::Live));
+        self.stats.invalidations += u64::from(live);
+        if let (Some(id), Some(fate)) = (id, fate) {
+            self.take(id, &fate, trash);
         }
         self.fence(key);
-        live.is_some()
+        live
     }
 
     pub(super) fn put(
         &mut self,
         key: Key<'_>,
-        write: &Write,
+        write: &mut Write,
         tags: &TagNames,
         now: &Now<'_>,
         trash: &mut Trash,
@@ -148,14 +196,12 @@ impl Core {
     /// reclaims it. So there is nothing whose `Drop` could come between a call and
     /// the seat that it has taken.
     pub(super) fn look(&mut self, key: Key<'_>, request: &Request<'_>, now: &Now<'_>) -> Look {
-        if let Some(id) = self.contents.find(key) {
+        if let Some(id) = self.contents.find_live(key, now) {
             let stored = self.contents.value(id);
-            let live = matches!(self.contents.fate(id, now), Fate::Live);
-            if live && !request.undecodable.is_some_and(|it| it.is_still(stored)) {
-                let value = stored.clone();
+            if !request.undecodable.is_some_and(|it| it.is_still(&stored)) {
                 self.stats.hits += u64::from(request.counted);
                 self.contents.touch(id);
-                return Look::Hit(value);
+                return Look::Hit(stored);
             }
         }
         self.stats.misses += u64::from(request.counted);
@@ -176,7 +222,7 @@ impl Core {
         &mut self,
         key: Key<'_>,
         flight: &Arc<Flight>,
-        write: &Write,
+        write: &mut Write,
         now: &Now<'_>,
         trash: &mut Trash,
     ) -> usize {
@@ -207,11 +253,12 @@ impl Core {
         }
     }
 
-    pub(super) fn flush(&mut self, at: Duration, trash: &mut Trash) {
+    pub(super) fn flush(&mut self, at: Moment, trash: &mut Trash) {
         trash.seats = Some(mem::take(&mut self.seats));
-        let contents = mem::replace(&mut self.contents, Contents::new());
+        let empty = self.contents.anew();
+        let contents = mem::replace(&mut self.contents, empty);
         if contents.len() > 0 {
-            self.flushed.push_back((contents, at));
+            self.flushed.push_back((Box::new(contents), at));
         } else {
             trash.contents.push(contents);
         }
@@ -232,12 +279,12 @@ impl Core {
         while let Some((contents, at)) = self.flushed.front_mut() {
             if let Some(id) = contents.victim() {
                 let fate = contents.fate(id, &Now::Known(*at));
-                trash.values.push(contents.remove(id));
+                trash.entry(contents.remove(id));
                 self.count_fate(&fate);
                 return true;
             }
             let empty = self.flushed.pop_front();
-            trash.contents.extend(empty.map(|(contents, _)| contents));
+            trash.contents.extend(empty.map(|(contents, _)| *contents));
         }
         false
     }
@@ -250,21 +297,9 @@ impl Core {
         dead.is_some()
     }
 
-    /// The entry of a key if it is live; if it is not, it leaves.
-    fn find_live(&mut self, key: Key<'_>, now: &Now<'_>, trash: &mut Trash) -> Option<Id> {
-        let id = self.contents.find(key)?;
-        match self.contents.fate(id, now) {
-            Fate::Live => Some(id),
-            fate => {
-                self.take(id, &fate, trash);
-                None
-            }
-        }
-    }
-
     /// Takes an entry out and counts it as its fate says.
     fn take(&mut self, id: Id, fate: &Fate, trash: &mut Trash) {
-        trash.values.push(self.contents.remove(id));
+        trash.entry(self.contents.remove(id));
         self.count_fate(fate);
     }
 
@@ -302,49 +337,63 @@ impl Core {
     }
 
     /// Puts a value in the place of what is there, if it may be kept.
-    fn store(&mut self, key: Key<'_>, write: &Write, tags: Held, now: &Now<'_>, trash: &mut Trash) {
+    fn store(
+        &mut self,
+        key: Key<'_>,
+        write: &mut Write,
+        tags: Held,
+        now: &Now<'_>,
+        trash: &mut Trash,
+    ) {
         self.writes = self.writes.wrapping_add(1);
-        if let Some(id) = self.contents.find(key) {
-            let fate = self.contents.fate(id, now);
+        self.tidy(now, trash);
+        let old = self.contents.find(key);
+        let fate = old.map_or(Fate::Live, |id| self.contents.fate(id, now));
+        let cost = cost(key.text.len(), write.value.bytes.len(), tags.len());
+        let refused = write.value.bytes.len() > self.limits.entry_bytes
+            || cost > self.limits.bytes
+            || self.limits.entries == 0;
+        if refused || write.ttl == Some(Duration::ZERO) {
+            self.stats.rejections += u64::from(refused);
+            self.contents.tags.release(tags);
+            if let Some(id) = old {
+                self.take(id, &fate, trash);
+            }
+            return;
+        }
+        let deadline = write.ttl.map_or(Moment::NEVER, |ttl| now.get().after(ttl));
+        let value = mem::take(&mut write.value);
+        if let Some(id) = old {
+            if self.contents.cost() - self.contents.cost_of(id) + cost <= self.limits.bytes {
+                let replaced = self.contents.replace(id, value, deadline, tags);
+                trash.value = Some(replaced);
+                self.count_fate(&fate);
+                return;
+            }
             self.take(id, &fate, trash);
         }
-        self.tidy(now, trash);
-        let too_large = write.value.bytes.len() > self.limits.entry_bytes;
-        if too_large || self.limits.entries == 0 {
-            self.stats.rejections += 1;
-            self.contents.tags.release(tags);
-        } else if write.ttl == Some(Duration::ZERO) {
-            self.contents.tags.release(tags);
-        } else {
-            // A sum that overflows is a time that never comes.
-            let deadline = write.ttl.and_then(|ttl| now.get().checked_add(ttl));
-            self.make_room(trash);
-            let value = write.value.clone();
-            self.contents.insert(key, value, deadline, tags);
-        }
+        self.make_room(cost, now, trash);
+        self.contents.insert(key.text.into(), value, deadline, tags);
     }
 
     /// Gives back a little of each kind that is gone but still takes up room.
     pub(super) fn tidy(&mut self, now: &Now<'_>, trash: &mut Trash) {
-        for _ in 0..TIDIED_BY_A_WRITE {
-            if !self.sweep_flushed(trash) {
-                break;
-            }
+        let most = 0..TIDIED_BY_A_WRITE;
+        if !self.flushed.is_empty() {
+            most.clone().all(|_| self.sweep_flushed(trash));
         }
-        for _ in 0..TIDIED_BY_A_WRITE {
-            if !self.sweep_doomed(trash) {
-                break;
-            }
+        if self.contents.tags.is_dying() {
+            most.clone().all(|_| self.sweep_doomed(trash));
         }
-        for _ in 0..TIDIED_BY_A_WRITE {
-            if !self.sweep_expired(now, trash) {
-                break;
-            }
+        if self.contents.can_expire() {
+            let mut patience = MOVED_BY_A_WRITE;
+            most.clone()
+                .all(|_| self.sweep_expired(now, &mut patience, trash));
         }
     }
 
-    fn sweep_expired(&mut self, now: &Now<'_>, trash: &mut Trash) -> bool {
-        let Some(id) = self.contents.next_expired(now) else {
+    fn sweep_expired(&mut self, now: &Now<'_>, patience: &mut usize, trash: &mut Trash) -> bool {
+        let Some(id) = self.contents.next_expired(now, patience) else {
             return false;
         };
         let fate = self.contents.fate(id, now);
@@ -352,15 +401,21 @@ impl Core {
         true
     }
 
-    /// Makes room for one entry. What is gone has gone first: `tidy` leaves a full
-    /// shard full only if every entry in it is live.
-    fn make_room(&mut self, trash: &mut Trash) {
-        if self.contents.len() < self.limits.entries {
-            return;
-        }
-        if let Some(id) = self.contents.victim() {
+    /// Makes room for one entry. What is gone goes first: a live entry leaves only a
+    /// shard in which every entry is live.
+    fn make_room(&mut self, cost: usize, now: &Now<'_>, trash: &mut Trash) {
+        while self.contents.len() >= self.limits.entries
+            || self.contents.cost() + cost > self.limits.bytes
+        {
+            let mut patience = usize::MAX;
+            if self.sweep_doomed(trash) || self.sweep_expired(now, &mut patience, trash) {
+                continue;
+            }
+            let Some(id) = self.contents.victim() else {
+                return;
+            };
             self.stats.evictions += 1;
-            trash.values.push(self.contents.remove(id));
+            trash.entry(self.contents.remove(id));
         }
     }
 

@@ -7,33 +7,39 @@
 
 mod contents;
 mod core;
+mod kinds;
 mod seats;
 mod trash;
 
 use std::sync::PoisonError;
-use std::time::Duration;
+
+use bytes::Bytes;
 
 use self::core::Core;
 pub(crate) use self::core::{Limits, Look, Request, Write};
 use self::trash::Trash;
-use crate::clock::Now;
+use crate::clock::{Moment, Now};
 use crate::encoded::Encoded;
 use crate::flight::Flight;
+use crate::hash::Hashing;
 use crate::options::TagNames;
 use crate::stats::CacheStats;
 use crate::sync::{Arc, Mutex};
 use crate::tags::Doom;
 use crate::text::{Key, Text};
 
+/// Two lines of the processor's cache to itself, so that shards used by two threads do
+/// not slow each other.
 #[derive(Debug)]
+#[repr(align(128))]
 pub(crate) struct Shard {
     core: Mutex<Core>,
 }
 
 impl Shard {
-    pub(crate) fn new(limits: Limits) -> Self {
+    pub(crate) fn new(limits: Limits, hashing: Hashing) -> Self {
         Self {
-            core: Mutex::new(Core::new(limits)),
+            core: Mutex::new(Core::new(limits, hashing)),
         }
     }
 
@@ -44,31 +50,51 @@ impl Shard {
     fn act<R>(&self, act: impl FnOnce(&mut Core, &mut Trash) -> R) -> R {
         // Dropped in reverse: first the guard, then the trash.
         let mut trash = Trash::default();
+        self.look_in(|core| act(core, &mut trash))
+    }
+
+    /// Runs an act that takes nothing out.
+    #[inline]
+    fn look_in<R>(&self, act: impl FnOnce(&mut Core) -> R) -> R {
         // A clock may panic in here, but it is asked before anything is changed: what
         // a poisoned lock guards is sound.
         let mut core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
-        act(&mut core, &mut trash)
+        act(&mut core)
     }
 
     /// Reads an entry, counts the look-up and tells the policy.
     pub(crate) fn read(&self, key: Key<'_>, now: &Now<'_>) -> Option<Encoded> {
-        self.act(|core, trash| core.read(key, now, trash))
+        let mut gone = None;
+        self.look_in(|core| core.read(key, now, &mut gone))
+    }
+
+    /// As `read`, of the bytes alone.
+    #[inline]
+    pub(crate) fn read_bytes(&self, key: Key<'_>, now: &Now<'_>) -> Option<Bytes> {
+        let mut gone = None;
+        self.look_in(|core| core.read_bytes(key, now, &mut gone))
     }
 
     /// Reads an entry and leaves no trace.
     pub(crate) fn peek(&self, key: Key<'_>, now: &Now<'_>) -> Option<Encoded> {
-        self.act(|core, _| core.peek(key, now).cloned())
+        self.look_in(|core| core.peek(key, now))
     }
 
     /// Whether a live entry is there.
     pub(crate) fn contains(&self, key: Key<'_>, now: &Now<'_>) -> bool {
-        self.act(|core, _| core.peek(key, now).is_some())
+        self.look_in(|core| core.contains(key, now))
     }
 
     /// Stores an entry, or not, as its size, time and the capacity say. Either way
     /// what was there is gone and a load in progress is fenced. Says how many writes
     /// the shard has had.
-    pub(crate) fn put(&self, key: Key<'_>, write: &Write, tags: &TagNames, now: &Now<'_>) -> usize {
+    pub(crate) fn put(
+        &self,
+        key: Key<'_>,
+        write: &mut Write,
+        tags: &TagNames,
+        now: &Now<'_>,
+    ) -> usize {
         self.act(|core, trash| core.put(key, write, tags, now, trash))
     }
 
@@ -86,7 +112,7 @@ impl Shard {
     /// is none, takes the seat for a load. Whoever looks, joins or stores meanwhile
     /// comes before all of this or after it.
     pub(crate) fn look(&self, key: Key<'_>, request: &Request<'_>, now: &Now<'_>) -> Look {
-        self.act(|core, _| core.look(key, request, now))
+        self.look_in(|core| core.look(key, request, now))
     }
 
     /// Ends a load: stores its value if the load still has its seat and its tags.
@@ -95,7 +121,7 @@ impl Shard {
         &self,
         key: Key<'_>,
         flight: &Arc<Flight>,
-        write: &Write,
+        write: &mut Write,
         now: &Now<'_>,
     ) -> usize {
         self.act(|core, trash| core.land(key, flight, write, now, trash))
@@ -103,16 +129,16 @@ impl Shard {
 
     /// Ends a load that has no value. `failed` is whether that counts as a failure.
     pub(crate) fn give_up(&self, key: Key<'_>, flight: &Arc<Flight>, failed: bool) {
-        self.act(|core, _| core.give_up(key, flight, failed));
+        self.look_in(|core| core.give_up(key, flight, failed));
     }
 
     /// Makes everything unreachable that carries one of these tags.
     pub(crate) fn doom(&self, names: &[Text], doom: &Arc<Doom>) {
-        self.act(|core, _| core.doom(names, doom));
+        self.look_in(|core| core.doom(names, doom));
     }
 
     /// Makes everything unreachable. `at` is the flush's time.
-    pub(crate) fn flush(&self, at: Duration) {
+    pub(crate) fn flush(&self, at: Moment) {
         self.act(|core, trash| core.flush(at, trash));
     }
 
@@ -124,15 +150,15 @@ impl Shard {
 
     /// How many entries are held. Those that are unreachable but not swept count.
     pub(crate) fn len(&self) -> usize {
-        self.act(|core, _| core.len())
+        self.look_in(|core| core.len())
     }
 
     pub(crate) fn stats(&self) -> CacheStats {
-        self.act(|core, _| core.stats)
+        self.look_in(|core| core.stats)
     }
 
     /// Counts something that happened outside the lock.
     pub(crate) fn count(&self, count: impl FnOnce(&mut CacheStats)) {
-        self.act(|core, _| count(&mut core.stats));
+        self.look_in(|core| count(&mut core.stats));
     }
 }

@@ -23,7 +23,9 @@ pub(super) struct Seats(HashTable<Seat>);
 
 impl Seats {
     pub(super) fn get(&self, key: Key<'_>) -> Option<&Seat> {
-        self.0.find(key.hash, |seat| key.is(seat.hash, &seat.key))
+        self.0.find(key.hash, |seat| {
+            seat.hash == key.hash && seat.key.is(key.text)
+        })
     }
 
     /// Seats a load of a key that has none.
@@ -47,8 +49,11 @@ impl Seats {
     }
 
     fn take_if(&mut self, key: Key<'_>, wanted: impl Fn(&Seat) -> bool) -> Option<Seat> {
+        if self.0.is_empty() {
+            return None;
+        }
         let found = self.0.find_entry(key.hash, |seat| {
-            key.is(seat.hash, &seat.key) && wanted(seat)
+            seat.hash == key.hash && seat.key.is(key.text) && wanted(seat)
         });
         Some(found.ok()?.remove().0)
     }

@@ -1,32 +1,297 @@
-//! Entries in the order they expire.
-
-use std::collections::BTreeSet;
-use std::time::Duration;
+//! Entries in the order they expire: a hierarchical timing wheel.
+//!
+//! From G. Varghese and T. Lauck, "Hashed and Hierarchical Timing Wheels", SOSP
+//! 1987. A deadline is a number of eleven digits to the base 64. The wheel stands at
+//! some time; a deadline is filed under the highest digit in which it differs from
+//! that time (the level) and under that digit (the slot). So all that is filed at a
+//! lower level ends before all that is filed at a higher one, and at one level the
+//! slots are in order. When the time comes to a slot, what is in it is filed again,
+//! at lower levels: each entry moves at most eleven times, and every move is a few
+//! steps. The order is exact, to the nanosecond, but among those that are due.
 
 use super::Id;
+use crate::clock::Moment;
+use crate::ring::Rings;
 
-/// The entries that can expire, and no others.
+/// Six bits make a digit.
+const BITS: u32 = 6;
+const SLOTS: u32 = 1 << BITS;
+/// 64 bits make eleven digits.
+const LEVELS: u32 = 11;
+/// The slot of what is not after the wheel's time.
+const DUE: u32 = LEVELS * SLOTS;
+/// How many slots there are: the heads of the rings. The node of an entry is its id and
+/// this.
+const HEADS: u32 = DUE + 1;
+
+/// The entries that can expire, and no others. It is told their deadlines when it needs
+/// them: they are kept with the entries.
 #[derive(Debug, Default)]
-pub(super) struct Deadlines(BTreeSet<(Duration, Id)>);
+pub(super) struct Deadlines {
+    /// None before the first deadline.
+    rings: Rings,
+    /// Of each level, a bit a slot: set if there may be something in it.
+    occupied: [u64; LEVELS as usize],
+    /// What the wheel stands at. Nothing is filed by level that ends before it.
+    time: u64,
+    /// The slot that the time has come to, while there is something left in it.
+    entered: Option<u32>,
+    len: usize,
+}
+
+/// A slot, as its first and its last moment.
+struct Slot {
+    index: u32,
+    start: u64,
+    end: u64,
+}
 
 impl Deadlines {
-    pub(super) fn insert(&mut self, deadline: Duration, id: Id) {
-        self.0.insert((deadline, id));
+    pub(super) fn len(&self) -> usize {
+        self.len
     }
 
-    pub(super) fn remove(&mut self, deadline: Duration, id: Id) {
-        self.0.remove(&(deadline, id));
+    /// Adds an entry. `capacity` is for how many entries there will soon be room.
+    pub(super) fn insert(&mut self, id: Id, deadline: Moment, capacity: usize) {
+        if deadline == Moment::NEVER {
+            return;
+        }
+        if self.len == 0 {
+            self.rings.reach(DUE, 0);
+            (0..HEADS).for_each(|slot| self.rings.found(slot));
+            self.occupied = [0; LEVELS as usize];
+            self.entered = None;
+        }
+        self.rings.reach(id + HEADS, capacity + HEADS as usize);
+        self.file(id, deadline);
+        self.len += 1;
     }
 
-    /// The earliest deadline.
-    pub(super) fn first(&self) -> Option<(Duration, Id)> {
-        self.0.first().copied()
+    /// Takes an entry out that was added with this deadline.
+    pub(super) fn remove(&mut self, id: Id, deadline: Moment) {
+        if deadline != Moment::NEVER {
+            self.rings.unlink(id + HEADS);
+            self.len -= 1;
+        }
+    }
+
+    /// An entry whose time has come.
+    ///
+    /// Moves at most `patience` entries to lower levels on the way, and takes as many
+    /// from it: when none is left, there may be more than was found.
+    pub(super) fn next_due(
+        &mut self,
+        now: Moment,
+        patience: &mut usize,
+        deadline: impl Fn(Id) -> Moment,
+    ) -> Option<Id> {
+        if self.len == 0 {
+            return None;
+        }
+        loop {
+            // They are due, unless the clock has gone back.
+            let due = self.oldest(DUE).filter(|&id| deadline(id) <= now);
+            if due.is_some() {
+                return due;
+            }
+            if let Some(slot) = self.entered {
+                let Some(id) = self.oldest(slot) else {
+                    self.entered = None;
+                    continue;
+                };
+                *patience = patience.checked_sub(1)?;
+                self.rings.unlink(id + HEADS);
+                self.file(id, deadline(id));
+                continue;
+            }
+            let slot = self.first_slot()?;
+            if slot.start > now.nanos() {
+                return None;
+            }
+            if slot.end <= now.nanos() {
+                return self.oldest(slot.index);
+            }
+            self.time = now.nanos();
+            self.entered = Some(slot.index);
+        }
+    }
+
+    fn oldest(&self, slot: u32) -> Option<Id> {
+        Some(self.rings.oldest(slot)? - HEADS)
+    }
+
+    /// The first slot with something in it.
+    fn first_slot(&mut self) -> Option<Slot> {
+        for (level, occupied) in (0..).zip(&mut self.occupied) {
+            while *occupied != 0 {
+                let digit = occupied.trailing_zeros();
+                let index = level * SLOTS + digit;
+                if self.rings.oldest(index).is_some() {
+                    // The digits above are those of the wheel's time, those below any.
+                    let shift = level * BITS;
+                    let above = u64::MAX.checked_shl(shift + BITS).unwrap_or(0);
+                    let start = (self.time & above) | (u64::from(digit) << shift);
+                    let end = start | ((1 << shift) - 1);
+                    return Some(Slot { index, start, end });
+                }
+                *occupied &= *occupied - 1;
+            }
+        }
+        None
+    }
+
+    fn file(&mut self, id: Id, deadline: Moment) {
+        let deadline = deadline.nanos();
+        let slot = if deadline <= self.time {
+            DUE
+        } else {
+            let level = (deadline ^ self.time).ilog2() / BITS;
+            #[allow(clippy::cast_possible_truncation, reason = "a digit is small")]
+            let digit = (deadline >> (level * BITS)) as u32 % SLOTS;
+            self.occupied[level as usize] |= 1 << digit;
+            level * SLOTS + digit
+        };
+        self.rings.push(slot, id + HEADS);
     }
 }
 
 #[cfg(test)]
 impl Deadlines {
-    pub(super) fn validate(&self, entries: &BTreeSet<(Duration, Id)>) {
-        assert_eq!(&self.0, entries);
+    /// Checks every inner invariant. `entries` are all there are.
+    pub(super) fn validate(&self, entries: &[(Id, Moment)]) {
+        let expiring = entries.iter().filter(|(_, at)| *at != Moment::NEVER);
+        assert_eq!(self.len, expiring.clone().count());
+        if self.len == 0 {
+            return;
+        }
+        let mut filed = 0;
+        for slot in 0..HEADS {
+            for node in self.rings.validate(slot) {
+                let at = expiring.clone().find(|(id, _)| id + HEADS == node);
+                let at = at.expect("an entry that cannot expire").1.nanos();
+                filed += 1;
+                if slot == DUE || self.entered == Some(slot) {
+                    continue;
+                }
+                let (level, digit) = (slot / SLOTS, u64::from(slot % SLOTS));
+                let shift = level * BITS;
+                assert!(self.occupied[level as usize] & (1 << digit) != 0);
+                assert!(self.time < at, "the wheel has gone past an entry");
+                assert_eq!((at >> shift) % 64, digit);
+                let above = |time: u64| time.checked_shr(shift + BITS).unwrap_or(0);
+                assert_eq!(above(at), above(self.time));
+            }
+        }
+        assert_eq!(filed, self.len);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn nanos(nanos: u64) -> Moment {
+        Moment::of(Duration::from_nanos(nanos))
+    }
+
+    /// The wheel beside what it must do.
+    #[derive(Default)]
+    struct World {
+        wheel: Deadlines,
+        at: Vec<(Id, Moment)>,
+        next: Id,
+    }
+
+    impl World {
+        fn add(&mut self, at: Moment) {
+            self.wheel.insert(self.next, at, 0);
+            self.at.push((self.next, at));
+            self.next += 1;
+        }
+
+        fn due(&mut self, now: Moment, patience: &mut usize) -> Option<Moment> {
+            let of = |id| self.at.iter().find(|(other, _)| *other == id).unwrap().1;
+            let id = self.wheel.next_due(now, patience, of)?;
+            let place = self.at.iter().position(|(other, _)| *other == id).unwrap();
+            let (_, at) = self.at.swap_remove(place);
+            self.wheel.remove(id, at);
+            Some(at)
+        }
+    }
+
+    #[test]
+    fn one_nanosecond_tells() {
+        let mut world = World::default();
+        for at in [
+            1,
+            63,
+            64,
+            65,
+            4095,
+            4096,
+            1 << 40,
+            (1 << 40) + 1,
+            u64::MAX - 1,
+        ] {
+            world.add(nanos(at));
+            assert_eq!(world.due(nanos(at - 1), &mut 100), None);
+            assert_eq!(world.due(nanos(at), &mut 100), Some(nanos(at)));
+        }
+    }
+
+    #[test]
+    fn patience_ends_and_the_rest_is_found_later() {
+        let mut world = World::default();
+        // All in one slot of a high level, which the time comes into the middle of.
+        (0..100).for_each(|at| world.add(nanos((1 << 30) + at)));
+        let now = nanos((1 << 30) + 49);
+        let mut found = 0;
+        for _ in 0..1000 {
+            found += usize::from(world.due(now, &mut 1).is_some());
+            world.wheel.validate(&world.at);
+        }
+        assert_eq!(found, 50);
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_loses_nothing() {
+        let mut world = World::default();
+        world.add(nanos(1_000_000));
+        assert_eq!(world.due(nanos(900_000), &mut 100), None);
+        world.add(nanos(500));
+        assert_eq!(world.due(nanos(400), &mut 100), None);
+        assert_eq!(world.due(nanos(500), &mut 100), Some(nanos(500)));
+        assert_eq!(
+            world.due(nanos(1_000_000), &mut 100),
+            Some(nanos(1_000_000))
+        );
+    }
+
+    proptest! {
+        /// What is due is found, all of it and nothing else, whatever the deadlines.
+        #[test]
+        fn finds_what_a_list_would_find(
+            steps in prop::collection::vec((0_u32..50, 0_u32..50, any::<u64>()), 1..60),
+        ) {
+            let (mut world, mut now) = (World::default(), 0_u64);
+            for (ahead, forward, random) in steps {
+                for far in [ahead, ahead / 2, ahead % 7] {
+                    let after = (random | 1) >> (63 - far);
+                    world.add(nanos(now.saturating_add(after)));
+                }
+                now = now.saturating_add(random >> (63 - forward));
+                while let Some(at) = world.due(nanos(now), &mut usize::MAX.clone()) {
+                    prop_assert!(at <= nanos(now));
+                    world.wheel.validate(&world.at);
+                }
+                let left = world.at.iter().all(|(_, at)| *at > nanos(now) || *at == Moment::NEVER);
+                prop_assert!(left, "something due was not found");
+                world.wheel.validate(&world.at);
+            }
+        }
     }
 }

@@ -3,17 +3,22 @@
 //! Plain data: no lock, no clock, nothing of the caller's. It knows neither what
 //! a value is nor how many may be kept; the floor above asks it what to take out
 //! next and takes it out.
+//!
+//! An entry with its key is 64 bytes, a line of the processor's cache, and the table
+//! that finds it is four bytes and one an entry. What only some entries have, a place
+//! in the order of expiry or tags, is kept beside them, by id, and costs the others
+//! nothing.
 
 mod deadlines;
 mod policy;
-
-use std::time::Duration;
 
 use hashbrown::HashTable;
 use slab::Slab;
 
 use self::deadlines::Deadlines;
 use self::policy::Policy;
+use crate::clock::Moment;
+use crate::hash::Hashing;
 use crate::text::{Key, Text};
 
 /// Names an entry as long as it is stored; then another may get the name.
@@ -21,6 +26,7 @@ pub(crate) type Id = u32;
 
 #[derive(Debug)]
 pub(crate) struct Store<V> {
+    hashing: Hashing,
     /// Finds an entry by its key.
     table: HashTable<Id>,
     entries: Slab<Entry<V>>,
@@ -29,32 +35,21 @@ pub(crate) struct Store<V> {
 }
 
 #[derive(Debug)]
+#[repr(align(64))]
 pub(crate) struct Entry<V> {
     pub(crate) key: Text,
-    /// Kept so that growing the table and taking an entry out hash nothing.
-    pub(crate) hash: u64,
-    /// When it expires; `None` is never.
-    pub(crate) deadline: Option<Duration>,
     pub(crate) value: V,
-}
-
-impl<V> Entry<V> {
-    pub(crate) fn map<U>(self, change: impl FnOnce(V) -> U) -> Entry<U> {
-        Entry {
-            key: self.key,
-            hash: self.hash,
-            deadline: self.deadline,
-            value: change(self.value),
-        }
-    }
+    /// When it expires.
+    pub(crate) deadline: Moment,
 }
 
 impl<V> Store<V> {
     /// The most entries that ids can name.
     pub(crate) const MOST: usize = u32::MAX as usize;
 
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(hashing: Hashing) -> Self {
         Self {
+            hashing,
             table: HashTable::new(),
             entries: Slab::new(),
             policy: Policy::default(),
@@ -66,24 +61,24 @@ impl<V> Store<V> {
         self.entries.len()
     }
 
+    #[inline]
     pub(crate) fn find(&self, key: Key<'_>) -> Option<Id> {
-        let same = |&id: &Id| {
-            let entry = &self.entries[id as usize];
-            key.is(entry.hash, &entry.key)
-        };
+        let same = |&id: &Id| self.entries[id as usize].key.is(key.text);
         self.table.find(key.hash, same).copied()
     }
 
+    pub(crate) fn key(&self, id: Id) -> &Text {
+        &self.entries[id as usize].key
+    }
+
+    #[inline]
     pub(crate) fn value(&self, id: Id) -> &V {
         &self.entries[id as usize].value
     }
 
-    pub(crate) fn deadline(&self, id: Id) -> Option<Duration> {
+    #[inline]
+    pub(crate) fn deadline(&self, id: Id) -> Moment {
         self.entries[id as usize].deadline
-    }
-
-    pub(crate) fn value_mut(&mut self, id: Id) -> &mut V {
-        &mut self.entries[id as usize].value
     }
 
     /// How many entries have a place reserved.
@@ -92,45 +87,72 @@ impl<V> Store<V> {
     }
 
     /// Stores an entry whose key is not stored.
-    pub(crate) fn insert(&mut self, entry: Entry<V>) -> Id {
-        let (hash, deadline) = (entry.hash, entry.deadline);
-        let id = narrow(self.entries.insert(entry));
-        let entries = &self.entries;
-        self.table
-            .insert_unique(hash, id, |&id| entries[id as usize].hash);
-        self.policy.stored(id);
-        if let Some(deadline) = deadline {
-            self.deadlines.insert(deadline, id);
+    pub(crate) fn insert(&mut self, key: Text, value: V, deadline: Moment) -> Id {
+        let hash = self.hashing.hash(key.as_bytes());
+        if self.entries.len() == self.entries.capacity() {
+            // By an eighth: doubling would leave a quarter of the room unused.
+            self.entries.reserve_exact(self.entries.len() / 8 + 8);
         }
+        let capacity = self.entries.capacity();
+        let entry = Entry {
+            key,
+            value,
+            deadline,
+        };
+        let id = narrow(self.entries.insert(entry));
+        let (entries, hashing) = (&self.entries, &self.hashing);
+        let rehash = |&id: &Id| hashing.hash(entries[id as usize].key.as_bytes());
+        self.table.insert_unique(hash, id, rehash);
+        self.policy.stored(id, hash, capacity);
+        self.deadlines.insert(id, deadline, capacity);
         id
+    }
+
+    /// Puts a value in the place of another. Gives the old one.
+    pub(crate) fn replace(&mut self, id: Id, value: V, deadline: Moment) -> V {
+        self.policy.read(id);
+        let entry = &mut self.entries[id as usize];
+        self.deadlines.remove(id, entry.deadline);
+        entry.deadline = deadline;
+        let old = std::mem::replace(&mut entry.value, value);
+        let capacity = self.entries.capacity();
+        self.deadlines.insert(id, deadline, capacity);
+        old
     }
 
     /// Takes an entry out.
     pub(crate) fn remove(&mut self, id: Id) -> Entry<V> {
         let entry = self.entries.remove(id as usize);
-        if let Ok(found) = self.table.find_entry(entry.hash, |&other| other == id) {
+        let hash = self.hashing.hash(entry.key.as_bytes());
+        if let Ok(found) = self.table.find_entry(hash, |&other| other == id) {
             found.remove();
         }
         self.policy.removed(id);
-        if let Some(deadline) = entry.deadline {
-            self.deadlines.remove(deadline, id);
-        }
+        self.deadlines.remove(id, entry.deadline);
         entry
     }
 
     /// Tells the policy that an entry was read.
+    #[inline]
     pub(crate) fn touch(&mut self, id: Id) {
         self.policy.read(id);
     }
 
     /// The entry that the policy would let go first.
-    pub(crate) fn victim(&self) -> Option<Id> {
+    pub(crate) fn victim(&mut self) -> Option<Id> {
         self.policy.victim()
     }
 
-    /// The entry that expires first, and when.
-    pub(crate) fn first_to_expire(&self) -> Option<(Duration, Id)> {
-        self.deadlines.first()
+    /// Whether any entry can expire.
+    pub(crate) fn can_expire(&self) -> bool {
+        self.deadlines.len() > 0
+    }
+
+    /// An entry whose time has come: see [`Deadlines::next_due`].
+    pub(crate) fn next_expired(&mut self, now: Moment, patience: &mut usize) -> Option<Id> {
+        let entries = &self.entries;
+        let deadline = |id: Id| entries[id as usize].deadline;
+        self.deadlines.next_due(now, patience, deadline)
     }
 }
 
@@ -147,99 +169,25 @@ impl<V> Store<V> {
     /// Checks every inner invariant, and gives the ids.
     pub(crate) fn validate(&self) -> Vec<Id> {
         assert_eq!(self.table.len(), self.entries.len());
+        let mut ids = Vec::new();
         for (index, entry) in &self.entries {
             let id = narrow(index);
-            let found = self.table.find(entry.hash, |&other| other == id);
+            let hash = self.hashing.hash(entry.key.as_bytes());
+            let found = self.table.find(hash, |&other| other == id);
             assert_eq!(found, Some(&id), "an entry cannot be found");
+            ids.push(id);
         }
-        let mut ids: Vec<Id> = self
-            .entries
-            .iter()
-            .map(|(index, _)| narrow(index))
-            .collect();
         let mut ordered = self.policy.validate();
         ordered.sort_unstable();
         assert_eq!(ordered, ids, "the policy knows other entries");
-        let expiring = self.entries.iter().filter_map(|(index, entry)| {
-            let deadline = entry.deadline?;
-            Some((deadline, narrow(index)))
+        let expiring = self.entries.iter().map(|(index, entry)| {
+            let id = narrow(index);
+            (id, entry.deadline)
         });
-        self.deadlines.validate(&expiring.collect());
-        ids.sort_unstable();
+        self.deadlines.validate(&expiring.collect::<Vec<_>>());
         ids
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(text: &str) -> Key<'_> {
-        // All in one bucket: the worst table there is.
-        Key { hash: 0, text }
-    }
-
-    fn insert(store: &mut Store<&'static str>, text: &'static str, seconds: Option<u64>) {
-        store.insert(Entry {
-            key: text.into(),
-            hash: 0,
-            deadline: seconds.map(Duration::from_secs),
-            value: text,
-        });
-    }
-
-    fn store(keys: &[&'static str]) -> Store<&'static str> {
-        let mut store = Store::new();
-        for text in keys {
-            insert(&mut store, text, None);
-        }
-        store
-    }
-
-    #[test]
-    fn colliding_hashes_are_told_apart_by_key() {
-        let mut store = store(&["a", "b", "c"]);
-        let b = store.find(key("b")).unwrap();
-        assert_eq!(store.remove(b).value, "b");
-        assert_eq!(store.validate().len(), 2);
-        assert!(store.find(key("b")).is_none());
-        let c = store.find(key("c")).unwrap();
-        assert_eq!(*store.value(c), "c");
-    }
-
-    #[test]
-    fn the_least_recently_read_goes_first() {
-        let mut store = store(&["a", "b", "c"]);
-        let a = store.find(key("a")).unwrap();
-        store.touch(a);
-        let victim = store.victim().unwrap();
-        assert_eq!(store.remove(victim).value, "b");
-        store.validate();
-    }
-
-    #[test]
-    fn entries_expire_in_order_of_their_deadlines() {
-        let mut store = Store::new();
-        for (text, seconds) in [("late", 9), ("early", 1), ("later", 20)] {
-            insert(&mut store, text, Some(seconds));
-        }
-        insert(&mut store, "never", None);
-        let mut order = Vec::new();
-        while let Some((_, id)) = store.first_to_expire() {
-            order.push(store.remove(id).value);
-            store.validate();
-        }
-        assert_eq!(order, ["early", "late", "later"]);
-        assert_eq!(store.len(), 1);
-    }
-
-    #[test]
-    fn ids_are_used_again() {
-        let mut store = store(&["a", "b"]);
-        let a = store.find(key("a")).unwrap();
-        store.remove(a);
-        insert(&mut store, "c", None);
-        assert_eq!(store.find(key("c")), Some(a));
-        store.validate();
-    }
-}
+mod tests;

@@ -1,40 +1,52 @@
-//! Which entry goes when there is no room: the one least recently used.
-//!
-//! This is the whole of what a policy is asked. Another one may take its place
-//! behind the same five functions.
+//! Which entry goes when there is no room.
 
 use super::Id;
-use crate::chain::{Chain, Links};
+use crate::ring::{Rings, reach};
 
 #[derive(Debug, Default)]
 pub(super) struct Policy {
-    links: Links,
-    /// The most recently used is at the front.
-    order: Chain,
+    marks: Vec<u8>,
+    rings: Rings,
 }
 
 impl Policy {
     /// An entry was stored under a new id.
-    pub(super) fn stored(&mut self, id: Id) {
-        self.order.push_front(&mut self.links, id);
+    pub(super) fn stored(&mut self, id: Id, _hash: u64, capacity: usize) {
+        reach(&mut self.marks, id, capacity, 0);
+        if self.marks.len() == 1 {
+            self.rings.reach(0, 0);
+            self.rings.found(0);
+        }
+        self.rings.reach(id + 1, capacity + 1);
+        self.marks[id as usize] = 0;
+        self.rings.push(0, id + 1);
     }
 
     /// An entry was read.
+    #[inline]
     pub(super) fn read(&mut self, id: Id) {
-        if self.order.front() != Some(id) {
-            self.order.unlink(&mut self.links, id);
-            self.order.push_front(&mut self.links, id);
-        }
+        self.marks[id as usize] = 1;
     }
 
     /// An entry left, by whatever act.
     pub(super) fn removed(&mut self, id: Id) {
-        self.order.unlink(&mut self.links, id);
+        self.rings.unlink(id + 1);
     }
 
     /// The entry to let go first. It stays until `removed` says otherwise.
-    pub(super) fn victim(&self) -> Option<Id> {
-        self.order.back()
+    pub(super) fn victim(&mut self) -> Option<Id> {
+        loop {
+            if self.marks.is_empty() {
+                return None;
+            }
+            let id = self.rings.oldest(0)? - 1;
+            if self.marks[id as usize] == 0 {
+                return Some(id);
+            }
+            self.marks[id as usize] = 0;
+            self.rings.unlink(id + 1);
+            self.rings.push(0, id + 1);
+        }
     }
 }
 
@@ -42,6 +54,9 @@ impl Policy {
 impl Policy {
     /// Every id it knows, after a check of the order.
     pub(super) fn validate(&self) -> Vec<Id> {
-        self.order.validate(&self.links)
+        if self.marks.is_empty() {
+            return Vec::new();
+        }
+        self.rings.validate(0).into_iter().map(|n| n - 1).collect()
     }
 }

@@ -73,13 +73,32 @@ fn a_ttl_that_overflows_never_ends() {
 #[test]
 fn an_enormous_ttl_is_kept_to_the_nanosecond() {
     let (cache, clock) = clocked(10_000);
-    let ages = Duration::new(u64::MAX / 2, 999_999_998);
+    let ages = Duration::from_nanos(u64::MAX - 2);
     let nanosecond = Duration::from_nanos(1);
     put(&cache, "key", 1, options().ttl(ages + nanosecond));
     clock.advance(ages);
     assert_eq!(get(&cache, "key"), Some(1));
     clock.advance(nanosecond);
     assert_eq!(get(&cache, "key"), None);
+}
+
+/// Times are kept for 584 years of the clock; what would end later does not end.
+#[test]
+fn a_ttl_beyond_what_is_kept_never_ends() {
+    let (cache, clock) = clocked(10_000);
+    put(
+        &cache,
+        "long",
+        1,
+        options().ttl(Duration::from_nanos(u64::MAX)),
+    );
+    put(&cache, "longer", 1, options().ttl(Duration::MAX));
+    put(&cache, "short", 1, lasting(1));
+    clock.advance(Duration::MAX);
+    let found = ["long", "longer", "short"].map(|key| get(&cache, key));
+    assert_eq!(found, [Some(1), Some(1), None]);
+    put(&cache, "late", 1, lasting(1));
+    assert_eq!(get(&cache, "late"), Some(1));
 }
 
 #[test]

@@ -16,17 +16,24 @@ impl Core {
             contents.validate();
         }
         assert!(self.contents.len() <= self.limits.entries);
+        assert!(self.contents.cost() <= self.limits.bytes);
     }
 }
 
 const KEYS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
 const TAGS: [&str; 4] = ["w", "x", "y", "z"];
 
+/// Three hashes for eight keys: most of them collide.
+fn key(text: &str) -> Key<'_> {
+    let hash = Hashing::Colliding.hash(text.as_bytes());
+    Key { hash, text }
+}
+
 /// One shard, and what its callers hold.
 struct World {
     rng: StdRng,
     core: Core,
-    now: Duration,
+    now: Moment,
     leads: Vec<(Key<'static>, Arc<Flight>)>,
     dooms: Vec<Arc<Doom>>,
 }
@@ -35,12 +42,14 @@ impl World {
     fn new(seed: u64) -> Self {
         let limits = Limits {
             entries: 5,
+            // Some four entries.
+            bytes: 500,
             entry_bytes: 3,
         };
         Self {
             rng: StdRng::seed_from_u64(seed),
-            core: Core::new(limits),
-            now: Duration::ZERO,
+            core: Core::new(limits, Hashing::Colliding),
+            now: Moment::of(Duration::ZERO),
             leads: Vec::new(),
             dooms: Vec::new(),
         }
@@ -48,10 +57,7 @@ impl World {
 
     fn key(&mut self) -> Key<'static> {
         let index = self.rng.random_range(0..KEYS.len());
-        // Three hashes for eight keys: most of them collide.
-        let hash = index as u64 % 3;
-        let text = KEYS[index];
-        Key { hash, text }
+        key(KEYS[index])
     }
 
     fn tags(&mut self) -> TagNames {
@@ -75,8 +81,8 @@ impl World {
         let (key, now) = (self.key(), Now::Known(self.now));
         match self.rng.random_range(0..12) {
             0..3 => {
-                let (write, tags) = (self.write(), self.tags());
-                self.core.put(key, &write, &tags, &now, &mut trash);
+                let (mut write, tags) = (self.write(), self.tags());
+                self.core.put(key, &mut write, &tags, &now, &mut trash);
             }
             3..6 => {
                 let request = Request {
@@ -95,8 +101,8 @@ impl World {
                 if self.rng.random_bool(0.3) {
                     self.core.give_up(key, &flight, false);
                 } else {
-                    let write = self.write();
-                    self.core.land(key, &flight, &write, &now, &mut trash);
+                    let mut write = self.write();
+                    self.core.land(key, &flight, &mut write, &now, &mut trash);
                 }
             }
             8 => {
@@ -113,7 +119,7 @@ impl World {
             10 => {
                 self.core.sweep(2, &mut trash);
             }
-            _ => self.now += Duration::from_secs(1),
+            _ => self.now = self.now.after(Duration::from_secs(1)),
         }
         self.core.validate();
     }
@@ -142,10 +148,8 @@ fn nothing_is_left_behind() {
         }
         assert_eq!(world.core.seats.places().0, 0);
         for text in KEYS {
-            for hash in 0..3 {
-                let now = Now::Known(world.now);
-                world.core.remove(Key { hash, text }, &now, &mut trash);
-            }
+            let now = Now::Known(world.now);
+            world.core.remove(key(text), &now, &mut trash);
         }
         world.core.sweep(usize::MAX, &mut trash);
         assert_eq!(world.core.len(), 0);

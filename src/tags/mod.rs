@@ -8,16 +8,17 @@
 //!
 //! A member is an index; what it stands for is the floor above's business.
 
-use std::collections::VecDeque;
-use std::hash::BuildHasher;
-use std::iter::successors;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+mod members;
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hashbrown::HashTable;
 use slab::Slab;
 
-use crate::chain::{Chain, Links, NONE};
+use self::members::{Members, index};
+use crate::clock::Moment;
+use crate::hash::Hashing;
 use crate::sync::Arc;
 use crate::text::Text;
 
@@ -25,12 +26,12 @@ use crate::text::Text;
 #[derive(Debug)]
 pub(crate) struct Doom {
     /// The time of its first poll. What had expired by then was not live.
-    pub(crate) at: Duration,
+    pub(crate) at: Moment,
     ended: AtomicU64,
 }
 
 impl Doom {
-    pub(crate) fn new(at: Duration) -> Self {
+    pub(crate) fn new(at: Moment) -> Self {
         let ended = AtomicU64::new(0);
         Self { at, ended }
     }
@@ -49,14 +50,11 @@ impl Doom {
 
 #[derive(Debug)]
 pub(crate) struct Tags {
-    hasher: DefaultHashBuilder,
+    hashing: Hashing,
     /// Finds a tag by its name. Dead tags are not in it.
     names: HashTable<u32>,
     known: Slab<Tag>,
-    /// A pair of member and tag each.
-    pairs: Slab<Pair>,
-    /// The order of pairs within their tags.
-    links: Links,
+    members: Members,
     /// Dead tags whose members were not all handed out.
     dying: VecDeque<u32>,
     /// How many of `known` are dead: while none is, nobody need look.
@@ -67,27 +65,15 @@ pub(crate) struct Tags {
 
 #[derive(Debug)]
 struct Tag {
+    /// Kept once, however many members carry it.
     name: Text,
-    hash: u64,
-    /// The pairs of its members.
-    members: Chain,
+    /// Its members are in the ring of this head.
+    head: u32,
     /// Loads that carry it, and its place in `dying`.
     holds: usize,
     /// Which doom came over it, and in which order.
     doom: Option<(u64, Arc<Doom>)>,
 }
-
-#[derive(Debug)]
-struct Pair {
-    tag: u32,
-    member: u32,
-    /// The member's next pair.
-    sibling: Option<u32>,
-}
-
-/// A member's tags, kept with the member: the first of its pairs.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Membership(Option<u32>);
 
 /// Tags that are held though they may have no member, until `enroll` or
 /// `release`. Each tag once.
@@ -95,14 +81,19 @@ pub(crate) struct Membership(Option<u32>);
 #[must_use = "tags are held until enrolled or released"]
 pub(crate) struct Held(Vec<u32>);
 
+impl Held {
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
 impl Tags {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(hashing: Hashing) -> Self {
         Self {
-            hasher: DefaultHashBuilder::default(),
+            hashing,
             names: HashTable::new(),
             known: Slab::new(),
-            pairs: Slab::new(),
-            links: Links::default(),
+            members: Members::new(),
             dying: VecDeque::new(),
             dead: 0,
             dooms: 0,
@@ -111,7 +102,10 @@ impl Tags {
 
     /// Holds the tags of these names as they are bound now.
     pub(crate) fn hold<'a>(&mut self, names: impl Iterator<Item = &'a Text>) -> Held {
-        let mut held: Vec<u32> = names.map(|name| self.bind(name)).collect();
+        let mut held = Vec::new();
+        for name in names {
+            held.push(self.bind(name));
+        }
         held.sort_unstable();
         held.dedup();
         for &tag in &held {
@@ -122,20 +116,19 @@ impl Tags {
 
     /// The tag of a name; a new one if the name has none.
     fn bind(&mut self, name: &Text) -> u32 {
-        let hash = self.hasher.hash_one(name);
+        let hash = self.hashing.hash(name.as_bytes());
         if let Some(tag) = self.bound(hash, name) {
             return tag;
         }
         let tag = index(self.known.insert(Tag {
             name: name.clone(),
-            hash,
-            members: Chain::default(),
+            head: self.members.found(),
             holds: 0,
             doom: None,
         }));
-        let known = &self.known;
-        self.names
-            .insert_unique(hash, tag, |&tag| known[tag as usize].hash);
+        let (known, hashing) = (&self.known, &self.hashing);
+        let rehash = |&tag: &u32| hashing.hash(known[tag as usize].name.as_bytes());
+        self.names.insert_unique(hash, tag, rehash);
         tag
     }
 
@@ -144,22 +137,19 @@ impl Tags {
         self.names.find(hash, same).copied()
     }
 
-    /// Makes a member of the held tags.
-    pub(crate) fn enroll(&mut self, member: u32, held: Held) -> Membership {
-        let mut first = None;
+    /// How many tags a member has.
+    pub(crate) fn count_of(&self, member: u32) -> usize {
+        self.members.tags_of(member).count()
+    }
+
+    /// Makes a member, which has no tags, one of the held tags. `capacity` is for how
+    /// many members there will soon be room.
+    pub(crate) fn enroll(&mut self, member: u32, held: Held, capacity: usize) {
         for tag in held.0 {
-            let sibling = first;
-            let pair = index(self.pairs.insert(Pair {
-                tag,
-                member,
-                sibling,
-            }));
             let carried = &mut self.known[tag as usize];
-            carried.members.push_front(&mut self.links, pair);
+            self.members.join(member, tag, carried.head, capacity);
             carried.holds -= 1;
-            first = Some(pair);
         }
-        Membership(first)
     }
 
     /// Holds the tags no longer.
@@ -171,34 +161,32 @@ impl Tags {
     }
 
     /// Takes a member out of all its tags.
-    pub(crate) fn leave(&mut self, Membership(mut next): Membership) {
-        while let Some(pair) = next {
-            let Pair { tag, sibling, .. } = self.pairs.remove(pair as usize);
-            let members = &mut self.known[tag as usize].members;
-            members.unlink(&mut self.links, pair);
+    pub(crate) fn leave(&mut self, member: u32) {
+        while let Some(tag) = self.members.leave(member) {
             self.forget_if_idle(tag);
-            next = sibling;
         }
     }
 
     /// A tag that nothing carries and nothing holds has no reason to be.
     fn forget_if_idle(&mut self, tag: u32) {
         let idle = &self.known[tag as usize];
-        if idle.holds > 0 || !idle.members.is_empty() {
+        if idle.holds > 0 || self.members.any_of(idle.head) {
             return;
         }
         let idle = self.known.remove(tag as usize);
+        self.members.give_up(idle.head);
+        let hash = self.hashing.hash(idle.name.as_bytes());
         if idle.doom.is_some() {
             self.dead -= 1;
-        } else if let Ok(bound) = self.names.find_entry(idle.hash, |&other| other == tag) {
+        } else if let Ok(bound) = self.names.find_entry(hash, |&other| other == tag) {
             bound.remove();
         }
     }
 
     /// How many places are used, by tags and by pairs, and how many reserved.
     pub(crate) fn places(&self) -> (usize, usize) {
-        let used = self.known.len() + self.pairs.len();
-        (used, self.known.capacity() + self.pairs.capacity())
+        let reserved = self.known.capacity() + self.members.capacity();
+        (self.known.len() + self.members.len(), reserved)
     }
 
     /// The names of held tags, of dead ones too.
@@ -207,19 +195,14 @@ impl Tags {
     }
 
     /// The names of a member's tags, of dead ones too.
-    pub(crate) fn names_of(&self, member: Membership) -> impl Iterator<Item = &Text> {
-        self.pairs_of(member)
-            .map(|pair| &self.known[pair.tag as usize].name)
-    }
-
-    fn pairs_of(&self, Membership(first): Membership) -> impl Iterator<Item = &Pair> {
-        let pair = |index: u32| &self.pairs[index as usize];
-        successors(first.map(pair), move |last| last.sibling.map(pair))
+    pub(crate) fn names_of(&self, member: u32) -> impl Iterator<Item = &Text> {
+        let tags = self.members.tags_of(member);
+        tags.map(|tag| &self.known[tag as usize].name)
     }
 
     /// Ends the tag of a name, if it has one, and everything that carries it.
     pub(crate) fn doom(&mut self, name: &Text, doom: &Arc<Doom>) {
-        let hash = self.hasher.hash_one(name);
+        let hash = self.hashing.hash(name.as_bytes());
         let Ok(bound) = self
             .names
             .find_entry(hash, |&tag| self.known[tag as usize].name == *name)
@@ -245,13 +228,13 @@ impl Tags {
     }
 
     /// The doom that ended a member: the first that came over one of its tags.
-    pub(crate) fn doom_over(&self, member: Membership) -> Option<&Arc<Doom>> {
+    #[inline]
+    pub(crate) fn doom_over(&self, member: u32) -> Option<&Arc<Doom>> {
         if self.dead == 0 {
             return None;
         }
-        let dooms = self
-            .pairs_of(member)
-            .filter_map(|pair| self.doom_of(pair.tag));
+        let tags = self.members.tags_of(member);
+        let dooms = tags.filter_map(|tag| self.doom_of(tag));
         dooms.min_by_key(|(order, _)| *order).map(|(_, doom)| doom)
     }
 
@@ -264,8 +247,8 @@ impl Tags {
     pub(crate) fn next_dead(&mut self) -> Option<u32> {
         while let Some(&tag) = self.dying.front() {
             let dying = &mut self.known[tag as usize];
-            if let Some(pair) = dying.members.back() {
-                return Some(self.pairs[pair as usize].member);
+            if let Some(member) = self.members.oldest_of(dying.head) {
+                return Some(member);
             }
             self.dying.pop_front();
             dying.holds -= 1;
@@ -275,46 +258,30 @@ impl Tags {
     }
 }
 
-/// # Panics
-///
-/// If there are more tags, or pairs, than indices. They would fill 100 GiB.
-fn index(index: usize) -> u32 {
-    match u32::try_from(index) {
-        Ok(index) if index != NONE => index,
-        _ => panic!("more than 2^32 - 1 tags, or pairs of entry and tag, in one shard"),
-    }
-}
-
 #[cfg(test)]
 impl Tags {
-    /// Checks every inner invariant. `members` are all members and their tags.
-    pub(crate) fn validate(&self, members: &[(u32, Membership)]) {
-        let mut pairs = 0;
-        for &(member, tags) in members {
-            for pair in self.pairs_of(tags) {
-                assert_eq!(pair.member, member, "a pair of another member");
-                pairs += 1;
-            }
-        }
-        assert_eq!(self.pairs.len(), pairs, "pairs of members that are gone");
+    /// Checks every inner invariant. `members` are all who may have tags.
+    pub(crate) fn validate(&self, members: &[u32]) {
+        let carried = members
+            .iter()
+            .map(|&member| self.members.tags_of(member).count());
+        let pairs = self.members.len() - self.known.len();
+        assert_eq!(pairs, carried.sum(), "pairs of members that are gone");
         let mut linked = 0;
         for (place, tag) in &self.known {
-            for pair in tag.members.validate(&self.links) {
-                assert_eq!(self.pairs[pair as usize].tag, index(place));
-                linked += 1;
-            }
+            linked += self.members.validate(index(place), tag.head).len();
             assert!(
-                tag.holds > 0 || !tag.members.is_empty(),
+                tag.holds > 0 || self.members.any_of(tag.head),
                 "an idle tag stays"
             );
-            let bound = self.bound(tag.hash, &tag.name);
+            let bound = self.bound(self.hashing.hash(tag.name.as_bytes()), &tag.name);
             assert_eq!(
                 bound == Some(index(place)),
                 tag.doom.is_none(),
                 "dead is unbound"
             );
         }
-        assert_eq!(linked, pairs);
+        assert_eq!(pairs, linked);
         let dead = self.known.iter().filter(|(_, tag)| tag.doom.is_some());
         assert_eq!(dead.count(), self.dead);
         assert_eq!(self.names.len() + self.dead, self.known.len());

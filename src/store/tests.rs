@@ -1,0 +1,71 @@
+use std::time::Duration;
+
+use super::*;
+
+fn key(text: &str) -> Key<'_> {
+    let hash = Hashing::Colliding.hash(text.as_bytes());
+    Key { hash, text }
+}
+
+fn at(seconds: u64) -> Moment {
+    Moment::of(Duration::from_secs(seconds))
+}
+
+fn store(keys: &[&'static str]) -> Store<&'static str> {
+    let mut store = Store::new(Hashing::Colliding);
+    for &text in keys {
+        store.insert(text.into(), text, Moment::NEVER);
+    }
+    store
+}
+
+#[test]
+fn an_entry_with_its_key_is_one_line_of_the_cache() {
+    assert_eq!(size_of::<Slab<Entry<bytes::Bytes>>>(), 40);
+    assert_eq!(size_of::<Entry<bytes::Bytes>>(), 64);
+    assert_eq!(size_of::<Option<Entry<bytes::Bytes>>>(), 64);
+}
+
+#[test]
+fn colliding_hashes_are_told_apart_by_key() {
+    let mut store = store(&["a", "d", "g"]);
+    let d = store.find(key("d")).unwrap();
+    assert_eq!(store.remove(d).value, "d");
+    assert_eq!(store.validate().len(), 2);
+    assert!(store.find(key("d")).is_none());
+    let g = store.find(key("g")).unwrap();
+    assert_eq!(*store.value(g), "g");
+}
+
+#[test]
+fn what_was_read_outlives_what_was_not() {
+    let mut store = store(&["a", "b", "c"]);
+    let a = store.find(key("a")).unwrap();
+    store.touch(a);
+    let victim = store.victim().unwrap();
+    assert_eq!(store.remove(victim).value, "b");
+    store.validate();
+}
+
+#[test]
+fn ids_are_used_again() {
+    let mut store = store(&["a", "b"]);
+    let a = store.find(key("a")).unwrap();
+    store.remove(a);
+    store.insert("c".into(), "c", Moment::NEVER);
+    assert_eq!(store.find(key("c")), Some(a));
+    store.validate();
+}
+
+#[test]
+fn a_value_that_is_replaced_has_a_deadline_of_its_own() {
+    let mut store = store(&[]);
+    let id = store.insert("a".into(), "old", at(1));
+    assert_eq!(store.replace(id, "new", at(5)), "old");
+    store.validate();
+    assert_eq!(store.next_expired(at(4), &mut 100), None);
+    assert_eq!(store.next_expired(at(5), &mut 100), Some(id));
+    store.replace(id, "newest", Moment::NEVER);
+    store.validate();
+    assert!(!store.can_expire());
+}

@@ -1,0 +1,155 @@
+//! Which member carries which tag: a pair of the two each.
+//!
+//! A pair is in two lists: that of its member, singly linked, and that of its tag, a
+//! ring, so that a member leaves every tag in a few steps however many others carry
+//! it. Twenty bytes a pair, and four a member. The head of a tag's ring is a pair too.
+
+use crate::ring::{Rings, reach};
+
+/// No pair.
+const NONE: u32 = u32::MAX;
+
+#[derive(Debug)]
+pub(super) struct Members {
+    /// By member: its first pair.
+    first: Vec<u32>,
+    pairs: Vec<Pair>,
+    /// The order of pairs within their tags.
+    rings: Rings,
+    /// The first of the pairs that are not used; `next` leads to the others.
+    free: u32,
+    /// How many are used.
+    len: usize,
+}
+
+#[derive(Debug)]
+struct Pair {
+    /// Of a head: any, as is `member`.
+    tag: u32,
+    member: u32,
+    /// The member's next pair.
+    next: u32,
+}
+
+impl Members {
+    pub(super) fn new() -> Self {
+        Self {
+            first: Vec::new(),
+            pairs: Vec::new(),
+            rings: Rings::default(),
+            free: NONE,
+            len: 0,
+        }
+    }
+
+    /// Founds the ring of a tag. Gives its head.
+    pub(super) fn found(&mut self) -> u32 {
+        let head = self.add(Pair {
+            tag: 0,
+            member: 0,
+            next: NONE,
+        });
+        self.rings.found(head);
+        head
+    }
+
+    /// Gives up the ring of a tag that no member carries.
+    pub(super) fn give_up(&mut self, head: u32) {
+        self.remove(head);
+    }
+
+    /// Gives a member one more tag.
+    pub(super) fn join(&mut self, member: u32, tag: u32, head: u32, capacity: usize) {
+        reach(&mut self.first, member, capacity, NONE);
+        let next = self.first[member as usize];
+        let pair = self.add(Pair { tag, member, next });
+        self.first[member as usize] = pair;
+        self.rings.push(head, pair);
+    }
+
+    /// Takes a tag from a member that has any, and says which.
+    pub(super) fn leave(&mut self, member: u32) -> Option<u32> {
+        let pair = *self.first.get(member as usize)?;
+        let Pair { tag, next, .. } = *self.pairs.get(pair as usize)?;
+        self.first[member as usize] = next;
+        self.rings.unlink(pair);
+        self.remove(pair);
+        Some(tag)
+    }
+
+    fn add(&mut self, pair: Pair) -> u32 {
+        self.len += 1;
+        if let Some(free) = self.pairs.get_mut(self.free as usize) {
+            let next = free.next;
+            *free = pair;
+            return std::mem::replace(&mut self.free, next);
+        }
+        let index = index(self.pairs.len());
+        if self.pairs.len() == self.pairs.capacity() {
+            self.pairs.reserve_exact(self.pairs.len() / 8 + 8);
+        }
+        self.pairs.push(pair);
+        self.rings.reach(index, self.pairs.capacity());
+        index
+    }
+
+    fn remove(&mut self, pair: u32) {
+        self.pairs[pair as usize].next = std::mem::replace(&mut self.free, pair);
+        self.len -= 1;
+    }
+
+    pub(super) fn tags_of(&self, member: u32) -> impl Iterator<Item = u32> {
+        let mut next = self.first.get(member as usize).copied().unwrap_or(NONE);
+        std::iter::from_fn(move || {
+            let pair = self.pairs.get(next as usize)?;
+            next = pair.next;
+            Some(pair.tag)
+        })
+    }
+
+    pub(super) fn any_of(&self, head: u32) -> bool {
+        self.rings.oldest(head).is_some()
+    }
+
+    /// The member that has carried a tag the longest.
+    pub(super) fn oldest_of(&self, head: u32) -> Option<u32> {
+        let pair = self.rings.oldest(head)?;
+        Some(self.pairs[pair as usize].member)
+    }
+
+    /// How many pairs there are, those that are heads included.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// For how many pairs there is room.
+    pub(super) fn capacity(&self) -> usize {
+        self.pairs.capacity()
+    }
+}
+
+/// # Panics
+///
+/// If there are more tags, or pairs, than indices. They would fill 80 GiB.
+pub(super) fn index(index: usize) -> u32 {
+    match u32::try_from(index) {
+        Ok(index) if index != NONE => index,
+        _ => panic!("more than 2^32 - 1 tags, or pairs of entry and tag, in one shard"),
+    }
+}
+
+#[cfg(test)]
+impl Members {
+    /// The members of a tag, after a check of its list.
+    pub(super) fn validate(&self, tag: u32, head: u32) -> Vec<u32> {
+        let pairs = self.rings.validate(head).into_iter();
+        let member = |pair: u32| {
+            let pair = &self.pairs[pair as usize];
+            assert_eq!(pair.tag, tag, "a pair of another tag");
+            let carried = self.tags_of(pair.member).filter(|&other| other == tag);
+            assert_eq!(carried.count(), 1, "a member does not know its tag");
+            pair.member
+        };
+        pairs.map(member).collect()
+    }
+}
