@@ -44,7 +44,8 @@ impl HydraCache {
     pub fn local() -> CacheBuilder {
         CacheBuilder {
             settings: Settings {
-                max_capacity: 10_000,
+                max_capacity: None,
+                max_bytes: None,
                 max_entry_bytes: 16 << 20,
                 default_ttl: None,
                 hasher: KeyHasher::default(),
@@ -58,7 +59,8 @@ impl HydraCache {
 impl<C: Codec> CacheBuilder<C> {
     /// Sets how many entries are kept at most.
     ///
-    /// Default: 10,000. There are never more when a put returns: it evicts one to
+    /// Default: 10,000, and with [`max_bytes`](Self::max_bytes) alone no bound. There are
+    /// never more when a put returns: it evicts one to
     /// make room, and within a shard what has expired goes before what is live. A cache for
     /// 16,384 entries or more is divided into shards; since keys fall into them
     /// unevenly, eviction may begin when it is 95 percent full. A smaller cache is
@@ -84,7 +86,41 @@ impl<C: Codec> CacheBuilder<C> {
     /// # }
     /// ```
     pub fn max_capacity(mut self, entries: u64) -> Self {
-        self.settings.max_capacity = entries;
+        self.settings.max_capacity = Some(entries);
+        self
+    }
+
+    /// Sets how many bytes all entries may cost together.
+    ///
+    /// Default: no bound. An entry costs the bytes of its key and of its encoded value,
+    /// 96 for what is kept beside them, and 28 for each of its tags: within 15 percent
+    /// of the memory it takes, on average and where tags are shared. The sum is never
+    /// more than the bound. An entry that costs more by itself is not stored, counts as
+    /// a rejection, and evicts nothing. With [`max_capacity`](Self::max_capacity) both
+    /// bounds hold; without it the number of entries has none.
+    ///
+    /// The bound is divided among the shards, each with room for at least sixteen
+    /// values of [`max_entry_bytes`](Self::max_entry_bytes): a large cache of small
+    /// values is faster under many threads if that is set to what is really stored.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::future::block_on;
+    /// use hydracache::{Bytes, CacheOptions, HydraCache};
+    ///
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let cache = HydraCache::local().max_bytes(1_000_000).build();
+    /// for key in 0..100 {
+    ///     let page = Bytes::from(vec![0; 20_000]);
+    ///     block_on(cache.put_bytes(&format!("page:{key}"), page, CacheOptions::new()))?;
+    /// }
+    /// assert_eq!(cache.entry_count(), 49);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn max_bytes(mut self, bytes: u64) -> Self {
+        self.settings.max_bytes = Some(bytes);
         self
     }
 
@@ -203,7 +239,8 @@ impl<C: Codec> CacheBuilder<C> {
 impl<C> fmt::Debug for CacheBuilder<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CacheBuilder")
-            .field("max_capacity", &self.settings.max_capacity)
+            .field("max_capacity", &self.settings.bounds().0)
+            .field("max_bytes", &self.settings.max_bytes)
             .field("max_entry_bytes", &self.settings.max_entry_bytes)
             .field("default_ttl", &self.settings.default_ttl)
             .finish_non_exhaustive()

@@ -27,9 +27,16 @@ use crate::types::TypeTag;
 /// 95 percent, but for a chance of one in some nine thousand where there are 64.
 const ENTRIES_A_SHARD: u64 = 8192;
 
+/// How many of the largest entries a shard has room for where there is a bound in
+/// bytes: the larger they are, the more unevenly they fill the shards.
+const LARGEST_A_SHARD: u64 = 16;
+
 /// Each shard is a lock to take for whatever reaches all of them. Chosen, not
 /// measured.
 const MOST_SHARDS: u64 = 64;
+
+/// How many entries are kept if nobody says.
+const DEFAULT_CAPACITY: u64 = 10_000;
 
 /// Every so many writes to a shard look after another one as well.
 const WRITES_A_VISIT: usize = 8;
@@ -39,11 +46,22 @@ pub(crate) const SLICE: usize = 256;
 
 /// What the builder was told.
 pub(crate) struct Settings {
-    pub(crate) max_capacity: u64,
+    pub(crate) max_capacity: Option<u64>,
+    pub(crate) max_bytes: Option<u64>,
     pub(crate) max_entry_bytes: usize,
     pub(crate) default_ttl: Option<Duration>,
     pub(crate) hasher: KeyHasher,
     pub(crate) clock: Box<dyn Clock>,
+}
+
+impl Settings {
+    /// The most entries, and the most bytes by the formula of costs.
+    pub(crate) fn bounds(&self) -> (u64, u64) {
+        // Who bounds the bytes alone does not mean 10,000 entries.
+        let default = self.max_bytes.map_or(DEFAULT_CAPACITY, |_| u64::MAX);
+        let entries = self.max_capacity.unwrap_or(default);
+        (entries, self.max_bytes.unwrap_or(u64::MAX))
+    }
 }
 
 pub(crate) struct Engine<C> {
@@ -55,16 +73,22 @@ pub(crate) struct Engine<C> {
 
 impl<C: Codec> Engine<C> {
     pub(crate) fn new(settings: Settings, codec: C) -> Self {
-        let capacity = settings.max_capacity;
-        let count = (capacity / ENTRIES_A_SHARD).clamp(1, MOST_SHARDS);
+        let (entries, bytes) = settings.bounds();
+        let largest = settings.max_entry_bytes as u64;
+        let count = (entries / ENTRIES_A_SHARD)
+            .min(bytes / largest.saturating_mul(LARGEST_A_SHARD).max(1))
+            .clamp(1, MOST_SHARDS);
         // The largest power of two, so that a mask chooses the shard.
         let count = 1 << count.ilog2();
+        let share = |all: u64, index: u64| {
+            let share = all / count + u64::from(index < all % count);
+            usize::try_from(share).unwrap_or(usize::MAX)
+        };
         let hashing = Hashing::new(settings.hasher);
         let shard = |index: u64| {
-            let entries = capacity / count + u64::from(index < capacity % count);
             let limits = Limits {
-                entries: usize::try_from(entries).unwrap_or(usize::MAX),
-                bytes: usize::MAX,
+                entries: share(entries, index),
+                bytes: share(bytes, index),
                 entry_bytes: settings.max_entry_bytes,
             };
             Shard::new(limits, hashing.clone())
@@ -204,7 +228,8 @@ impl<C: Codec> Engine<C> {
 impl<C> fmt::Debug for Engine<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HydraCache")
-            .field("max_capacity", &self.settings.max_capacity)
+            .field("max_capacity", &self.settings.bounds().0)
+            .field("max_bytes", &self.settings.max_bytes)
             .field("max_entry_bytes", &self.settings.max_entry_bytes)
             .field("default_ttl", &self.settings.default_ttl)
             .field("shards", &self.shards.len())

@@ -66,15 +66,16 @@ pub struct CacheStats {
     /// Live entries removed by `remove`, `invalidate_key`, `invalidate_tag` and
     /// `invalidate_tags`. Not moved by `flush` or by overwriting.
     pub invalidations: u64,
-    /// Live entries removed to hold the capacity. Not moved by expired ones.
+    /// Live entries removed to hold `max_capacity` or `max_bytes`. Not moved by expired ones.
     pub evictions: u64,
     /// Entries that left after their time had come, by whatever act: a look-up, a
     /// write that reclaimed them, a load that replaced them, a removal, a flush. One
     /// that is expired and still takes up memory is not counted yet, though nobody can
     /// read it.
     pub expirations: u64,
-    /// Values that were not stored because they were larger than
-    /// `max_entry_bytes`, or because the capacity is zero.
+    /// Values that were not stored because they were larger than `max_entry_bytes`,
+    /// because the entry would cost more than `max_bytes`, or because the capacity is
+    /// zero.
     ///
     /// Not moved by a time to live of zero alone.
     pub rejections: u64,

@@ -27,7 +27,7 @@ pub(super) struct Contents {
 const ENTRY_COST: usize = 96;
 
 /// What a tag costs.
-const TAG_COST: usize = 24;
+const TAG_COST: usize = 28;
 
 /// What an entry costs of `max_bytes`.
 pub(super) fn cost(key: usize, value: usize, tags: usize) -> usize {

@@ -115,13 +115,13 @@ fn debug_shows_no_key_and_no_value() {
     let builder = HydraCache::local().max_capacity(7).default_ttl(SECOND);
     assert_eq!(
         format!("{builder:?}"),
-        "CacheBuilder { max_capacity: 7, max_entry_bytes: 16777216, default_ttl: Some(1s), .. }"
+        "CacheBuilder { max_capacity: 7, max_bytes: None, max_entry_bytes: 16777216, default_ttl: Some(1s), .. }"
     );
     let cache = builder.build();
     block_on(cache.put("secret key", "secret value", tagged("secret tag"))).unwrap();
     assert_eq!(
         format!("{cache:?}"),
-        "HydraCache { max_capacity: 7, max_entry_bytes: 16777216, \
+        "HydraCache { max_capacity: 7, max_bytes: None, max_entry_bytes: 16777216, \
          default_ttl: Some(1s), shards: 1, .. }"
     );
 }

@@ -23,6 +23,7 @@ mod errors;
 mod expiry;
 mod foreign_code;
 mod invalidation;
+mod max_bytes;
 mod memory;
 mod single_flight;
 mod stats;

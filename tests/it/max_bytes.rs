@@ -1,0 +1,185 @@
+//! The bound in bytes: by the formula, never passed, and true to the memory it takes.
+
+use hydracache::{Bytes, CacheOptions, HydraCache, ManualClock};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use crate::support::*;
+
+/// What `max_bytes` says that an entry costs.
+fn cost(key: &str, value: usize, tags: usize) -> u64 {
+    (key.len() + value + 96 + 28 * tags) as u64
+}
+
+fn put_sized(cache: &HydraCache, key: &str, size: usize, options: CacheOptions) {
+    block_on(cache.put_bytes(key, vec![7; size].into(), options)).unwrap();
+}
+
+/// How long the value of a key is.
+fn found(cache: &HydraCache, key: &str) -> Option<usize> {
+    let bytes = block_on(cache.get_bytes(key)).unwrap();
+    bytes.map(|bytes| bytes.len())
+}
+
+#[test]
+fn the_sum_never_passes_the_bound() {
+    let mut rng = StdRng::seed_from_u64(1);
+    let keys: Vec<String> = (0..40).map(|n| "k".repeat(n + 1)).collect();
+    for bound in [300, 1_000, 3_333, 10_000] {
+        let cache = HydraCache::local().max_bytes(bound).build();
+        let mut tags = vec![0; keys.len()];
+        for _ in 0..2_000 {
+            let at = rng.random_range(0..keys.len());
+            tags[at] = rng.random_range(0..3);
+            let names = ["a", "b"].into_iter().take(tags[at]);
+            put_sized(
+                &cache,
+                &keys[at],
+                rng.random_range(0..400),
+                options().tags(names),
+            );
+            let held = keys
+                .iter()
+                .zip(&tags)
+                .filter_map(|(key, &tags)| Some(cost(key, found(&cache, key)?, tags)));
+            assert!(held.sum::<u64>() <= bound);
+        }
+        assert!(cache.stats().evictions > 0);
+    }
+}
+
+#[test]
+fn the_bound_is_used_to_the_last_byte() {
+    let cache = HydraCache::local().max_bytes(2 * cost("a", 100, 0)).build();
+    for key in ["a", "b"] {
+        put_sized(&cache, key, 100, options());
+    }
+    assert_eq!(cache.entry_count(), 2);
+    // One byte more than there is room for.
+    put_sized(&cache, "b", 101, options());
+    assert_eq!(found(&cache, "b"), Some(101));
+    assert_eq!((cache.entry_count(), cache.stats().evictions), (1, 1));
+    put_sized(&cache, "a", 99, options());
+    assert_eq!(cache.entry_count(), 2);
+}
+
+#[test]
+fn an_entry_larger_than_the_bound_is_refused_and_evicts_nothing() {
+    let bound = cost("a", 50, 0) + cost("b", 50, 1);
+    let cache = HydraCache::local().max_bytes(bound).build();
+    put_sized(&cache, "a", 50, options());
+    put_sized(&cache, "b", 50, tagged("tag"));
+    put_sized(&cache, "large", bound as usize - 100, options());
+    assert_eq!([found(&cache, "a"), found(&cache, "b")], [Some(50); 2]);
+    assert_stats(cache.stats(), |stats| {
+        stats.hits = 2;
+        stats.rejections = 1;
+    });
+    // The tag makes it too large. What was there is gone, as after any put.
+    put_sized(&cache, "a", bound as usize - 97, options());
+    assert_eq!(cache.entry_count(), 1);
+    put_sized(&cache, "a", bound as usize - 97, tagged("tag"));
+    assert_eq!((cache.entry_count(), cache.stats().rejections), (0, 2));
+}
+
+#[test]
+fn a_load_that_is_refused_gives_its_value() {
+    let cache = HydraCache::local().max_bytes(100).build();
+    assert_eq!(load(&cache, "key", 1_000_000), 1_000_000);
+    assert_eq!((cache.entry_count(), cache.stats().rejections), (0, 1));
+}
+
+#[test]
+fn both_bounds_hold() {
+    let build = |entries, bytes| {
+        let cache = HydraCache::local()
+            .max_capacity(entries)
+            .max_bytes(bytes)
+            .build();
+        for n in 0..100 {
+            put_sized(&cache, &format!("{n:02}"), 2, options());
+        }
+        cache.entry_count()
+    };
+    assert_eq!(build(10, 1_000_000), 10);
+    assert_eq!(build(1_000_000, 1_000), 10);
+    assert_eq!(build(0, 1_000), 0);
+}
+
+#[test]
+fn what_is_gone_makes_room_before_what_lives() {
+    let clock = ManualClock::new();
+    let bound = 10 * cost("0", 100, 1);
+    let cache = HydraCache::local()
+        .max_bytes(bound)
+        .clock(clock.clone())
+        .build();
+    for n in 0..5 {
+        put_sized(&cache, &n.to_string(), 100, tagged("live"));
+    }
+    for n in 5..10 {
+        put_sized(&cache, &n.to_string(), 100, lasting(1).tag("short"));
+    }
+    clock.advance(SECOND);
+    put_sized(&cache, "a", 500, tagged("live"));
+    assert_eq!((cache.stats().evictions, cache.stats().expirations), (0, 5));
+    assert_eq!(invalidate(&cache, "live"), 6);
+}
+
+#[test]
+fn without_a_capacity_only_the_bytes_count() {
+    let cache = HydraCache::local().max_bytes(10_000_000).build();
+    for n in 0..20_000 {
+        put(&cache, &n.to_string(), n, options());
+    }
+    assert_eq!(cache.entry_count(), 20_000);
+}
+
+/// The sizes are one where tables have just doubled, and one where they soon will.
+#[test]
+fn the_formula_is_within_15_percent_of_what_is_allocated() {
+    let sizes = [10_000_u64, 15_000, 100_000, 115_000];
+    let shapes: [(usize, usize, CacheOptions, usize); 4] = [
+        (16, 64, options(), 0),
+        (16, 64, lasting(3600), 0),
+        (16, 64, lasting(3600).tags(["a", "b"]), 2),
+        (48, 100, options(), 0),
+    ];
+    for (size, (key, value, options, tags)) in sizes
+        .iter()
+        .flat_map(|size| shapes.clone().map(|shape| (size, shape)))
+    {
+        let (mut cache, mut expected) = (None, 0);
+        let all = allocation_counter::measure(|| {
+            let built = cache.insert(HydraCache::local().max_bytes(1 << 40).build());
+            for n in 0..*size {
+                let name = format!("{n:0key$}");
+                expected += cost(&name, value, tags);
+                put_sized(built, &name, value, options.clone());
+                drop(block_on(built.get_bytes(&name)).unwrap());
+            }
+        });
+        let ratio = all.bytes_current as f64 / expected as f64;
+        assert!(
+            (0.85..=1.15).contains(&ratio),
+            "{size} of {key} + {value}: {ratio}"
+        );
+    }
+}
+
+/// An entry is its own bytes, not the buffer that they came in.
+#[test]
+fn slices_and_spare_capacity_are_not_kept() {
+    let cache = HydraCache::local().max_bytes(10_000_000).build();
+    let held = allocation_counter::measure(|| {
+        for (n, len) in [10, 256, 257, 5_000].into_iter().enumerate() {
+            let buffer = Bytes::from(vec![7; 1 << 20]);
+            let slice = buffer.slice(1_000..1_000 + len);
+            block_on(cache.put_bytes(&format!("slice {n}"), slice, options())).unwrap();
+            let mut spare = Vec::with_capacity(1 << 20);
+            spare.resize(len, 7);
+            block_on(cache.put_bytes(&format!("spare {n}"), spare.into(), options())).unwrap();
+        }
+    });
+    assert!(held.bytes_current < 20_000, "{} bytes", held.bytes_current);
+}
