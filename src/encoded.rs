@@ -14,6 +14,7 @@ pub(crate) struct Encoded {
 }
 
 impl Encoded {
+    #[inline]
     pub(crate) fn new(bytes: Bytes, ty: Option<TypeTag>) -> Self {
         let bytes = own(bytes);
         Self { bytes, ty }

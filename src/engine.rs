@@ -102,6 +102,7 @@ impl<C: Codec> Engine<C> {
     }
 
     /// A key with its hash, and the shard it falls in.
+    #[inline]
     pub(crate) fn locate<'a>(&self, text: &'a str) -> (Key<'a>, &Shard) {
         let hash = self.hashing.hash(text.as_bytes());
         // The shard's own table uses the hash from both ends: this is the middle.
@@ -110,6 +111,7 @@ impl<C: Codec> Engine<C> {
         (Key { hash, text }, &self.shards[index])
     }
 
+    #[inline]
     pub(crate) fn now(&self) -> Now<'_> {
         Now::of(&*self.settings.clock)
     }
@@ -157,6 +159,7 @@ impl<C: Codec> Engine<C> {
         self.store(key, Encoded::new(bytes, None), options);
     }
 
+    #[inline]
     fn store(&self, key: &str, value: Encoded, options: &CacheOptions) {
         let (at, shard) = self.locate(key);
         let ttl = self.ttl(options);
@@ -168,6 +171,7 @@ impl<C: Codec> Engine<C> {
 
     /// Lets some of the writes to one shard give back what is gone in another, each
     /// in its turn: else nothing would leave a shard that nobody writes to.
+    #[inline]
     pub(crate) fn tidy_another(&self, writes: usize, now: &Now<'_>) {
         let others = self.shards.len() - 1;
         if others > 0 && writes % WRITES_A_VISIT == 0 {
@@ -181,6 +185,7 @@ impl<C: Codec> Engine<C> {
         shard.remove(at, &self.now())
     }
 
+    #[inline]
     pub(crate) fn ttl(&self, options: &CacheOptions) -> Option<Duration> {
         options.ttl.or(self.settings.default_ttl)
     }

@@ -114,6 +114,11 @@ impl TagNames {
         }
     }
 
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.few[0].is_none()
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Text> {
         self.few.iter().flatten().chain(&self.more)
     }

@@ -7,6 +7,7 @@
 
 /// Makes `index` one of the indices of a vector that is kept beside others: it grows
 /// when they do, to `capacity`.
+#[inline]
 pub(crate) fn reach<T: Clone>(vec: &mut Vec<T>, index: u32, capacity: usize, fill: T) {
     let needed = index as usize + 1;
     if vec.len() < needed {
@@ -30,6 +31,7 @@ struct Node {
 impl Rings {
     /// Makes `index` one that can be a node. `capacity` is for how many there will soon
     /// be.
+    #[inline]
     pub(crate) fn reach(&mut self, index: u32, capacity: usize) {
         let apart = Node {
             next: 0,
@@ -38,6 +40,7 @@ impl Rings {
         reach(&mut self.0, index, capacity, apart);
     }
 
+    #[inline]
     fn at(&mut self, index: u32) -> &mut Node {
         &mut self.0[index as usize]
     }
@@ -51,6 +54,7 @@ impl Rings {
     }
 
     /// Adds a node that is in no ring.
+    #[inline]
     pub(crate) fn push(&mut self, head: u32, node: u32) {
         let previous = self.at(head).previous;
         *self.at(node) = Node {
@@ -62,6 +66,7 @@ impl Rings {
     }
 
     /// Takes a node out of its ring.
+    #[inline]
     pub(crate) fn unlink(&mut self, node: u32) {
         let Node { next, previous } = *self.at(node);
         self.at(next).previous = previous;

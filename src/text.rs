@@ -31,6 +31,7 @@ impl Text {
         }
     }
 
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.as_bytes().len()
     }
@@ -49,6 +50,7 @@ pub(crate) struct Key<'a> {
 }
 
 impl From<&str> for Text {
+    #[inline]
     fn from(text: &str) -> Self {
         let text = text.as_bytes();
         match u8::try_from(text.len()) {

@@ -30,6 +30,7 @@ const ENTRY_COST: usize = 96;
 const TAG_COST: usize = 28;
 
 /// What an entry costs of `max_bytes`.
+#[inline]
 pub(super) fn cost(key: usize, value: usize, tags: usize) -> usize {
     let beside = ENTRY_COST.saturating_add(tags.saturating_mul(TAG_COST));
     key.saturating_add(value).saturating_add(beside)
@@ -68,6 +69,7 @@ impl Contents {
         self.store.len()
     }
 
+    #[inline]
     pub(super) fn find(&self, key: Key<'_>) -> Option<Id> {
         self.store.find(key)
     }
@@ -94,6 +96,7 @@ impl Contents {
     }
 
     /// How it stands with an entry now. Only a live one may be seen.
+    #[inline]
     pub(super) fn fate(&self, id: Id, now: &Now<'_>) -> Fate {
         self.doomed(id).unwrap_or_else(|| {
             if now.is_past(self.store.deadline(id)) {
@@ -105,6 +108,7 @@ impl Contents {
     }
 
     /// The fate of an entry that carries a dead tag: settled when the doom came.
+    #[inline]
     fn doomed(&self, id: Id) -> Option<Fate> {
         let doom = self.tags.doom_over(id)?;
         Some(if Now::Known(doom.at).is_past(self.store.deadline(id)) {
@@ -125,12 +129,14 @@ impl Contents {
     }
 
     /// What one of them costs.
+    #[inline]
     pub(super) fn cost_of(&self, id: Id) -> usize {
         let (key, tags) = (self.store.key(id), self.tags.count_of(id));
         cost(key.len(), self.bytes(id).len(), tags)
     }
 
     /// Stores under a key that is not stored.
+    #[inline]
     pub(super) fn insert(&mut self, key: Text, value: Encoded, deadline: Moment, tags: Held) {
         let id = self.store.insert(key, value.bytes, deadline);
         self.kinds.set(id, value.ty, self.store.capacity());
@@ -139,6 +145,7 @@ impl Contents {
     }
 
     /// Puts a value in the place of another. Gives the old one.
+    #[inline]
     pub(super) fn replace(
         &mut self,
         id: Id,
@@ -155,10 +162,12 @@ impl Contents {
         old
     }
 
+    #[inline]
     pub(super) fn remove(&mut self, id: Id) -> Entry<Bytes> {
-        self.cost -= self.cost_of(id);
-        self.tags.leave(id);
-        self.store.remove(id)
+        let entry = self.store.remove(id);
+        let tags = self.tags.leave(id);
+        self.cost -= cost(entry.key.len(), entry.value.len(), tags);
+        entry
     }
 
     /// How many places are used, and how many reserved.
@@ -179,8 +188,10 @@ impl Contents {
         for held in loads {
             *held = self.tags.hold(old.tags.names_held(held));
         }
-        // The first to be evicted goes first, and so is the first to be evicted.
-        while let Some(id) = old.store.victim() {
+        // In any order: what the policy knew of them is forgotten.
+        let mut next = 0;
+        while let Some(id) = old.next_from(next) {
+            next = id;
             let tags = self.tags.hold(old.tags.names_of(id));
             let deadline = old.store.deadline(id);
             let ty = old.kinds.of(id);
@@ -194,18 +205,32 @@ impl Contents {
         old
     }
 
-    /// The entry to evict.
-    pub(super) fn victim(&mut self) -> Option<Id> {
-        self.store.victim()
+    /// Takes out the entry that the policy lets go.
+    #[inline]
+    pub(super) fn evict(&mut self) -> Option<Entry<Bytes>> {
+        let (id, entry) = self.store.evict()?;
+        let tags = self.tags.leave(id);
+        self.cost -= cost(entry.key.len(), entry.value.len(), tags);
+        Some(entry)
+    }
+
+    /// The first id from this one on that names an entry.
+    pub(super) fn next_from(&self, id: Id) -> Option<Id> {
+        self.store.next_from(id)
     }
 
     /// An entry that a doom ended and that still takes up room, with its fate.
+    #[inline]
     pub(super) fn next_doomed(&mut self) -> Option<(Id, Fate)> {
+        if !self.tags.is_dying() {
+            return None;
+        }
         let id = self.tags.next_dead()?;
         Some((id, self.doomed(id)?))
     }
 
     /// An entry whose time has come. `patience`: see [`Store::next_expired`].
+    #[inline]
     pub(super) fn next_expired(&mut self, now: &Now<'_>, patience: &mut usize) -> Option<Id> {
         // While none can expire, nobody need ask the time.
         self.can_expire()
@@ -213,6 +238,7 @@ impl Contents {
     }
 
     /// Whether any entry can expire.
+    #[inline]
     pub(super) fn can_expire(&self) -> bool {
         self.store.can_expire()
     }

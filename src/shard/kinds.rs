@@ -31,6 +31,7 @@ impl Kinds {
         }
     }
 
+    #[inline]
     pub(super) fn of(&self, id: Id) -> Option<TypeTag> {
         let number = self.of[id as usize].checked_sub(1)?;
         Some(self.known[number as usize])
@@ -38,6 +39,7 @@ impl Kinds {
 
     /// Says what an entry was stored as. `capacity` is for how many entries there
     /// will soon be room.
+    #[inline]
     pub(super) fn set(&mut self, id: Id, kind: Option<TypeTag>, capacity: usize) {
         reach(&mut self.of, id, capacity, 0);
         self.of[id as usize] = kind.map_or(0, |kind| self.number(kind) + 1);

@@ -22,6 +22,7 @@ pub(super) struct Seat {
 pub(super) struct Seats(HashTable<Seat>);
 
 impl Seats {
+    #[inline]
     pub(super) fn get(&self, key: Key<'_>) -> Option<&Seat> {
         self.0.find(key.hash, |seat| {
             seat.hash == key.hash && seat.key.is(key.text)
@@ -39,6 +40,7 @@ impl Seats {
         self.0.insert_unique(key.hash, seat, |seat| seat.hash);
     }
 
+    #[inline]
     pub(super) fn take(&mut self, key: Key<'_>) -> Option<Seat> {
         self.take_if(key, |_| true)
     }
@@ -48,6 +50,7 @@ impl Seats {
         self.take_if(key, |seat| Arc::ptr_eq(&seat.flight, flight))
     }
 
+    #[inline]
     fn take_if(&mut self, key: Key<'_>, wanted: impl Fn(&Seat) -> bool) -> Option<Seat> {
         if self.0.is_empty() {
             return None;

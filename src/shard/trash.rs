@@ -6,25 +6,46 @@ use super::contents::Contents;
 use super::seats::Seats;
 use crate::store::Entry;
 
-/// One entry leaves in most acts that take out any: the first of each kind needs no
-/// memory to wait in.
+/// Most acts take out one entry, if any: the first of each kind needs no memory to
+/// wait in.
 #[derive(Debug, Default)]
 pub(super) struct Trash {
     entry: Option<Entry<Bytes>>,
     entries: Vec<Entry<Bytes>>,
     /// A value that was replaced.
-    pub(super) value: Option<Bytes>,
-    /// Our own, but perhaps large.
-    pub(super) contents: Vec<Contents>,
-    /// Likewise.
-    pub(super) seats: Option<Seats>,
+    value: Option<Bytes>,
+    tables: Vec<Table>,
+}
+
+#[derive(Debug)]
+#[expect(dead_code, reason = "they are here to be dropped")]
+enum Table {
+    Contents(Box<Contents>),
+    Seats(Seats),
 }
 
 impl Trash {
-    /// A value's memory may have an owner whose `Drop` is foreign code.
+    #[inline]
     pub(super) fn entry(&mut self, entry: Entry<Bytes>) {
-        if let Some(earlier) = self.entry.replace(entry) {
-            self.entries.push(earlier);
+        if self.entry.is_none() {
+            self.entry = Some(entry);
+        } else {
+            self.entries.push(entry);
         }
+    }
+
+    /// At most one value is replaced in an act.
+    #[inline]
+    pub(super) fn value(&mut self, value: Bytes) {
+        debug_assert!(self.value.is_none(), "a value that would be dropped here");
+        self.value = Some(value);
+    }
+
+    pub(super) fn contents(&mut self, contents: Box<Contents>) {
+        self.tables.push(Table::Contents(contents));
+    }
+
+    pub(super) fn seats(&mut self, seats: Seats) {
+        self.tables.push(Table::Seats(seats));
     }
 }

@@ -67,6 +67,7 @@ impl<V> Store<V> {
         self.table.find(key.hash, same).copied()
     }
 
+    #[inline]
     pub(crate) fn key(&self, id: Id) -> &Text {
         &self.entries[id as usize].key
     }
@@ -87,6 +88,7 @@ impl<V> Store<V> {
     }
 
     /// Stores an entry whose key is not stored.
+    #[inline]
     pub(crate) fn insert(&mut self, key: Text, value: V, deadline: Moment) -> Id {
         let hash = self.hashing.hash(key.as_bytes());
         if self.entries.len() == self.entries.capacity() {
@@ -109,6 +111,7 @@ impl<V> Store<V> {
     }
 
     /// Puts a value in the place of another. Gives the old one.
+    #[inline]
     pub(crate) fn replace(&mut self, id: Id, value: V, deadline: Moment) -> V {
         self.policy.read(id);
         let entry = &mut self.entries[id as usize];
@@ -121,15 +124,37 @@ impl<V> Store<V> {
     }
 
     /// Takes an entry out.
+    #[inline]
     pub(crate) fn remove(&mut self, id: Id) -> Entry<V> {
+        self.policy.removed(id);
+        self.take(id)
+    }
+
+    /// Takes out the entry that the policy lets go, and says what its id was.
+    #[inline]
+    pub(crate) fn evict(&mut self) -> Option<(Id, Entry<V>)> {
+        let (entries, hashing) = (&self.entries, &self.hashing);
+        let hash = |id: Id| hashing.hash(entries[id as usize].key.as_bytes());
+        let id = self.policy.evict(hash)?;
+        Some((id, self.take(id)))
+    }
+
+    /// Takes an entry out of everything but the policy.
+    #[inline]
+    fn take(&mut self, id: Id) -> Entry<V> {
         let entry = self.entries.remove(id as usize);
         let hash = self.hashing.hash(entry.key.as_bytes());
         if let Ok(found) = self.table.find_entry(hash, |&other| other == id) {
             found.remove();
         }
-        self.policy.removed(id);
         self.deadlines.remove(id, entry.deadline);
         entry
+    }
+
+    /// The first id from this one on that names an entry.
+    pub(crate) fn next_from(&self, id: Id) -> Option<Id> {
+        let mut ids = id as usize..self.entries.capacity();
+        ids.find(|&id| self.entries.contains(id)).map(narrow)
     }
 
     /// Tells the policy that an entry was read.
@@ -138,17 +163,13 @@ impl<V> Store<V> {
         self.policy.read(id);
     }
 
-    /// The entry that the policy would let go first.
-    pub(crate) fn victim(&mut self) -> Option<Id> {
-        self.policy.victim()
-    }
-
     /// Whether any entry can expire.
     pub(crate) fn can_expire(&self) -> bool {
         self.deadlines.len() > 0
     }
 
     /// An entry whose time has come: see [`Deadlines::next_due`].
+    #[inline]
     pub(crate) fn next_expired(&mut self, now: Moment, patience: &mut usize) -> Option<Id> {
         let entries = &self.entries;
         let deadline = |id: Id| entries[id as usize].deadline;
@@ -157,6 +178,7 @@ impl<V> Store<V> {
 }
 
 /// Ids count from zero without gaps, and a shard keeps at most `MOST` entries.
+#[inline]
 fn narrow(index: usize) -> Id {
     debug_assert!(index < u32::MAX as usize, "more entries than ids");
     #[allow(clippy::cast_possible_truncation, reason = "bounded by `MOST`")]

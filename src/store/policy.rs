@@ -33,14 +33,15 @@ impl Policy {
         self.rings.unlink(id + 1);
     }
 
-    /// The entry to let go first. It stays until `removed` says otherwise.
-    pub(super) fn victim(&mut self) -> Option<Id> {
+    /// The entry to let go. The policy has forgotten it.
+    pub(super) fn evict(&mut self, _hash: impl Fn(Id) -> u64) -> Option<Id> {
         loop {
             if self.marks.is_empty() {
                 return None;
             }
             let id = self.rings.oldest(0)? - 1;
             if self.marks[id as usize] == 0 {
+                self.removed(id);
                 return Some(id);
             }
             self.marks[id as usize] = 0;

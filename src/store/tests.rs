@@ -42,8 +42,7 @@ fn what_was_read_outlives_what_was_not() {
     let mut store = store(&["a", "b", "c"]);
     let a = store.find(key("a")).unwrap();
     store.touch(a);
-    let victim = store.victim().unwrap();
-    assert_eq!(store.remove(victim).value, "b");
+    assert_eq!(store.evict().unwrap().1.value, "b");
     store.validate();
 }
 

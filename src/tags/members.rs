@@ -59,6 +59,7 @@ impl Members {
     }
 
     /// Gives a member one more tag.
+    #[inline]
     pub(super) fn join(&mut self, member: u32, tag: u32, head: u32, capacity: usize) {
         reach(&mut self.first, member, capacity, NONE);
         let next = self.first[member as usize];
@@ -68,6 +69,7 @@ impl Members {
     }
 
     /// Takes a tag from a member that has any, and says which.
+    #[inline]
     pub(super) fn leave(&mut self, member: u32) -> Option<u32> {
         let pair = *self.first.get(member as usize)?;
         let Pair { tag, next, .. } = *self.pairs.get(pair as usize)?;
@@ -77,6 +79,7 @@ impl Members {
         Some(tag)
     }
 
+    #[inline]
     fn add(&mut self, pair: Pair) -> u32 {
         self.len += 1;
         if let Some(free) = self.pairs.get_mut(self.free as usize) {
@@ -93,11 +96,13 @@ impl Members {
         index
     }
 
+    #[inline]
     fn remove(&mut self, pair: u32) {
         self.pairs[pair as usize].next = std::mem::replace(&mut self.free, pair);
         self.len -= 1;
     }
 
+    #[inline]
     pub(super) fn tags_of(&self, member: u32) -> impl Iterator<Item = u32> {
         let mut next = self.first.get(member as usize).copied().unwrap_or(NONE);
         std::iter::from_fn(move || {

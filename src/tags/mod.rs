@@ -101,6 +101,7 @@ impl Tags {
     }
 
     /// Holds the tags of these names as they are bound now.
+    #[inline]
     pub(crate) fn hold<'a>(&mut self, names: impl Iterator<Item = &'a Text>) -> Held {
         let mut held = Vec::new();
         for name in names {
@@ -138,13 +139,18 @@ impl Tags {
     }
 
     /// How many tags a member has.
+    #[inline]
     pub(crate) fn count_of(&self, member: u32) -> usize {
         self.members.tags_of(member).count()
     }
 
     /// Makes a member, which has no tags, one of the held tags. `capacity` is for how
     /// many members there will soon be room.
+    #[inline]
     pub(crate) fn enroll(&mut self, member: u32, held: Held, capacity: usize) {
+        if held.0.is_empty() {
+            return;
+        }
         for tag in held.0 {
             let carried = &mut self.known[tag as usize];
             self.members.join(member, tag, carried.head, capacity);
@@ -153,6 +159,7 @@ impl Tags {
     }
 
     /// Holds the tags no longer.
+    #[inline]
     pub(crate) fn release(&mut self, held: Held) {
         for tag in held.0 {
             self.known[tag as usize].holds -= 1;
@@ -160,11 +167,15 @@ impl Tags {
         }
     }
 
-    /// Takes a member out of all its tags.
-    pub(crate) fn leave(&mut self, member: u32) {
+    /// Takes a member out of all its tags, and says how many they were.
+    #[inline]
+    pub(crate) fn leave(&mut self, member: u32) -> usize {
+        let mut count = 0;
         while let Some(tag) = self.members.leave(member) {
             self.forget_if_idle(tag);
+            count += 1;
         }
+        count
     }
 
     /// A tag that nothing carries and nothing holds has no reason to be.
@@ -219,6 +230,7 @@ impl Tags {
     }
 
     /// Whether a held tag has died since.
+    #[inline]
     pub(crate) fn any_dead(&self, held: &Held) -> bool {
         self.dead > 0 && held.0.iter().any(|&tag| self.doom_of(tag).is_some())
     }
@@ -239,6 +251,7 @@ impl Tags {
     }
 
     /// Whether dead members may be left.
+    #[inline]
     pub(crate) fn is_dying(&self) -> bool {
         !self.dying.is_empty()
     }

@@ -12,8 +12,8 @@ use crate::options::CacheOptions;
 impl Core {
     fn validate(&self) {
         self.contents.validate();
-        for (contents, _) in &self.flushed {
-            contents.validate();
+        for flushed in &self.flushed {
+            flushed.contents.validate();
         }
         assert!(self.contents.len() <= self.limits.entries);
         assert!(self.contents.cost() <= self.limits.bytes);

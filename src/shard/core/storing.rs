@@ -1,0 +1,72 @@
+//! Putting a value where it belongs.
+
+use std::mem;
+use std::time::Duration;
+
+use super::{Core, Write};
+use crate::clock::{Moment, Now};
+use crate::shard::contents::{Fate, cost};
+use crate::shard::trash::Trash;
+use crate::tags::Held;
+use crate::text::Key;
+
+impl Core {
+    /// Puts a value in the place of what is there, if it may be kept.
+    pub(super) fn store(
+        &mut self,
+        key: Key<'_>,
+        write: &mut Write,
+        tags: Held,
+        now: &Now<'_>,
+        trash: &mut Trash,
+    ) {
+        self.writes = self.writes.wrapping_add(1);
+        self.tidy(now, trash);
+        let old = self.contents.find(key);
+        let fate = old.map_or(Fate::Live, |id| self.contents.fate(id, now));
+        let cost = cost(key.text.len(), write.value.bytes.len(), tags.len());
+        let refused = write.value.bytes.len() > self.limits.entry_bytes
+            || cost > self.limits.bytes
+            || self.limits.entries == 0;
+        if refused || write.ttl == Some(Duration::ZERO) {
+            self.stats.rejections += u64::from(refused);
+            self.contents.tags.release(tags);
+            if let Some(id) = old {
+                self.take(id, &fate, trash);
+            }
+            return;
+        }
+        let deadline = write.ttl.map_or(Moment::NEVER, |ttl| now.get().after(ttl));
+        let value = mem::take(&mut write.value);
+        if let Some(id) = old {
+            if self.contents.cost() - self.contents.cost_of(id) + cost <= self.limits.bytes {
+                let replaced = self.contents.replace(id, value, deadline, tags);
+                trash.value(replaced);
+                self.count_fate(&fate);
+                return;
+            }
+            self.take(id, &fate, trash);
+        }
+        self.make_room(cost, now, trash);
+        self.contents.insert(key.text.into(), value, deadline, tags);
+    }
+
+    /// Makes room for one entry. What is gone goes first: a live entry leaves only a
+    /// shard in which every entry is live.
+    #[inline]
+    fn make_room(&mut self, cost: usize, now: &Now<'_>, trash: &mut Trash) {
+        while self.contents.len() >= self.limits.entries
+            || self.contents.cost() + cost > self.limits.bytes
+        {
+            let mut patience = usize::MAX;
+            if self.sweep_doomed(trash) || self.sweep_expired(now, &mut patience, trash) {
+                continue;
+            }
+            let Some(entry) = self.contents.evict() else {
+                return;
+            };
+            self.stats.evictions += 1;
+            trash.entry(entry);
+        }
+    }
+}
