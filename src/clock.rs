@@ -55,9 +55,11 @@ impl<T: Clock + ?Sized> Clock for Arc<T> {
 
 /// The system's monotonic clock: the default.
 ///
-/// Its origin is the first time that any `SystemClock` of the process was asked.
-/// It is read at the system's full resolution, nanoseconds on every common
-/// platform; whether it goes on while a machine sleeps is the system's choice.
+/// On Linux it is the coarse one, `CLOCK_MONOTONIC_COARSE`, which is a quarter as dear
+/// to ask and moves once a tick of the kernel: every 1 to 10 milliseconds, most often
+/// 4. So an entry may end up to a tick before its time to live is over, or after.
+/// Elsewhere it is `std::time::Instant` at full resolution. Whether it goes on while a
+/// machine sleeps is the system's choice; its origin is too.
 ///
 /// # Examples
 ///

@@ -80,15 +80,15 @@ impl<C: Codec> Engine<C> {
             .clamp(1, MOST_SHARDS);
         // The largest power of two, so that a mask chooses the shard.
         let count = 1 << count.ilog2();
-        let share = |all: u64, index: u64| {
-            let share = all / count + u64::from(index < all % count);
-            usize::try_from(share).unwrap_or(usize::MAX)
+        let part = |all: u64, index: u64| {
+            let part = all / count + u64::from(index < all % count);
+            usize::try_from(part).unwrap_or(usize::MAX)
         };
         let hashing = Hashing::new(settings.hasher);
         let shard = |index: u64| {
             let limits = Limits {
-                entries: share(entries, index),
-                bytes: share(bytes, index),
+                entries: part(entries, index),
+                bytes: part(bytes, index),
                 entry_bytes: settings.max_entry_bytes,
             };
             Shard::new(limits, hashing.clone())

@@ -1,7 +1,7 @@
 //! How keys, tags and types are hashed.
 //!
 //! Foldhash by default: a few nanoseconds for a short key, and seeded here from
-//! the system's randomness. What that is good for, and what SipHash is better for, is
+//! the system's randomness. What that is good for, and what `SipHash` is better for, is
 //! said in `docs/design.md`.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
