@@ -8,7 +8,7 @@ use super::kinds::Kinds;
 use crate::clock::{Moment, Now};
 use crate::encoded::Encoded;
 use crate::hash::Hashing;
-use crate::store::{Entry, Id, Store};
+use crate::store::{Entry, Id, Place, Store};
 use crate::sync::Arc;
 use crate::tags::{Doom, Held, Tags};
 use crate::text::{Key, Text};
@@ -71,15 +71,16 @@ impl Contents {
 
     #[inline]
     pub(super) fn find(&self, key: Key<'_>) -> Option<Id> {
-        self.store.find(key)
+        Some(self.store.find(key)?.id)
     }
 
     /// The entry of a key, if it may be seen.
     #[inline]
-    pub(super) fn find_live(&self, key: Key<'_>, now: &Now<'_>) -> Option<Id> {
-        let id = self.store.find(key)?;
+    pub(super) fn find_live(&self, key: Key<'_>, now: &Now<'_>) -> Option<Place> {
+        let place = self.store.find(key)?;
+        let id = place.id;
         let gone = self.tags.doom_over(id).is_some() || now.is_past(self.store.deadline(id));
-        (!gone).then_some(id)
+        (!gone).then_some(place)
     }
 
     #[inline]
@@ -88,10 +89,11 @@ impl Contents {
     }
 
     /// The bytes of an entry, and which type they are.
-    pub(super) fn value(&self, id: Id) -> Encoded {
+    #[inline]
+    pub(super) fn value(&self, place: Place) -> Encoded {
         Encoded {
-            bytes: self.bytes(id).clone(),
-            ty: self.kinds.of(id),
+            bytes: self.bytes(place.id).clone(),
+            ty: self.kinds.of(place.kind),
         }
     }
 
@@ -138,8 +140,8 @@ impl Contents {
     /// Stores under a key that is not stored.
     #[inline]
     pub(super) fn insert(&mut self, key: Text, value: Encoded, deadline: Moment, tags: Held) {
-        let id = self.store.insert(key, value.bytes, deadline);
-        self.kinds.set(id, value.ty, self.store.capacity());
+        let kind = self.kinds.number(value.ty);
+        let id = self.store.insert(key, value.bytes, kind, deadline);
         self.tags.enroll(id, tags, self.store.capacity());
         self.cost += self.cost_of(id);
     }
@@ -156,8 +158,8 @@ impl Contents {
         self.cost -= self.cost_of(id);
         self.tags.leave(id);
         self.tags.enroll(id, tags, self.store.capacity());
-        self.kinds.set(id, value.ty, self.store.capacity());
-        let old = self.store.replace(id, value.bytes, deadline);
+        let kind = self.kinds.number(value.ty);
+        let old = self.store.replace(id, value.bytes, kind, deadline);
         self.cost += self.cost_of(id);
         old
     }
@@ -189,12 +191,11 @@ impl Contents {
             *held = self.tags.hold(old.tags.names_held(held));
         }
         // In any order: what the policy knew of them is forgotten.
-        let mut next = 0;
-        while let Some(id) = old.next_from(next) {
-            next = id;
+        let places: Vec<Place> = old.store.places().collect();
+        for Place { id, kind } in places {
             let tags = self.tags.hold(old.tags.names_of(id));
             let deadline = old.store.deadline(id);
-            let ty = old.kinds.of(id);
+            let ty = old.kinds.of(kind);
             let entry = old.store.remove(id);
             let value = Encoded {
                 bytes: entry.value,
@@ -250,6 +251,6 @@ impl Contents {
         let ids = self.store.validate();
         self.tags.validate(&ids);
         let costs = ids.into_iter().map(|id| self.cost_of(id));
-        assert_eq!(self.cost, costs.sum());
+        assert_eq!(self.cost, costs.sum::<usize>());
     }
 }
