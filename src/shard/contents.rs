@@ -8,7 +8,7 @@ use super::kinds::Kinds;
 use crate::clock::{Moment, Now};
 use crate::encoded::Encoded;
 use crate::hash::Hashing;
-use crate::store::{Entry, Id, Place, Store};
+use crate::store::{Entry, Id, Store};
 use crate::sync::Arc;
 use crate::tags::{Doom, Held, Tags};
 use crate::text::{Key, Text};
@@ -71,16 +71,15 @@ impl Contents {
 
     #[inline]
     pub(super) fn find(&self, key: Key<'_>) -> Option<Id> {
-        Some(self.store.find(key)?.id)
+        self.store.find(key)
     }
 
     /// The entry of a key, if it may be seen.
     #[inline]
-    pub(super) fn find_live(&self, key: Key<'_>, now: &Now<'_>) -> Option<Place> {
-        let place = self.store.find(key)?;
-        let id = place.id;
+    pub(super) fn find_live(&self, key: Key<'_>, now: &Now<'_>) -> Option<Id> {
+        let id = self.store.find(key)?;
         let gone = self.tags.doom_over(id).is_some() || now.is_past(self.store.deadline(id));
-        (!gone).then_some(place)
+        (!gone).then_some(id)
     }
 
     #[inline]
@@ -89,11 +88,10 @@ impl Contents {
     }
 
     /// The bytes of an entry, and which type they are.
-    #[inline]
-    pub(super) fn value(&self, place: Place) -> Encoded {
+    pub(super) fn value(&self, id: Id) -> Encoded {
         Encoded {
-            bytes: self.bytes(place.id).clone(),
-            ty: self.kinds.of(place.kind),
+            bytes: self.bytes(id).clone(),
+            ty: self.kinds.of(id),
         }
     }
 
@@ -140,8 +138,8 @@ impl Contents {
     /// Stores under a key that is not stored.
     #[inline]
     pub(super) fn insert(&mut self, key: Text, value: Encoded, deadline: Moment, tags: Held) {
-        let kind = self.kinds.number(value.ty);
-        let id = self.store.insert(key, value.bytes, kind, deadline);
+        let id = self.store.insert(key, value.bytes, deadline);
+        self.kinds.set(id, value.ty, self.store.capacity());
         self.tags.enroll(id, tags, self.store.capacity());
         self.cost += self.cost_of(id);
     }
@@ -158,8 +156,8 @@ impl Contents {
         self.cost -= self.cost_of(id);
         self.tags.leave(id);
         self.tags.enroll(id, tags, self.store.capacity());
-        let kind = self.kinds.number(value.ty);
-        let old = self.store.replace(id, value.bytes, kind, deadline);
+        self.kinds.set(id, value.ty, self.store.capacity());
+        let old = self.store.replace(id, value.bytes, deadline);
         self.cost += self.cost_of(id);
         old
     }
@@ -191,11 +189,12 @@ impl Contents {
             *held = self.tags.hold(old.tags.names_held(held));
         }
         // In any order: what the policy knew of them is forgotten.
-        let places: Vec<Place> = old.store.places().collect();
-        for Place { id, kind } in places {
+        let mut next = 0;
+        while let Some(id) = old.next_from(next) {
+            next = id;
             let tags = self.tags.hold(old.tags.names_of(id));
             let deadline = old.store.deadline(id);
-            let ty = old.kinds.of(kind);
+            let ty = old.kinds.of(id);
             let entry = old.store.remove(id);
             let value = Encoded {
                 bytes: entry.value,
@@ -251,6 +250,6 @@ impl Contents {
         let ids = self.store.validate();
         self.tags.validate(&ids);
         let costs = ids.into_iter().map(|id| self.cost_of(id));
-        assert_eq!(self.cost, costs.sum::<usize>());
+        assert_eq!(self.cost, costs.sum());
     }
 }

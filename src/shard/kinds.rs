@@ -1,11 +1,14 @@
-//! The types of a shard's values, each kept once.
+//! Which type each value was stored as.
 //!
-//! An entry has its type's number: four bytes in place of eight. Types are never
+//! A type is kept once and an entry has its number: four bytes in place of eight,
+//! outside the entry, since a read of bytes does not ask for it. Types are never
 //! forgotten: there are no more of them than the program has.
 
 use hashbrown::HashTable;
 
 use crate::hash::Hashing;
+use crate::ring::reach;
+use crate::store::Id;
 use crate::types::TypeTag;
 
 #[derive(Debug)]
@@ -14,6 +17,8 @@ pub(super) struct Kinds {
     known: Vec<TypeTag>,
     /// Finds a type's number.
     numbers: HashTable<u32>,
+    /// By entry: its type's number and one; 0 is none.
+    of: Vec<u32>,
 }
 
 impl Kinds {
@@ -22,33 +27,35 @@ impl Kinds {
             hashing,
             known: Vec::new(),
             numbers: HashTable::new(),
+            of: Vec::new(),
         }
     }
 
-    /// The type of a number that was given.
     #[inline]
-    pub(super) fn of(&self, number: u32) -> Option<TypeTag> {
-        let index = number.checked_sub(1)?;
-        Some(self.known[index as usize])
+    pub(super) fn of(&self, id: Id) -> Option<TypeTag> {
+        let number = self.of[id as usize].checked_sub(1)?;
+        Some(self.known[number as usize])
     }
 
-    /// The number of a type. No type has zero.
+    /// Says what an entry was stored as. `capacity` is for how many entries there
+    /// will soon be room.
     #[inline]
-    pub(super) fn number(&mut self, kind: Option<TypeTag>) -> u32 {
-        kind.map_or(0, |kind| self.index(kind) + 1)
+    pub(super) fn set(&mut self, id: Id, kind: Option<TypeTag>, capacity: usize) {
+        reach(&mut self.of, id, capacity, 0);
+        self.of[id as usize] = kind.map_or(0, |kind| self.number(kind) + 1);
     }
 
-    fn index(&mut self, kind: TypeTag) -> u32 {
+    fn number(&mut self, kind: TypeTag) -> u32 {
         let hash = |kind: TypeTag| self.hashing.hash(&kind.address().to_ne_bytes());
-        let same = |&index: &u32| self.known[index as usize].address() == kind.address();
-        if let Some(&index) = self.numbers.find(hash(kind), same) {
-            return index;
+        let same = |&number: &u32| self.known[number as usize].address() == kind.address();
+        if let Some(&number) = self.numbers.find(hash(kind), same) {
+            return number;
         }
-        let index = u32::try_from(self.known.len()).unwrap_or(u32::MAX);
+        let number = self.known.len().try_into().unwrap_or(u32::MAX - 1);
         let known = &mut self.known;
         known.push(kind);
         self.numbers
-            .insert_unique(hash(kind), index, |&other| hash(known[other as usize]));
-        index
+            .insert_unique(hash(kind), number, |&other| hash(known[other as usize]));
+        number
     }
 }

@@ -5,7 +5,7 @@
 //! next and takes it out.
 //!
 //! An entry with its key is 64 bytes, a line of the processor's cache, and the table
-//! that finds it is eight bytes and one an entry. What only some entries have, a place
+//! that finds it is four bytes and one an entry. What only some entries have, a place
 //! in the order of expiry or tags, is kept beside them, by id, and costs the others
 //! nothing.
 
@@ -24,20 +24,11 @@ use crate::text::{Key, Text};
 /// Names an entry as long as it is stored; then another may get the name.
 pub(crate) type Id = u32;
 
-/// What the table says of an entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) id: Id,
-    /// A number that the floor above gives the entry: here, so that it is known without
-    /// touching another line.
-    pub(crate) kind: u32,
-}
-
 #[derive(Debug)]
 pub(crate) struct Store<V> {
     hashing: Hashing,
     /// Finds an entry by its key.
-    table: HashTable<Place>,
+    table: HashTable<Id>,
     entries: Slab<Entry<V>>,
     policy: Policy,
     deadlines: Deadlines,
@@ -71,8 +62,8 @@ impl<V> Store<V> {
     }
 
     #[inline]
-    pub(crate) fn find(&self, key: Key<'_>) -> Option<Place> {
-        let same = |place: &Place| self.entries[place.id as usize].key.is(key.text);
+    pub(crate) fn find(&self, key: Key<'_>) -> Option<Id> {
+        let same = |&id: &Id| self.entries[id as usize].key.is(key.text);
         self.table.find(key.hash, same).copied()
     }
 
@@ -98,7 +89,7 @@ impl<V> Store<V> {
 
     /// Stores an entry whose key is not stored.
     #[inline]
-    pub(crate) fn insert(&mut self, key: Text, value: V, kind: u32, deadline: Moment) -> Id {
+    pub(crate) fn insert(&mut self, key: Text, value: V, deadline: Moment) -> Id {
         let hash = self.hashing.hash(key.as_bytes());
         if self.entries.len() == self.entries.capacity() {
             // By an eighth: doubling would leave a quarter of the room unused.
@@ -112,8 +103,8 @@ impl<V> Store<V> {
         };
         let id = narrow(self.entries.insert(entry));
         let (entries, hashing) = (&self.entries, &self.hashing);
-        let rehash = |place: &Place| hashing.hash(entries[place.id as usize].key.as_bytes());
-        self.table.insert_unique(hash, Place { id, kind }, rehash);
+        let rehash = |&id: &Id| hashing.hash(entries[id as usize].key.as_bytes());
+        self.table.insert_unique(hash, id, rehash);
         self.policy.stored(id, hash, capacity);
         self.deadlines.insert(id, deadline, capacity);
         id
@@ -121,13 +112,9 @@ impl<V> Store<V> {
 
     /// Puts a value in the place of another. Gives the old one.
     #[inline]
-    pub(crate) fn replace(&mut self, id: Id, value: V, kind: u32, deadline: Moment) -> V {
+    pub(crate) fn replace(&mut self, id: Id, value: V, deadline: Moment) -> V {
         self.policy.read(id);
         let entry = &mut self.entries[id as usize];
-        let hash = self.hashing.hash(entry.key.as_bytes());
-        if let Some(place) = self.table.find_mut(hash, |place| place.id == id) {
-            place.kind = kind;
-        }
         self.deadlines.remove(id, entry.deadline);
         entry.deadline = deadline;
         let old = std::mem::replace(&mut entry.value, value);
@@ -157,7 +144,7 @@ impl<V> Store<V> {
     fn take(&mut self, id: Id) -> Entry<V> {
         let entry = self.entries.remove(id as usize);
         let hash = self.hashing.hash(entry.key.as_bytes());
-        if let Ok(found) = self.table.find_entry(hash, |place| place.id == id) {
+        if let Ok(found) = self.table.find_entry(hash, |&other| other == id) {
             found.remove();
         }
         self.deadlines.remove(id, entry.deadline);
@@ -168,11 +155,6 @@ impl<V> Store<V> {
     pub(crate) fn next_from(&self, id: Id) -> Option<Id> {
         let mut ids = id as usize..self.entries.capacity();
         ids.find(|&id| self.entries.contains(id)).map(narrow)
-    }
-
-    /// All there are, in any order.
-    pub(crate) fn places(&self) -> impl Iterator<Item = Place> {
-        self.table.iter().copied()
     }
 
     /// Tells the policy that an entry was read.
@@ -213,8 +195,8 @@ impl<V> Store<V> {
         for (index, entry) in &self.entries {
             let id = narrow(index);
             let hash = self.hashing.hash(entry.key.as_bytes());
-            let found = self.table.find(hash, |place| place.id == id);
-            assert!(found.is_some(), "an entry cannot be found");
+            let found = self.table.find(hash, |&other| other == id);
+            assert_eq!(found, Some(&id), "an entry cannot be found");
             ids.push(id);
         }
         let mut ordered = self.policy.validate();

@@ -14,7 +14,7 @@ fn at(seconds: u64) -> Moment {
 fn store(keys: &[&'static str]) -> Store<&'static str> {
     let mut store = Store::new(Hashing::Colliding);
     for &text in keys {
-        store.insert(text.into(), text, 0, Moment::NEVER);
+        store.insert(text.into(), text, Moment::NEVER);
     }
     store
 }
@@ -29,18 +29,18 @@ fn an_entry_with_its_key_is_one_line_of_the_cache() {
 #[test]
 fn colliding_hashes_are_told_apart_by_key() {
     let mut store = store(&["a", "d", "g"]);
-    let d = store.find(key("d")).unwrap().id;
+    let d = store.find(key("d")).unwrap();
     assert_eq!(store.remove(d).value, "d");
     assert_eq!(store.validate().len(), 2);
     assert!(store.find(key("d")).is_none());
-    let g = store.find(key("g")).unwrap().id;
+    let g = store.find(key("g")).unwrap();
     assert_eq!(*store.value(g), "g");
 }
 
 #[test]
 fn what_was_read_outlives_what_was_not() {
     let mut store = store(&["a", "b", "c"]);
-    let a = store.find(key("a")).unwrap().id;
+    let a = store.find(key("a")).unwrap();
     store.touch(a);
     assert_eq!(store.evict().unwrap().1.value, "b");
     store.validate();
@@ -49,23 +49,22 @@ fn what_was_read_outlives_what_was_not() {
 #[test]
 fn ids_are_used_again() {
     let mut store = store(&["a", "b"]);
-    let a = store.find(key("a")).unwrap().id;
+    let a = store.find(key("a")).unwrap();
     store.remove(a);
-    store.insert("c".into(), "c", 7, Moment::NEVER);
-    assert_eq!(store.find(key("c")), Some(Place { id: a, kind: 7 }));
+    store.insert("c".into(), "c", Moment::NEVER);
+    assert_eq!(store.find(key("c")), Some(a));
     store.validate();
 }
 
 #[test]
 fn a_value_that_is_replaced_has_a_deadline_of_its_own() {
     let mut store = store(&[]);
-    let id = store.insert("a".into(), "old", 1, at(1));
-    assert_eq!(store.replace(id, "new", 2, at(5)), "old");
-    assert_eq!(store.find(key("a")), Some(Place { id, kind: 2 }));
+    let id = store.insert("a".into(), "old", at(1));
+    assert_eq!(store.replace(id, "new", at(5)), "old");
     store.validate();
     assert_eq!(store.next_expired(at(4), &mut 100), None);
     assert_eq!(store.next_expired(at(5), &mut 100), Some(id));
-    store.replace(id, "newest", 2, Moment::NEVER);
+    store.replace(id, "newest", Moment::NEVER);
     store.validate();
     assert!(!store.can_expire());
 }

@@ -17,7 +17,7 @@ use crate::flight::Flight;
 use crate::hash::Hashing;
 use crate::options::TagNames;
 use crate::stats::CacheStats;
-use crate::store::{Entry, Id, Place};
+use crate::store::{Entry, Id};
 use crate::sync::Arc;
 use crate::tags::{Doom, Held};
 use crate::text::{Key, Text};
@@ -108,21 +108,19 @@ impl Core {
         self.contents.find_live(key, now).is_some()
     }
 
-    #[inline]
     pub(super) fn peek(&self, key: Key<'_>, now: &Now<'_>) -> Option<Encoded> {
-        let place = self.contents.find_live(key, now)?;
-        Some(self.contents.value(place))
+        let id = self.contents.find_live(key, now)?;
+        Some(self.contents.value(id))
     }
 
-    #[inline]
     pub(super) fn read(
         &mut self,
         key: Key<'_>,
         now: &Now<'_>,
         gone: &mut Option<Entry<Bytes>>,
     ) -> Option<Encoded> {
-        let place = self.look_up(key, now, gone)?;
-        Some(self.contents.value(place))
+        let id = self.look_up(key, now, gone)?;
+        Some(self.contents.value(id))
     }
 
     #[inline]
@@ -132,8 +130,8 @@ impl Core {
         now: &Now<'_>,
         gone: &mut Option<Entry<Bytes>>,
     ) -> Option<Bytes> {
-        let place = self.look_up(key, now, gone)?;
-        Some(self.contents.bytes(place.id).clone())
+        let id = self.look_up(key, now, gone)?;
+        Some(self.contents.bytes(id).clone())
     }
 
     /// Finds a live entry, counts that and tells the policy. One that is not live
@@ -144,11 +142,11 @@ impl Core {
         key: Key<'_>,
         now: &Now<'_>,
         gone: &mut Option<Entry<Bytes>>,
-    ) -> Option<Place> {
+    ) -> Option<Id> {
         let found = self.contents.find_live(key, now);
-        if let Some(place) = found {
+        if let Some(id) = found {
             self.stats.hits += 1;
-            self.contents.touch(place.id);
+            self.contents.touch(id);
         } else {
             self.stats.misses += 1;
             *gone = self.take_dead(key, now);
@@ -195,13 +193,12 @@ impl Core {
     /// Takes nothing out: what is expired stays until the load lands or a write
     /// reclaims it. So there is nothing whose `Drop` could come between a call and
     /// the seat that it has taken.
-    #[inline]
     pub(super) fn look(&mut self, key: Key<'_>, request: &Request<'_>, now: &Now<'_>) -> Look {
-        if let Some(place) = self.contents.find_live(key, now) {
-            let stored = self.contents.value(place);
+        if let Some(id) = self.contents.find_live(key, now) {
+            let stored = self.contents.value(id);
             if !request.undecodable.is_some_and(|it| it.is_still(&stored)) {
                 self.stats.hits += u64::from(request.counted);
-                self.contents.touch(place.id);
+                self.contents.touch(id);
                 return Look::Hit(stored);
             }
         }
