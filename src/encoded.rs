@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::block::own;
+use crate::block::{own, share};
 use crate::types::TypeTag;
 
 /// The bytes of a value, and which type it was.
@@ -15,8 +15,15 @@ pub(crate) struct Encoded {
 
 impl Encoded {
     #[inline]
-    pub(crate) fn new(bytes: Bytes, ty: Option<TypeTag>) -> Self {
+    /// Bytes of no type. Their first read may allocate their count: whoever puts many
+    /// and reads few does not pay for it.
+    pub(crate) fn raw(bytes: Bytes) -> Self {
         let bytes = own(bytes);
+        Self { bytes, ty: None }
+    }
+
+    pub(crate) fn typed(bytes: Bytes, ty: TypeTag) -> Self {
+        let (bytes, ty) = (share(own(bytes)), Some(ty));
         Self { bytes, ty }
     }
 

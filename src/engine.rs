@@ -156,7 +156,7 @@ impl<C: Codec> Engine<C> {
     }
 
     pub(crate) fn put_bytes(&self, key: &str, bytes: Bytes, options: &CacheOptions) {
-        self.store(key, Encoded::new(bytes, None), options);
+        self.store(key, Encoded::raw(bytes), options);
     }
 
     #[inline]
@@ -193,7 +193,7 @@ impl<C: Codec> Engine<C> {
     pub(crate) fn encode<V: Serialize>(&self, key: &str, value: &V) -> CacheResult<Encoded> {
         let ty = TypeTag::of::<V>();
         match self.codec.encode(value) {
-            Ok(bytes) => Ok(Encoded::new(bytes, Some(ty))),
+            Ok(bytes) => Ok(Encoded::typed(bytes, ty)),
             Err(error) => Err(CacheError::encode(key, ty, error)),
         }
     }

@@ -107,6 +107,7 @@ pub(crate) struct TagNames {
 }
 
 impl TagNames {
+    #[inline]
     fn push(&mut self, name: Text) {
         match self.few.iter_mut().find(|place| place.is_none()) {
             Some(place) => *place = Some(name),

@@ -36,6 +36,7 @@ impl<V> Of<V> {
 }
 
 impl TypeTag {
+    #[inline]
     pub(crate) fn of<V>() -> Self {
         Self(Of::<V>::INFO)
     }
@@ -43,6 +44,7 @@ impl TypeTag {
     /// Whether a value stored as this type may be read as the other.
     ///
     /// No equality: an `Arc` of either of two types with one name reads as both.
+    #[inline]
     pub(crate) fn reads_as(self, other: Self) -> bool {
         std::ptr::eq(self.0, other.0)
             || (self.0.id)() == (other.0.id)()

@@ -88,6 +88,7 @@ impl Contents {
     }
 
     /// The bytes of an entry, and which type they are.
+    #[inline]
     pub(super) fn value(&self, id: Id) -> Encoded {
         Encoded {
             bytes: self.bytes(id).clone(),

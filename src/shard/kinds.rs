@@ -1,8 +1,8 @@
 //! Which type each value was stored as.
 //!
 //! A type is kept once and an entry has its number: four bytes in place of eight,
-//! outside the entry, since a read of bytes does not ask for it. Types are never
-//! forgotten: there are no more of them than the program has.
+//! outside the entry, since a read of bytes does not ask for it; a cache of bytes alone
+//! has none. Types are never forgotten: there are no more of them than the program has.
 
 use hashbrown::HashTable;
 
@@ -17,7 +17,7 @@ pub(super) struct Kinds {
     known: Vec<TypeTag>,
     /// Finds a type's number.
     numbers: HashTable<u32>,
-    /// By entry: its type's number and one; 0 is none.
+    /// By entry: its type's number and one; 0 is none, as is all beyond the end.
     of: Vec<u32>,
 }
 
@@ -33,7 +33,7 @@ impl Kinds {
 
     #[inline]
     pub(super) fn of(&self, id: Id) -> Option<TypeTag> {
-        let number = self.of[id as usize].checked_sub(1)?;
+        let number = self.of.get(id as usize)?.checked_sub(1)?;
         Some(self.known[number as usize])
     }
 
@@ -41,8 +41,14 @@ impl Kinds {
     /// will soon be room.
     #[inline]
     pub(super) fn set(&mut self, id: Id, kind: Option<TypeTag>, capacity: usize) {
+        let Some(kind) = kind else {
+            if let Some(of) = self.of.get_mut(id as usize) {
+                *of = 0;
+            }
+            return;
+        };
         reach(&mut self.of, id, capacity, 0);
-        self.of[id as usize] = kind.map_or(0, |kind| self.number(kind) + 1);
+        self.of[id as usize] = self.number(kind) + 1;
     }
 
     fn number(&mut self, kind: TypeTag) -> u32 {

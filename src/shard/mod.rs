@@ -63,6 +63,7 @@ impl Shard {
     }
 
     /// Reads an entry, counts the look-up and tells the policy.
+    #[inline]
     pub(crate) fn read(&self, key: Key<'_>, now: &Now<'_>) -> Option<Encoded> {
         let mut gone = None;
         self.look_in(|core| core.read(key, now, &mut gone))
@@ -111,6 +112,7 @@ impl Shard {
     /// Looks for an entry; if there is none, joins the load in progress; if there
     /// is none, takes the seat for a load. Whoever looks, joins or stores meanwhile
     /// comes before all of this or after it.
+    #[inline]
     pub(crate) fn look(&self, key: Key<'_>, request: &Request<'_>, now: &Now<'_>) -> Look {
         self.look_in(|core| core.look(key, request, now))
     }

@@ -108,11 +108,13 @@ impl Core {
         self.contents.find_live(key, now).is_some()
     }
 
+    #[inline]
     pub(super) fn peek(&self, key: Key<'_>, now: &Now<'_>) -> Option<Encoded> {
         let id = self.contents.find_live(key, now)?;
         Some(self.contents.value(id))
     }
 
+    #[inline]
     pub(super) fn read(
         &mut self,
         key: Key<'_>,
@@ -193,6 +195,7 @@ impl Core {
     /// Takes nothing out: what is expired stays until the load lands or a write
     /// reclaims it. So there is nothing whose `Drop` could come between a call and
     /// the seat that it has taken.
+    #[inline]
     pub(super) fn look(&mut self, key: Key<'_>, request: &Request<'_>, now: &Now<'_>) -> Look {
         if let Some(id) = self.contents.find_live(key, now) {
             let stored = self.contents.value(id);
