@@ -75,7 +75,8 @@ impl Contents {
     }
 
     /// The entry of a key, if it may be seen.
-    #[inline]
+    #[allow(clippy::inline_always, reason = "every hit runs through it: measured")]
+    #[inline(always)]
     pub(super) fn find_live(&self, key: Key<'_>, now: &Now<'_>) -> Option<Id> {
         let id = self.store.find(key)?;
         let gone = self.tags.doom_over(id).is_some() || now.is_past(self.store.deadline(id));
@@ -251,6 +252,6 @@ impl Contents {
         let ids = self.store.validate();
         self.tags.validate(&ids);
         let costs = ids.into_iter().map(|id| self.cost_of(id));
-        assert_eq!(self.cost, costs.sum());
+        assert_eq!(self.cost, costs.sum::<usize>());
     }
 }

@@ -279,7 +279,11 @@ impl Tags {
             .iter()
             .map(|&member| self.members.tags_of(member).count());
         let pairs = self.members.len() - self.known.len();
-        assert_eq!(pairs, carried.sum(), "pairs of members that are gone");
+        assert_eq!(
+            pairs,
+            carried.sum::<usize>(),
+            "pairs of members that are gone"
+        );
         let mut linked = 0;
         for (place, tag) in &self.known {
             linked += self.members.validate(index(place), tag.head).len();

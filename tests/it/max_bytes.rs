@@ -28,11 +28,11 @@ fn the_sum_never_passes_the_bound() {
     let keys: Vec<String> = (0..40).map(|n| "k".repeat(n + 1)).collect();
     for bound in [300, 1_000, 3_333, 10_000] {
         let cache = HydraCache::local().max_bytes(bound).build();
-        let mut tags = vec![0; keys.len()];
+        let mut tags = vec![0_u8; keys.len()];
         for _ in 0..2_000 {
             let at = rng.random_range(0..keys.len());
             tags[at] = rng.random_range(0..3);
-            let names = ["a", "b"].into_iter().take(tags[at] as usize);
+            let names = ["a", "b"].into_iter().take(tags[at].into());
             put_sized(
                 &cache,
                 &keys[at],
@@ -42,7 +42,7 @@ fn the_sum_never_passes_the_bound() {
             let held = keys
                 .iter()
                 .zip(&tags)
-                .filter_map(|(key, &tags)| Some(cost(key, found(&cache, key)?, tags)));
+                .filter_map(|(key, &tags)| Some(cost(key, found(&cache, key)?, tags.into())));
             assert!(held.sum::<u64>() <= bound);
         }
         assert!(cache.stats().evictions > 0);

@@ -119,7 +119,7 @@ impl Core {
         &mut self,
         key: Key<'_>,
         now: &Now<'_>,
-        gone: &mut Option<Entry<Bytes>>,
+        gone: &mut Option<Box<Entry<Bytes>>>,
     ) -> Option<Encoded> {
         let id = self.look_up(key, now, gone)?;
         Some(self.contents.value(id))
@@ -130,7 +130,7 @@ impl Core {
         &mut self,
         key: Key<'_>,
         now: &Now<'_>,
-        gone: &mut Option<Entry<Bytes>>,
+        gone: &mut Option<Box<Entry<Bytes>>>,
     ) -> Option<Bytes> {
         let id = self.look_up(key, now, gone)?;
         Some(self.contents.bytes(id).clone())
@@ -143,7 +143,7 @@ impl Core {
         &mut self,
         key: Key<'_>,
         now: &Now<'_>,
-        gone: &mut Option<Entry<Bytes>>,
+        gone: &mut Option<Box<Entry<Bytes>>>,
     ) -> Option<Id> {
         let found = self.contents.find_live(key, now);
         if let Some(id) = found {
@@ -157,11 +157,11 @@ impl Core {
     }
 
     #[cold]
-    fn take_dead(&mut self, key: Key<'_>, now: &Now<'_>) -> Option<Entry<Bytes>> {
+    fn take_dead(&mut self, key: Key<'_>, now: &Now<'_>) -> Option<Box<Entry<Bytes>>> {
         let id = self.contents.find(key)?;
         let fate = self.contents.fate(id, now);
         self.count_fate(&fate);
-        Some(self.contents.remove(id))
+        Some(Box::new(self.contents.remove(id)))
     }
 
     pub(super) fn remove(&mut self, key: Key<'_>, now: &Now<'_>, trash: &mut Trash) -> bool {

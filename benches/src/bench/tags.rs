@@ -1,0 +1,176 @@
+//! `invalidate_tag` of a million entries, in a cache that holds others too.
+//!
+//! Polled by hand, so that the time of every poll is known: a poll is what other
+//! tasks of the thread wait for. The floor removes the same keys from its tables, one by
+//! one, in the order in which they were put. After each call the count is exact, the
+//! entries are gone and the others are there.
+
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use anyhow::Result;
+use bytes::Bytes;
+use hydracache::{CacheOptions, HydraCache};
+
+use crate::draw;
+use crate::fill;
+use crate::peer::{Floor, Peer};
+use crate::ready::ready;
+use crate::requests::{Keys, Requests};
+use crate::rounds::{interleave, time};
+use crate::settings::Settings;
+use crate::table::{self, Table};
+use crate::targets::Targets;
+use crate::value;
+
+const OURS: usize = 0;
+const FLOOR: usize = 1;
+
+/// The polls of all calls.
+#[derive(Default)]
+struct Polls {
+    /// Milliseconds of the first poll of each call.
+    first: Vec<f64>,
+    /// Milliseconds of every poll, the first ones included.
+    every: Vec<f64>,
+}
+
+/// Runs the bench.
+pub fn run(settings: &Settings, targets: &mut Targets) -> Result<()> {
+    let tagged: u32 = settings.size(1_000_000, 10_000);
+    let others = tagged / 10;
+    // Some ids of either kind between all the others, as a service puts them.
+    let ids = draw::shuffled(tagged + others, 1);
+    let (gone, kept): (Vec<u32>, Vec<u32>) = ids.iter().partition(|&&id| id < tagged);
+    let all = Requests::new(Keys::Short, ids);
+    let (gone, kept) = (
+        Requests::new(Keys::Short, gone),
+        Requests::new(Keys::Short, kept),
+    );
+
+    let mut polls = Polls::default();
+    let rounds = settings.size(7, 2);
+    let times = interleave(rounds, 2, |who, _| match who {
+        OURS => ours(tagged, &all, &gone, &kept, &mut polls),
+        _ => floor(&all, &gone, &kept),
+    });
+
+    let title = format!("invalidate_tag of {} entries", table::count(tagged.into()));
+    let mut table = Table::new(title, &["", "whole call, ms", "over the floor"]);
+    for (who, name) in [
+        (OURS, "hydracache"),
+        (FLOOR, "floor: the same keys, one by one"),
+    ] {
+        let whole = format!("{:.1}", times.median(who));
+        table.row([name.into(), whole, table::ratio(times.ratio(who, FLOOR))]);
+    }
+    table.print();
+
+    let mut table = Table::new(
+        "polls: milliseconds",
+        &["", "polls", "median", "p99", "longest"],
+    );
+    for (name, polls) in [
+        ("first polls", &mut polls.first),
+        ("every poll", &mut polls.every),
+    ] {
+        polls.sort_by(f64::total_cmp);
+        let figures = [0.5, 0.99, 1.0].map(|part| format!("{:.3}", quantile(polls, part)));
+        let number = table::count(polls.len() as u64);
+        table.row([vec![name.into(), number], figures.to_vec()].concat());
+    }
+    table.print();
+
+    let what = |which| format!("invalidate_tag: {which}");
+    targets.at_most(
+        1.0,
+        quantile(&polls.first, 0.99),
+        what("ms of the first poll, p99"),
+    );
+    targets.at_most(
+        1.0,
+        quantile(&polls.every, 0.99),
+        what("ms of every poll, p99"),
+    );
+    targets.at_most(
+        2.0,
+        times.ratio(OURS, FLOOR),
+        what("whole call over the floor"),
+    );
+    Ok(())
+}
+
+fn ours(tagged: u32, all: &Requests, gone: &Requests, kept: &Requests, polls: &mut Polls) -> f64 {
+    let room = fill::roomy(u32::try_from(all.len()).expect("ids are u32"));
+    let cache = HydraCache::local().max_capacity(room as u64).build();
+    for (id, key) in all.iter() {
+        let tag = if id < tagged { "users" } else { "others" };
+        let options = CacheOptions::new().tag(tag);
+        ready(cache.put_bytes(key, value::value(id), options)).expect("bytes can be put");
+    }
+    assert_eq!(cache.entry_count(), all.len() as u64);
+
+    let before = polls.every.len();
+    let call = time(|| {
+        let mut call = pin!(cache.invalidate_tag("users"));
+        loop {
+            let mut context = Context::from_waker(Waker::noop());
+            let (poll, elapsed) = time(|| call.as_mut().poll(&mut context));
+            polls.every.push(millis(elapsed));
+            if let Poll::Ready(count) = poll {
+                break count;
+            }
+        }
+    });
+    polls.first.push(polls.every[before]);
+
+    let (count, elapsed) = call;
+    assert_eq!(
+        count.expect("it never fails"),
+        gone.len() as u64,
+        "the count is wrong"
+    );
+    assert_eq!(cache.entry_count(), kept.len() as u64);
+    let get = |key: &str| ready(cache.get_bytes(key)).expect("it never fails");
+    check(gone, kept, get);
+    millis(elapsed)
+}
+
+fn floor(all: &Requests, gone: &Requests, kept: &Requests) -> f64 {
+    let floor = Floor::new();
+    for (id, key) in all.iter() {
+        floor.insert(id, key, value::value(id));
+    }
+    let (count, elapsed) = time(|| gone.iter().filter(|(_, key)| floor.remove(key)).count());
+    assert_eq!(count, gone.len());
+    check(gone, kept, |key| floor.get(key));
+    millis(elapsed)
+}
+
+/// Asserts that the one kind of keys is gone and the other is not.
+fn check(gone: &Requests, kept: &Requests, get: impl Fn(&str) -> Option<Bytes>) {
+    assert!(
+        gone.iter().all(|(_, key)| get(key).is_none()),
+        "an entry outlived its tag"
+    );
+    for (id, key) in kept.iter() {
+        value::check(id, &get(key).expect("it carries another tag"));
+    }
+}
+
+fn millis(elapsed: std::time::Duration) -> f64 {
+    elapsed.as_secs_f64() * 1e3
+}
+
+/// The figure below which so large a part of all figures is; they are in order.
+fn quantile(figures: &[f64], part: f64) -> f64 {
+    let last = figures.len() - 1;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "an index, from a few thousand figures"
+    )]
+    let at = (last as f64 * part).ceil() as usize;
+    figures[at]
+}

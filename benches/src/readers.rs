@@ -1,0 +1,60 @@
+//! Timed loops over reads that are no `get` of bytes: each contestant is a closure.
+
+use std::hint::black_box;
+use std::sync::atomic::{Ordering, fence};
+
+use crate::requests::Requests;
+use crate::rounds::{Times, interleave, nanos_each, time};
+use crate::settings::Settings;
+
+/// A contestant: its name, and what reads every key and adds up what it found.
+pub struct Reader {
+    /// What tables call it.
+    pub name: &'static str,
+    read: Box<Read>,
+}
+
+/// Reads every key, fenced or not.
+type Read = dyn Fn(&Requests, bool) -> u64;
+
+impl Reader {
+    /// Makes one of a closure that is given an id and its key, and returns the id if the
+    /// answer is right.
+    ///
+    /// The loop is made anew for each closure, so that it is called directly.
+    pub fn new(name: &'static str, get: impl Fn(u32, &str) -> u64 + 'static) -> Self {
+        let read = move |requests: &Requests, fenced: bool| {
+            let answers = requests.iter().map(|(id, key)| {
+                let answer = get(id, black_box(key));
+                if fenced {
+                    fence(Ordering::SeqCst);
+                }
+                answer
+            });
+            answers.sum()
+        };
+        Self {
+            name,
+            read: Box::new(read),
+        }
+    }
+}
+
+/// Measures readers in turns, tight or fenced, and checks what each of them adds up.
+pub fn measure(
+    settings: &Settings,
+    readers: &[Reader],
+    requests: &Requests,
+    fenced: bool,
+) -> Times {
+    let expected: u64 = requests.ids().iter().map(|&id| u64::from(id)).sum();
+    interleave(settings.rounds(), readers.len(), |who, _| {
+        let (sum, elapsed) = time(|| (readers[who].read)(requests, fenced));
+        assert_eq!(
+            sum, expected,
+            "{} has read something else",
+            readers[who].name
+        );
+        nanos_each(elapsed, requests.len())
+    })
+}

@@ -1,0 +1,282 @@
+//! Which entry goes when there is no room.
+//!
+//! Two queues, ghosts of what left them, and one number that tunes itself:
+//!
+//! - **Young** is where newcomers wait, first in, first out. One that was read twice
+//!   before it reaches the end moves to main; any other is evicted there and leaves a
+//!   ghost.
+//! - **Main** is a clock. Its oldest entry goes round once more for each read it has to
+//!   its credit, three at most, and is evicted, leaving a ghost of the other kind, once
+//!   it has none.
+//! - A key that comes back while its **ghost** is known may enter main at once: if
+//!   main's oldest entry has gone unread for longer than that key has. So a loop longer
+//!   than the cache cannot wash main out: a part of it stays, and is hit every round,
+//!   where LRU hits nothing.
+//! - The **share** is the part of the entries meant for young. A key that young gave up
+//!   a moment ago and that is asked for again would have been a hit, had young been a
+//!   little longer; one that main gave up, had main been. Each moves the share by one
+//!   entry. Under loops, scans and skewed popularity young stays short; where only
+//!   recency counts it takes all.
+//!
+//! A read bumps a two-bit counter and nothing else. All other work is done when an entry
+//! is stored or evicted, in a bounded number of steps. The capacity is not known here:
+//! an eviction is asked for when there is no room, so what is stored then is the
+//! capacity. `docs/eviction.md` has the sources, and what else was tried.
+
+// The numbers cut and rounded here are counts of entries, which fit 32 bits, and parts
+// of them, where one more or less does not matter.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    clippy::cast_possible_wrap,
+    reason = "see above"
+)]
+
+mod ghosts;
+mod queue;
+
+use self::ghosts::{Ghosts, Origin};
+use self::queue::Queue;
+use super::Id;
+use crate::ring::reach;
+
+/// Of a mark, how often the entry was read.
+const READS: u8 = 3;
+/// Of a mark, whether the entry is in main.
+const MAIN: u8 = 4;
+/// Of a mark, whether there is an entry.
+const STORED: u8 = 8;
+
+/// How many reads in young earn a place in main. With one, keys that are read twice in a
+/// row and never again would get there.
+const EARN: u8 = 2;
+
+/// The least and the most that young's share can be, and where it starts.
+const LEAST: f32 = 0.01;
+const MOST: f32 = 1.0;
+const START: f32 = 0.05;
+
+/// "A moment ago" is one part in so many of the entries, counted in evictions.
+const MOMENT: usize = 10;
+
+/// Main is idle when this part of `ALL` of its oldest entries was unread when looked at,
+/// over about the last two to the power of `PAST`.
+const IDLE: i32 = ALL / 20 * 19;
+const ALL: i32 = 1 << 20;
+const PAST: u32 = 9;
+
+/// How many entries are looked at for one eviction at most.
+const SWEEP: usize = 64;
+/// How many of main's are, for one ghost that asks to enter.
+const ASK: usize = 4;
+
+#[derive(Debug)]
+pub(super) struct Policy {
+    /// By id: `READS`, `MAIN`, `STORED`.
+    marks: Vec<u8>,
+    /// By id: its number in its queue.
+    numbers: Vec<u32>,
+    /// Beside each id: main's next number when the entry was stored.
+    young: Queue<2>,
+    main: Queue<1>,
+    ghosts: Ghosts,
+    share: f32,
+    /// The part of `ALL` of main's oldest entries that were unread, of late.
+    unread: i32,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            marks: Vec::new(),
+            numbers: Vec::new(),
+            young: Queue::default(),
+            main: Queue::default(),
+            ghosts: Ghosts::default(),
+            share: START,
+            unread: ALL / 2,
+        }
+    }
+}
+
+impl Policy {
+    /// An entry was stored under a new id. `capacity` is for how many there will soon be
+    /// room.
+    pub(super) fn stored(&mut self, id: Id, hash: u64, capacity: usize) {
+        reach(&mut self.marks, id, capacity, 0);
+        reach(&mut self.numbers, id, capacity, 0);
+        debug_assert!(self.marks[id as usize] == 0, "the id is in use");
+        let len = self.len() + 1;
+        if !self.comes_back(id, hash, len) {
+            self.marks[id as usize] = STORED;
+            self.numbers[id as usize] = self.young.push([id, self.main.next()]);
+        }
+        // While the cache grows, and after entries were removed, main is filled from
+        // young.
+        let most = self.most_in_main(len);
+        for _ in 0..2 {
+            if self.main.len() >= most {
+                break;
+            }
+            let Some([oldest, _]) = self.young.pop() else {
+                break;
+            };
+            self.enter_main(oldest);
+        }
+    }
+
+    /// What a ghost of the key teaches, if there is one; and whether the entry enters
+    /// main for it.
+    fn comes_back(&mut self, id: Id, hash: u64, len: usize) -> bool {
+        let Some(ghost) = self.ghosts.take(hash) else {
+            return false;
+        };
+        let near = ghost.age <= len / MOMENT + 1;
+        // Had young been as long as the cache, it would have kept the key; and main has
+        // no use for its part.
+        let in_reach = self.unread > IDLE && ghost.age + self.young.len() <= len;
+        let step = match ghost.origin {
+            Origin::Main if near => -1.0,
+            Origin::Young if near || in_reach => 1.0,
+            _ => 0.0,
+        };
+        self.share = (self.share + step / len as f32).clamp(LEAST, MOST);
+        let enters = self.main_lets_in(ghost.born, len);
+        if enters {
+            self.enter_main(id);
+            // Main was wrong to let it go.
+            self.marks[id as usize] |= u8::from(ghost.origin == Origin::Main);
+        }
+        enters
+    }
+
+    /// An entry was read.
+    #[inline]
+    pub(super) fn read(&mut self, id: Id) {
+        let mark = &mut self.marks[id as usize];
+        *mark += u8::from(*mark & READS < READS);
+    }
+
+    /// An entry left by another act than eviction.
+    pub(super) fn removed(&mut self, id: Id) {
+        let index = id as usize;
+        let queue = self.marks[index] & MAIN;
+        if queue == MAIN {
+            self.main.remove(self.numbers[index], &mut self.numbers);
+        } else {
+            self.young.remove(self.numbers[index], &mut self.numbers);
+        }
+        self.marks[index] = 0;
+    }
+
+    /// The entry to let go. It is forgotten here, but for its ghost.
+    pub(super) fn evict(&mut self, hash: impl Fn(Id) -> u64) -> Option<Id> {
+        let len = self.len();
+        self.ghosts.fit(len);
+        let most = self.most_in_main(len);
+        let mut left = SWEEP;
+        let (victim, origin, born) = loop {
+            left = left.saturating_sub(1);
+            if self.young.len() >= len - most || self.main.len() == 0 {
+                let [id, born] = self.young.pop()?;
+                let earned = self.marks[id as usize] & READS >= EARN;
+                if left == 0 || !(earned || self.main.len() < most) {
+                    break (id, Origin::Young, born);
+                }
+                self.enter_main(id);
+            } else {
+                let [id] = self.main.pop()?;
+                if self.finds_unread(id) || left == 0 {
+                    break (id, Origin::Main, self.numbers[id as usize]);
+                }
+                self.go_round(id);
+            }
+        };
+        self.ghosts.put(hash(victim), origin, born);
+        self.marks[victim as usize] = 0;
+        Some(victim)
+    }
+
+    /// How many entries there are.
+    fn len(&self) -> usize {
+        self.young.len() + self.main.len()
+    }
+
+    /// How many of the entries are for main. At least one is for young.
+    fn most_in_main(&self, len: usize) -> usize {
+        let young = (len as f32 * self.share) as usize;
+        len.saturating_sub(young.max(1))
+    }
+
+    /// Whether a key may enter main that was last stored when main's next number was
+    /// `born`: if there is room, or if main's oldest entry has been there, unread, since
+    /// before that.
+    fn main_lets_in(&mut self, born: u32, len: usize) -> bool {
+        if self.main.len() < self.most_in_main(len) {
+            return true;
+        }
+        for _ in 0..ASK {
+            let Some(oldest) = self.main.oldest() else {
+                return true;
+            };
+            if self.finds_unread(oldest) {
+                return is_before(self.numbers[oldest as usize], born);
+            }
+            self.main.pop();
+            self.go_round(oldest);
+        }
+        false
+    }
+
+    /// Whether main's oldest entry is unread.
+    fn finds_unread(&mut self, oldest: Id) -> bool {
+        let unread = self.marks[oldest as usize] & READS == 0;
+        let now = if unread { ALL } else { 0 };
+        self.unread += (now - self.unread) >> PAST;
+        unread
+    }
+
+    /// Into main again, for one read.
+    fn go_round(&mut self, id: Id) {
+        self.marks[id as usize] -= 1;
+        self.numbers[id as usize] = self.main.push([id]);
+    }
+
+    fn enter_main(&mut self, id: Id) {
+        self.marks[id as usize] = STORED | MAIN;
+        self.numbers[id as usize] = self.main.push([id]);
+    }
+}
+
+/// For numbers that wrap.
+fn is_before(a: u32, b: u32) -> bool {
+    (a.wrapping_sub(b) as i32) < 0
+}
+
+#[cfg(test)]
+impl Policy {
+    /// Every id it knows, after a check of every inner invariant.
+    pub(super) fn validate(&self) -> Vec<Id> {
+        let stored = self.marks.iter().filter(|mark| **mark & STORED != 0);
+        assert_eq!(stored.count(), self.len());
+        assert!((LEAST..=MOST).contains(&self.share));
+        assert!((0..=ALL).contains(&self.unread));
+        let mut born = None;
+        for slot in self.young.slots() {
+            assert!(!is_before(self.main.next(), slot[1]), "stored later");
+            assert!(born.is_none_or(|born| !is_before(slot[1], born)));
+            born = Some(slot[1]);
+        }
+        self.ghosts.validate();
+        let is_in = |queue: u8, id: Id| self.marks[id as usize] & (STORED | MAIN) == queue;
+        let young = self.young.validate(&self.numbers);
+        assert!(young.iter().all(|&id| is_in(STORED, id)));
+        let main = self.main.validate(&self.numbers);
+        assert!(main.iter().all(|&id| is_in(STORED | MAIN, id)));
+        [young, main].concat()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+use std::collections::HashMap;
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use super::*;
+
+/// Any good hash will do: this one ends `SplitMix64`.
+fn hash(key: u64) -> u64 {
+    let mixed = (key ^ key >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    mixed ^ mixed >> 31
+}
+
+/// A cache of keys and nothing else.
+#[derive(Default)]
+struct Cache {
+    policy: Policy,
+    ids: HashMap<u64, Id>,
+    keys: Vec<u64>,
+    free: Vec<Id>,
+    evicted: Vec<u64>,
+}
+
+impl Cache {
+    /// Whether a key is a hit. If not, it is one now.
+    fn get(&mut self, key: u64, capacity: usize) -> bool {
+        if let Some(&id) = self.ids.get(&key) {
+            self.policy.read(id);
+            return true;
+        }
+        while self.ids.len() >= capacity {
+            let keys = &self.keys;
+            let id = self.policy.evict(|id| hash(keys[id as usize])).unwrap();
+            let evicted = self.keys[id as usize];
+            self.evicted.push(evicted);
+            assert_eq!(self.ids.remove(&evicted), Some(id));
+            self.free.push(id);
+        }
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.keys.push(0);
+            self.keys.len() as Id - 1
+        });
+        self.keys[id as usize] = key;
+        self.ids.insert(key, id);
+        self.policy.stored(id, hash(key), 0);
+        false
+    }
+
+    fn remove(&mut self, key: u64) {
+        if let Some(id) = self.ids.remove(&key) {
+            self.policy.removed(id);
+            self.free.push(id);
+        }
+    }
+
+    fn hits(&mut self, capacity: usize, keys: impl IntoIterator<Item = u64>) -> usize {
+        keys.into_iter()
+            .filter(|&key| self.get(key, capacity))
+            .count()
+    }
+}
+
+#[test]
+fn random_acts_keep_every_invariant() {
+    for seed in 0..30 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut cache = Cache::default();
+        let mut capacity: usize = rng.random_range(1..=300);
+        let span = rng.random_range(2..2000);
+        for step in 0..4000 {
+            match rng.random_range(0..100) {
+                0..70 => drop(cache.get(rng.random_range(0..span), capacity)),
+                70..90 => drop(cache.get(rng.random_range(0..=span / 10), capacity)),
+                90..99 => cache.remove(rng.random_range(0..span)),
+                // As with a bound in bytes: how many fit changes.
+                _ => {
+                    let change = rng.random_range(0..21);
+                    capacity = (capacity + change).saturating_sub(10).max(1);
+                }
+            }
+            if rng.random_range(0..2000) == 0 {
+                (0..span).for_each(|key| cache.remove(key));
+            }
+            if step % 16 == 0 {
+                assert_eq!(cache.policy.validate().len(), cache.ids.len());
+            }
+        }
+    }
+}
+
+#[test]
+fn numbers_may_wrap() {
+    let (mut low, mut high) = (Cache::default(), Cache::default());
+    high.policy.young = Queue::from(u32::MAX - 500);
+    high.policy.main = Queue::from(u32::MAX - 700);
+    let mut rng = StdRng::seed_from_u64(9);
+    for _ in 0..20_000 {
+        let key = rng.random_range(0..100) * rng.random_range(0..10);
+        if rng.random_range(0..20) == 0 {
+            low.remove(key);
+            high.remove(key);
+        }
+        assert_eq!(low.get(key, 90), high.get(key, 90));
+    }
+    high.policy.validate();
+    assert!(low.evicted.len() > 1000 && low.evicted == high.evicted);
+}
+
+#[test]
+fn the_smallest_caches_work() {
+    assert_eq!(Policy::default().evict(|_| 0), None);
+    for capacity in 1..5 {
+        let mut cache = Cache::default();
+        let mut rng = StdRng::seed_from_u64(7);
+        for _ in 0..2000 {
+            cache.get(rng.random_range(0..9), capacity);
+            cache.policy.validate();
+        }
+    }
+}
+
+/// LRU hits nothing here; the best possible is a quarter.
+#[test]
+fn a_part_of_a_long_loop_stays() {
+    let mut cache = Cache::default();
+    let hits = cache.hits(1000, (0..40).flat_map(|_| 0..4000));
+    assert!(hits > 160_000 * 21 / 100, "{hits}");
+}
+
+/// Each key is asked for twice more soon after it first appears, and then never again.
+#[test]
+fn recency_alone_is_enough() {
+    let (mut cache, mut rng) = (Cache::default(), StdRng::seed_from_u64(3));
+    let mut ago = |n: u64| n.saturating_sub(rng.random_range(0..500));
+    let keys: Vec<u64> = (0..200_000).flat_map(|n| [n, ago(n), ago(n)]).collect();
+    let hits = cache.hits(1000, keys);
+    assert!(hits > 400_000 * 95 / 100, "{hits}");
+    assert!(cache.policy.share > 0.5);
+}
+
+/// Each key comes once more, after a delay that only nearly all of the cache can span.
+#[test]
+fn recency_after_a_delay_is_learned() {
+    let mut cache = Cache::default();
+    let keys = (0..200_000_u64).flat_map(|n| [n, n.saturating_sub(390)]);
+    let hits = cache.hits(1000, keys);
+    assert!(hits > 200_000 * 9 / 10, "{hits}");
+}
+
+#[test]
+fn a_scan_passes_by() {
+    let (mut cache, mut rng) = (Cache::default(), StdRng::seed_from_u64(1));
+    for _ in 0..20_000 {
+        cache.get(rng.random_range(0..800), 1000);
+    }
+    cache.hits(1000, 1_000_000..1_010_000);
+    let hits = cache.hits(1000, 0..800);
+    assert!(hits > 700, "{hits}");
+}
+
+/// Even if all entries were read often.
+#[test]
+fn an_eviction_looks_at_few() {
+    let mut cache = Cache::default();
+    for _ in 0..3 {
+        cache.hits(10_000, (0..10_000).flat_map(|key| [key; 5]));
+    }
+    let before = cache.policy.main.next();
+    cache.get(1_000_000, 10_000);
+    let moved = cache.policy.main.next().wrapping_sub(before);
+    assert!(moved as usize <= SWEEP + 3, "{moved}");
+}
