@@ -83,6 +83,7 @@ mod encoded;
 mod engine;
 mod error;
 mod flight;
+mod grow;
 mod hash;
 mod invalidate;
 mod load;

@@ -15,6 +15,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -40,50 +41,67 @@ enum Step<'a, V> {
 
 impl<C: Codec> Engine<C> {
     /// Every loading call is this one.
-    pub(crate) async fn load<V, E, F, Fut>(
+    #[allow(
+        clippy::manual_async_fn,
+        reason = "the future of an `async fn` holds its arguments twice: 408 bytes in place of 296"
+    )]
+    pub(crate) fn load<V, E, F, Fut>(
         &self,
         key: &str,
         options: CacheOptions,
         loader: F,
-    ) -> CacheResult<V>
+    ) -> impl Future<Output = CacheResult<V>>
     where
         V: Serialize + DeserializeOwned,
         E: Into<BoxError>,
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<V, E>>,
     {
-        let mut first = true;
-        let mut lead = loop {
-            let flight = match self.next_step(key, &options, first)? {
-                Step::Have(value) => return Ok(value),
-                Step::Lead(lead) => break lead,
-                Step::Wait(flight) => flight,
-            };
-            if let Some(outcome) = flight.wait().await {
-                return self.joined(key, outcome);
-            }
-            first = false;
-        };
-        let ttl = self.ttl(&options);
-        drop(options);
-        let mut loading = pin!(loader());
-        match poll_fn(|cx| lead.poll(|| loading.as_mut().poll(cx))).await {
-            Ok(value) => match self.encode(key, &value) {
-                Ok(encoded) => {
-                    let now = self.now();
-                    let writes = lead.land(
-                        Write {
-                            value: encoded,
-                            ttl,
-                        },
-                        &now,
-                    );
-                    self.tidy_another(writes, &now);
-                    Ok(value)
+        async move {
+            let mut first = true;
+            let mut lead = loop {
+                let flight = match self.next_step(key, &options, first)? {
+                    Step::Have(value) => return Ok(value),
+                    Step::Lead(lead) => break lead,
+                    Step::Wait(flight) => flight,
+                };
+                if let Some(outcome) = flight.wait().await {
+                    return self.joined(key, outcome);
                 }
-                Err(error) => Err(lead.fail(error)),
-            },
-            Err(error) => Err(lead.fail(CacheError::load(key, error.into()))),
+                first = false;
+            };
+            let ttl = self.ttl(&options);
+            drop(options);
+            let mut loading = pin!(loader());
+            let loaded = poll_fn(|cx| lead.poll(|| loading.as_mut().poll(cx))).await;
+            self.arrive(lead, key, ttl, loaded)
+        }
+    }
+
+    /// Ends a load whose loader has ended.
+    fn arrive<V: Serialize, E: Into<BoxError>>(
+        &self,
+        lead: Lead<'_>,
+        key: &str,
+        ttl: Option<Duration>,
+        loaded: Result<V, E>,
+    ) -> CacheResult<V> {
+        let value = match loaded {
+            Ok(value) => value,
+            Err(error) => return Err(lead.fail(CacheError::load(key, error.into()))),
+        };
+        match self.encode(key, &value) {
+            Ok(encoded) => {
+                let now = self.now();
+                let write = Write {
+                    value: encoded,
+                    ttl,
+                };
+                let writes = lead.land(write, &now);
+                self.tidy_another(writes, &now);
+                Ok(value)
+            }
+            Err(error) => Err(lead.fail(error)),
         }
     }
 

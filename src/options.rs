@@ -100,28 +100,43 @@ impl CacheOptions {
 }
 
 /// The tags of one entry, in the order given: two in place, more on the heap.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct TagNames {
-    few: [Option<Text>; 2],
-    more: Vec<Text>,
+#[derive(Clone, Debug)]
+pub(crate) enum TagNames {
+    Few([Option<Text>; 2]),
+    Many(Vec<Text>),
+}
+
+impl Default for TagNames {
+    fn default() -> Self {
+        Self::Few([None, None])
+    }
 }
 
 impl TagNames {
     #[inline]
     fn push(&mut self, name: Text) {
-        match self.few.iter_mut().find(|place| place.is_none()) {
-            Some(place) => *place = Some(name),
-            None => self.more.push(name),
+        match self {
+            Self::Few([first @ None, _]) => *first = Some(name),
+            Self::Few([_, second @ None]) => *second = Some(name),
+            Self::Few(few) => {
+                let few = few.iter_mut().filter_map(Option::take);
+                *self = Self::Many(few.chain([name]).collect());
+            }
+            Self::Many(many) => many.push(name),
         }
     }
 
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.few[0].is_none()
+        matches!(self, Self::Few([None, _]))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Text> {
-        self.few.iter().flatten().chain(&self.more)
+        let (few, many): (&[Option<Text>], &[Text]) = match self {
+            Self::Few(few) => (few, &[]),
+            Self::Many(many) => (&[], many),
+        };
+        few.iter().flatten().chain(many)
     }
 }
 

@@ -5,16 +5,7 @@
 //! one it is in. Many rings share one `Rings`; a node is two indices, and every
 //! operation is a constant number of steps.
 
-/// Makes `index` one of the indices of a vector that is kept beside others: it grows
-/// when they do, to `capacity`.
-#[inline]
-pub(crate) fn reach<T: Clone>(vec: &mut Vec<T>, index: u32, capacity: usize, fill: T) {
-    let needed = index as usize + 1;
-    if vec.len() < needed {
-        vec.reserve_exact(capacity.max(needed) - vec.len());
-        vec.resize(needed, fill);
-    }
-}
+use crate::grow;
 
 /// The nodes of all rings over one range of indices.
 #[derive(Debug, Default)]
@@ -37,7 +28,7 @@ impl Rings {
             next: 0,
             previous: 0,
         };
-        reach(&mut self.0, index, capacity, apart);
+        grow::reach(&mut self.0, index, capacity, apart);
     }
 
     #[inline]

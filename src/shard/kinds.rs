@@ -6,8 +6,8 @@
 
 use hashbrown::HashTable;
 
+use crate::grow::reach;
 use crate::hash::Hashing;
-use crate::ring::reach;
 use crate::store::Id;
 use crate::types::TypeTag;
 

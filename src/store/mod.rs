@@ -18,6 +18,7 @@ use slab::Slab;
 use self::deadlines::Deadlines;
 use self::policy::Policy;
 use crate::clock::Moment;
+use crate::grow::more;
 use crate::hash::Hashing;
 use crate::text::{Key, Text};
 
@@ -92,8 +93,7 @@ impl<V> Store<V> {
     pub(crate) fn insert(&mut self, key: Text, value: V, deadline: Moment) -> Id {
         let hash = self.hashing.hash(key.as_bytes());
         if self.entries.len() == self.entries.capacity() {
-            // By an eighth: doubling would leave a quarter of the room unused.
-            self.entries.reserve_exact(self.entries.len() / 8 + 8);
+            self.entries.reserve_exact(more(self.entries.len()));
         }
         let capacity = self.entries.capacity();
         let entry = Entry {

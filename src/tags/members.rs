@@ -4,7 +4,8 @@
 //! ring, so that a member leaves every tag in a few steps however many others carry
 //! it. Twenty bytes a pair, and four a member. The head of a tag's ring is a pair too.
 
-use crate::ring::{Rings, reach};
+use crate::grow::{more, reach};
+use crate::ring::Rings;
 
 /// No pair.
 const NONE: u32 = u32::MAX;
@@ -89,7 +90,7 @@ impl Members {
         }
         let index = index(self.pairs.len());
         if self.pairs.len() == self.pairs.capacity() {
-            self.pairs.reserve_exact(self.pairs.len() / 8 + 8);
+            self.pairs.reserve_exact(more(self.pairs.len()));
         }
         self.pairs.push(pair);
         self.rings.reach(index, self.pairs.capacity());

@@ -39,7 +39,7 @@ mod queue;
 use self::ghosts::{Ghosts, Origin};
 use self::queue::Queue;
 use super::Id;
-use crate::ring::reach;
+use crate::grow::reach;
 
 /// Of a mark, how often the entry was read.
 const READS: u8 = 3;

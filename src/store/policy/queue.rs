@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::Id;
+use crate::grow::more;
 
 /// In the place of an id that has left.
 const NONE: Id = Id::MAX;
@@ -43,7 +44,7 @@ impl<const WIDTH: usize> Queue<WIDTH> {
     pub(super) fn push(&mut self, slot: [u32; WIDTH]) -> u32 {
         let number = self.next();
         if self.slots.len() == self.slots.capacity() {
-            self.slots.reserve_exact(self.slots.len() / 8 + 8);
+            self.slots.reserve_exact(more(self.slots.len()));
         }
         self.slots.push_back(slot);
         self.len += 1;
