@@ -7,6 +7,7 @@ use bytes::Bytes;
 /// What others share, and what belongs to a foreign owner or to the program, is copied:
 /// a slice would keep all of its buffer alive, and no more can be found out about it.
 /// What nobody shares is moved, and only its spare room is given back.
+#[inline]
 pub(crate) fn own(bytes: Bytes) -> Bytes {
     Vec::from(bytes).into_boxed_slice().into()
 }

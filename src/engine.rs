@@ -19,6 +19,7 @@ use crate::hash::{Hashing, KeyHasher};
 use crate::options::CacheOptions;
 use crate::shard::{Limits, Shard, Write};
 use crate::stats::CacheStats;
+use crate::tally::Tally;
 use crate::text::Key;
 use crate::types::TypeTag;
 
@@ -69,6 +70,7 @@ pub(crate) struct Engine<C> {
     hashing: Hashing,
     codec: C,
     settings: Settings,
+    pub(crate) tally: Tally,
 }
 
 impl<C: Codec> Engine<C> {
@@ -98,6 +100,7 @@ impl<C: Codec> Engine<C> {
             hashing,
             codec,
             settings,
+            tally: Tally::default(),
         }
     }
 
@@ -119,7 +122,9 @@ impl<C: Codec> Engine<C> {
 
     pub(crate) fn get<V: DeserializeOwned>(&self, key: &str) -> CacheResult<Option<V>> {
         let (at, shard) = self.locate(key);
-        let Some(found) = shard.read(at, &self.now()) else {
+        let found = shard.read(at, &self.now());
+        self.tally.count(found.is_some());
+        let Some(found) = found else {
             return Ok(None);
         };
         let value = self.decode(key, &found);
@@ -137,7 +142,9 @@ impl<C: Codec> Engine<C> {
 
     pub(crate) fn get_bytes(&self, key: &str) -> Option<Bytes> {
         let (at, shard) = self.locate(key);
-        shard.read_bytes(at, &self.now())
+        let found = shard.read_bytes(at, &self.now());
+        self.tally.count(found.is_some());
+        found
     }
 
     pub(crate) fn contains(&self, key: &str) -> bool {
@@ -156,6 +163,7 @@ impl<C: Codec> Engine<C> {
         Ok(())
     }
 
+    #[inline]
     pub(crate) fn put_bytes(&self, key: &str, bytes: Bytes, options: &CacheOptions) {
         self.store(key, Encoded::raw(bytes), options);
     }
@@ -213,7 +221,12 @@ impl<C: Codec> Engine<C> {
     pub(crate) fn stats(&self) -> CacheStats {
         self.settle();
         let all = self.shards.iter().map(Shard::stats);
-        all.fold(CacheStats::default(), CacheStats::add)
+        let looked_up = CacheStats {
+            hits: self.tally.hits(),
+            misses: self.tally.misses(),
+            ..CacheStats::default()
+        };
+        all.fold(looked_up, CacheStats::add)
     }
 
     pub(crate) fn entry_count(&self) -> u64 {

@@ -94,6 +94,7 @@ mod stats;
 mod store;
 mod sync;
 mod tags;
+mod tally;
 mod text;
 mod types;
 

@@ -73,8 +73,8 @@ impl<C: Codec> Engine<C> {
             let ttl = self.ttl(&options);
             drop(options);
             let mut loading = pin!(loader());
-            let loaded = poll_fn(|cx| lead.poll(|| loading.as_mut().poll(cx))).await;
-            self.arrive(lead, key, ttl, loaded)
+            let ended = poll_fn(|cx| lead.poll(|| loading.as_mut().poll(cx))).await;
+            self.arrive(lead, key, ttl, ended)
         }
     }
 
@@ -115,28 +115,29 @@ impl<C: Codec> Engine<C> {
     ) -> CacheResult<Step<'a, V>> {
         let (at, shard) = self.locate(key);
         let ty = TypeTag::of::<V>();
-        let mut counted = first;
+        let mut uncounted = first;
         let mut undecodable: Option<Encoded> = None;
         loop {
             let request = Request {
                 ty,
                 tags: &options.tags,
-                counted,
                 undecodable: undecodable.as_ref(),
             };
-            match shard.look(at, &request, &self.now()) {
+            let look = shard.look(at, &request, &self.now());
+            if std::mem::take(&mut uncounted) {
+                self.tally.count(matches!(look, Look::Hit(_)));
+            }
+            match look {
                 Look::Lead(flight) => return Ok(Step::Lead(Lead::new(shard, at, flight))),
                 Look::Join(flight) if flight.ty.reads_as(ty) => return Ok(Step::Wait(flight)),
                 Look::Join(flight) => return Err(CacheError::wrong_type(key, flight.ty, ty)),
                 Look::Hit(found) => match self.decode(key, &found) {
                     Ok(value) => return Ok(Step::Have(value)),
                     Err(error) if error.is_decode() => {
-                        shard.count(|stats| {
-                            stats.decode_failures += 1;
-                            stats.hits -= u64::from(counted);
-                            stats.misses += u64::from(counted);
-                        });
-                        counted = false;
+                        shard.count(|stats| stats.decode_failures += 1);
+                        if first && undecodable.is_none() {
+                            self.tally.uncount_hit();
+                        }
                         undecodable = Some(found);
                     }
                     Err(error) => return Err(error),

@@ -132,8 +132,9 @@ fn only_the_clock_asks_the_system_for_the_time() {
 #[test]
 fn one_file_takes_the_lock() {
     // The clock's is the manual clock's own.
-    only_in(".lock()", &["shard/mod.rs", "clock.rs"]);
-    only_in("MutexGuard", &[]);
+    only_in(".lock()", &["clock.rs"]);
+    only_in("RwLock", &["shard/mod.rs", "sync.rs"]);
+    only_in("Guard", &[]);
 }
 
 #[test]

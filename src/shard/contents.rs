@@ -24,7 +24,7 @@ pub(super) struct Contents {
 }
 
 /// What an entry costs of `max_bytes`, beside its key and its value.
-const ENTRY_COST: usize = 96;
+const ENTRY_COST: usize = 104;
 
 /// What a tag costs.
 const TAG_COST: usize = 28;
@@ -34,6 +34,15 @@ const TAG_COST: usize = 28;
 pub(super) fn cost(key: usize, value: usize, tags: usize) -> usize {
     let beside = ENTRY_COST.saturating_add(tags.saturating_mul(TAG_COST));
     key.saturating_add(value).saturating_add(beside)
+}
+
+/// What a look-up comes upon.
+#[derive(Debug)]
+pub(super) enum Found {
+    Live(Id),
+    /// An entry that nobody may see.
+    Gone,
+    Nothing,
 }
 
 /// How it stands with an entry.
@@ -74,13 +83,26 @@ impl Contents {
         self.store.find(key)
     }
 
-    /// The entry of a key, if it may be seen.
+    /// What there is under a key.
     #[allow(clippy::inline_always, reason = "every hit runs through it: measured")]
     #[inline(always)]
+    pub(super) fn look_up(&self, key: Key<'_>, now: &Now<'_>) -> Found {
+        let Some(id) = self.store.find(key) else {
+            return Found::Nothing;
+        };
+        if self.tags.doom_over(id).is_some() || now.is_past(self.store.deadline(id)) {
+            return Found::Gone;
+        }
+        Found::Live(id)
+    }
+
+    /// The entry of a key, if it may be seen.
+    #[inline]
     pub(super) fn find_live(&self, key: Key<'_>, now: &Now<'_>) -> Option<Id> {
-        let id = self.store.find(key)?;
-        let gone = self.tags.doom_over(id).is_some() || now.is_past(self.store.deadline(id));
-        (!gone).then_some(id)
+        match self.look_up(key, now) {
+            Found::Live(id) => Some(id),
+            Found::Gone | Found::Nothing => None,
+        }
     }
 
     #[inline]
@@ -121,7 +143,7 @@ impl Contents {
     }
 
     #[inline]
-    pub(super) fn touch(&mut self, id: Id) {
+    pub(super) fn touch(&self, id: Id) {
         self.store.touch(id);
     }
 
@@ -137,10 +159,16 @@ impl Contents {
         cost(key.len(), self.bytes(id).len(), tags)
     }
 
-    /// Stores under a key that is not stored.
+    /// Stores under a key, with its hash, that is not stored.
     #[inline]
-    pub(super) fn insert(&mut self, key: Text, value: Encoded, deadline: Moment, tags: Held) {
-        let id = self.store.insert(key, value.bytes, deadline);
+    pub(super) fn insert(
+        &mut self,
+        (key, hash): (Text, u64),
+        value: Encoded,
+        deadline: Moment,
+        tags: Held,
+    ) {
+        let id = self.store.insert(key, hash, value.bytes, deadline);
         self.kinds.set(id, value.ty, self.store.capacity());
         self.tags.enroll(id, tags, self.store.capacity());
         self.cost += self.cost_of(id);
@@ -196,13 +224,13 @@ impl Contents {
             next = id;
             let tags = self.tags.hold(old.tags.names_of(id));
             let deadline = old.store.deadline(id);
-            let ty = old.kinds.of(id);
+            let (ty, hash) = (old.kinds.of(id), old.store.hash_of(id));
             let entry = old.store.remove(id);
             let value = Encoded {
                 bytes: entry.value,
                 ty,
             };
-            self.insert(entry.key, value, deadline, tags);
+            self.insert((entry.key, hash), value, deadline, tags);
         }
         old
     }

@@ -15,7 +15,7 @@ use std::sync::PoisonError;
 
 use bytes::Bytes;
 
-use self::core::Core;
+use self::core::{Core, Found};
 pub(crate) use self::core::{Limits, Look, Request, Write};
 use self::trash::Trash;
 use crate::clock::{Moment, Now};
@@ -24,7 +24,8 @@ use crate::flight::Flight;
 use crate::hash::Hashing;
 use crate::options::TagNames;
 use crate::stats::CacheStats;
-use crate::sync::{Arc, Mutex};
+use crate::store::Id;
+use crate::sync::{Arc, RwLock};
 use crate::tags::Doom;
 use crate::text::{Key, Text};
 
@@ -33,13 +34,13 @@ use crate::text::{Key, Text};
 #[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct Shard {
-    core: Mutex<Core>,
+    core: RwLock<Core>,
 }
 
 impl Shard {
     pub(crate) fn new(limits: Limits, hashing: Hashing) -> Self {
         Self {
-            core: Mutex::new(Core::new(limits, hashing)),
+            core: RwLock::new(Core::new(limits, hashing)),
         }
     }
 
@@ -47,33 +48,57 @@ impl Shard {
     ///
     /// What an act is given must be borrowed: were it moved in, a panic of the clock
     /// would drop it under the lock.
+    #[inline]
     fn act<R>(&self, act: impl FnOnce(&mut Core, &mut Trash) -> R) -> R {
         // Dropped in reverse: first the guard, then the trash.
         let mut trash = Trash::default();
-        self.look_in(|core| act(core, &mut trash))
+        self.alter(|core| act(core, &mut trash))
     }
 
     /// Runs an act that takes nothing out.
     #[inline]
-    fn look_in<R>(&self, act: impl FnOnce(&mut Core) -> R) -> R {
+    fn alter<R>(&self, act: impl FnOnce(&mut Core) -> R) -> R {
         // A clock may panic in here, but it is asked before anything is changed: what
         // a poisoned lock guards is sound.
-        let mut core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut core = self.core.write().unwrap_or_else(PoisonError::into_inner);
         act(&mut core)
     }
 
-    /// Reads an entry, counts the look-up and tells the policy.
+    /// Runs an act that changes nothing, beside others of its kind.
+    #[inline]
+    fn look_in<R>(&self, act: impl FnOnce(&Core) -> R) -> R {
+        let core = self.core.read().unwrap_or_else(PoisonError::into_inner);
+        act(&core)
+    }
+
+    /// Looks a key up and tells the policy. What is there but gone leaves.
+    #[inline]
+    fn look_up<R>(
+        &self,
+        key: Key<'_>,
+        now: &Now<'_>,
+        pick: impl FnOnce(&Core, Id) -> R,
+    ) -> Option<R> {
+        let found = self.look_in(|core| match core.look_up(key, now) {
+            Found::Live(id) => Ok(pick(core, id)),
+            other => Err(other),
+        });
+        if let Err(Found::Gone) = found {
+            self.act(|core, trash| core.take_gone(key, now, trash));
+        }
+        found.ok()
+    }
+
+    /// Reads an entry and tells the policy.
     #[inline]
     pub(crate) fn read(&self, key: Key<'_>, now: &Now<'_>) -> Option<Encoded> {
-        let mut gone = None;
-        self.look_in(|core| core.read(key, now, &mut gone))
+        self.look_up(key, now, Core::value)
     }
 
     /// As `read`, of the bytes alone.
     #[inline]
     pub(crate) fn read_bytes(&self, key: Key<'_>, now: &Now<'_>) -> Option<Bytes> {
-        let mut gone = None;
-        self.look_in(|core| core.read_bytes(key, now, &mut gone))
+        self.look_up(key, now, Core::bytes)
     }
 
     /// Reads an entry and leaves no trace.
@@ -89,6 +114,7 @@ impl Shard {
     /// Stores an entry, or not, as its size, time and the capacity say. Either way
     /// what was there is gone and a load in progress is fenced. Says how many writes
     /// the shard has had.
+    #[inline]
     pub(crate) fn put(
         &self,
         key: Key<'_>,
@@ -114,7 +140,12 @@ impl Shard {
     /// comes before all of this or after it.
     #[inline]
     pub(crate) fn look(&self, key: Key<'_>, request: &Request<'_>, now: &Now<'_>) -> Look {
-        self.look_in(|core| core.look(key, request, now))
+        // Most often there is an entry: that much is found out beside others.
+        let found = self.look_in(|core| core.look_for(key, request, now));
+        found.map_or_else(
+            || self.alter(|core| core.look(key, request, now)),
+            Look::Hit,
+        )
     }
 
     /// Ends a load: stores its value if the load still has its seat and its tags.
@@ -131,12 +162,12 @@ impl Shard {
 
     /// Ends a load that has no value. `failed` is whether that counts as a failure.
     pub(crate) fn give_up(&self, key: Key<'_>, flight: &Arc<Flight>, failed: bool) {
-        self.look_in(|core| core.give_up(key, flight, failed));
+        self.alter(|core| core.give_up(key, flight, failed));
     }
 
     /// Makes everything unreachable that carries one of these tags.
     pub(crate) fn doom(&self, names: &[Text], doom: &Arc<Doom>) {
-        self.look_in(|core| core.doom(names, doom));
+        self.alter(|core| core.doom(names, doom));
     }
 
     /// Makes everything unreachable. `at` is the flush's time.
@@ -152,15 +183,16 @@ impl Shard {
 
     /// How many entries are held. Those that are unreachable but not swept count.
     pub(crate) fn len(&self) -> usize {
-        self.look_in(|core| core.len())
+        self.look_in(Core::len)
     }
 
+    /// What was counted under the lock: all but hits and misses.
     pub(crate) fn stats(&self) -> CacheStats {
         self.look_in(|core| core.stats)
     }
 
     /// Counts something that happened outside the lock.
     pub(crate) fn count(&self, count: impl FnOnce(&mut CacheStats)) {
-        self.look_in(|core| count(&mut core.stats));
+        self.alter(|core| count(&mut core.stats));
     }
 }

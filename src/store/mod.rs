@@ -90,8 +90,7 @@ impl<V> Store<V> {
 
     /// Stores an entry whose key is not stored.
     #[inline]
-    pub(crate) fn insert(&mut self, key: Text, value: V, deadline: Moment) -> Id {
-        let hash = self.hashing.hash(key.as_bytes());
+    pub(crate) fn insert(&mut self, key: Text, hash: u64, value: V, deadline: Moment) -> Id {
         if self.entries.len() == self.entries.capacity() {
             self.entries.reserve_exact(more(self.entries.len()));
         }
@@ -127,23 +126,29 @@ impl<V> Store<V> {
     #[inline]
     pub(crate) fn remove(&mut self, id: Id) -> Entry<V> {
         self.policy.removed(id);
-        self.take(id)
+        let hash = self.hash_of(id);
+        self.take(id, hash)
     }
 
     /// Takes out the entry that the policy lets go, and says what its id was.
     #[inline]
     pub(crate) fn evict(&mut self) -> Option<(Id, Entry<V>)> {
         let (entries, hashing) = (&self.entries, &self.hashing);
-        let hash = |id: Id| hashing.hash(entries[id as usize].key.as_bytes());
-        let id = self.policy.evict(hash)?;
-        Some((id, self.take(id)))
+        let hash_of = |id: Id| hashing.hash(entries[id as usize].key.as_bytes());
+        let (id, hash) = self.policy.evict(hash_of)?;
+        Some((id, self.take(id, hash)))
+    }
+
+    /// Hashes are not kept: a key is hashed again in a few nanoseconds.
+    #[inline]
+    pub(crate) fn hash_of(&self, id: Id) -> u64 {
+        self.hashing.hash(self.key(id).as_bytes())
     }
 
     /// Takes an entry out of everything but the policy.
     #[inline]
-    fn take(&mut self, id: Id) -> Entry<V> {
+    fn take(&mut self, id: Id, hash: u64) -> Entry<V> {
         let entry = self.entries.remove(id as usize);
-        let hash = self.hashing.hash(entry.key.as_bytes());
         if let Ok(found) = self.table.find_entry(hash, |&other| other == id) {
             found.remove();
         }
@@ -159,7 +164,7 @@ impl<V> Store<V> {
 
     /// Tells the policy that an entry was read.
     #[inline]
-    pub(crate) fn touch(&mut self, id: Id) {
+    pub(crate) fn touch(&self, id: Id) {
         self.policy.read(id);
     }
 

@@ -11,10 +11,14 @@ fn at(seconds: u64) -> Moment {
     Moment::of(Duration::from_secs(seconds))
 }
 
+fn insert(store: &mut Store<&'static str>, text: &'static str, deadline: Moment) -> Id {
+    store.insert(text.into(), key(text).hash, text, deadline)
+}
+
 fn store(keys: &[&'static str]) -> Store<&'static str> {
     let mut store = Store::new(Hashing::Colliding);
     for &text in keys {
-        store.insert(text.into(), text, Moment::NEVER);
+        insert(&mut store, text, Moment::NEVER);
     }
     store
 }
@@ -54,7 +58,7 @@ fn ids_are_used_again() {
     let mut store = store(&["a", "b"]);
     let a = store.find(key("a")).unwrap();
     store.remove(a);
-    store.insert("c".into(), "c", Moment::NEVER);
+    insert(&mut store, "c", Moment::NEVER);
     assert_eq!(store.find(key("c")), Some(a));
     store.validate();
 }
@@ -62,8 +66,8 @@ fn ids_are_used_again() {
 #[test]
 fn a_value_that_is_replaced_has_a_deadline_of_its_own() {
     let mut store = store(&[]);
-    let id = store.insert("a".into(), "old", at(1));
-    assert_eq!(store.replace(id, "new", at(5)), "old");
+    let id = insert(&mut store, "a", at(1));
+    assert_eq!(store.replace(id, "new", at(5)), "a");
     store.validate();
     assert_eq!(store.next_expired(at(4), &mut 100), None);
     assert_eq!(store.next_expired(at(5), &mut 100), Some(id));

@@ -160,3 +160,34 @@ fn all_shards_are_in_the_sum() {
     assert_eq!(cache.stats().hits, 1000);
     assert_eq!(cache.entry_count(), 1000);
 }
+
+/// A hit that one thread counted is made a miss by another, whose own counter is zero.
+#[test]
+fn counts_of_many_threads_add_up() {
+    let cache = HydraCache::local().build();
+    put(&cache, "key", 7, options());
+    std::thread::scope(|scope| {
+        for _ in 0..40 {
+            scope.spawn(|| {
+                for n in 0..1000 {
+                    get(&cache, if n % 4 == 0 { "absent" } else { "key" });
+                }
+            });
+        }
+    });
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..5 {
+                let bytes = Bytes::from_static(b"not a number, this");
+                block_on(cache.put_bytes("key", bytes, options())).unwrap();
+                assert_eq!(load(&cache, "key", 1), 1);
+            }
+        });
+    });
+    assert_stats(cache.stats(), |stats| {
+        stats.hits = 30_000;
+        stats.misses = 10_005;
+        stats.loads = 5;
+        stats.decode_failures = 5;
+    });
+}

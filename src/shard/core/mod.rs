@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+pub(super) use super::contents::Found;
 use super::contents::{Contents, Fate};
 use super::seats::{Seat, Seats};
 use super::trash::Trash;
@@ -17,7 +18,7 @@ use crate::flight::Flight;
 use crate::hash::Hashing;
 use crate::options::TagNames;
 use crate::stats::CacheStats;
-use crate::store::{Entry, Id};
+use crate::store::Id;
 use crate::sync::Arc;
 use crate::tags::{Doom, Held};
 use crate::text::{Key, Text};
@@ -47,8 +48,6 @@ pub(crate) struct Request<'a> {
     pub(crate) ty: TypeTag,
     /// The tags that its own load would have.
     pub(crate) tags: &'a TagNames,
-    /// Whether this look is the one that is counted.
-    pub(crate) counted: bool,
     /// What it found before and could not decode: as long as that is still what is
     /// stored, it counts as missing.
     pub(crate) undecodable: Option<&'a Encoded>,
@@ -115,53 +114,33 @@ impl Core {
     }
 
     #[inline]
-    pub(super) fn read(
-        &mut self,
-        key: Key<'_>,
-        now: &Now<'_>,
-        gone: &mut Option<Box<Entry<Bytes>>>,
-    ) -> Option<Encoded> {
-        let id = self.look_up(key, now, gone)?;
-        Some(self.contents.value(id))
+    pub(super) fn value(&self, id: Id) -> Encoded {
+        self.contents.value(id)
     }
 
     #[inline]
-    pub(super) fn read_bytes(
-        &mut self,
-        key: Key<'_>,
-        now: &Now<'_>,
-        gone: &mut Option<Box<Entry<Bytes>>>,
-    ) -> Option<Bytes> {
-        let id = self.look_up(key, now, gone)?;
-        Some(self.contents.bytes(id).clone())
+    pub(super) fn bytes(&self, id: Id) -> Bytes {
+        self.contents.bytes(id).clone()
     }
 
-    /// Finds a live entry, counts that and tells the policy. One that is not live
-    /// leaves, and is in `gone`: less to set up than a `Trash`.
+    /// Looks a key up, and tells the policy if it is there.
     #[inline]
-    fn look_up(
-        &mut self,
-        key: Key<'_>,
-        now: &Now<'_>,
-        gone: &mut Option<Box<Entry<Bytes>>>,
-    ) -> Option<Id> {
-        let found = self.contents.find_live(key, now);
-        if let Some(id) = found {
-            self.stats.hits += 1;
+    pub(super) fn look_up(&self, key: Key<'_>, now: &Now<'_>) -> Found {
+        let found = self.contents.look_up(key, now);
+        if let Found::Live(id) = found {
             self.contents.touch(id);
-        } else {
-            self.stats.misses += 1;
-            *gone = self.take_dead(key, now);
         }
         found
     }
 
-    #[cold]
-    fn take_dead(&mut self, key: Key<'_>, now: &Now<'_>) -> Option<Box<Entry<Bytes>>> {
-        let id = self.contents.find(key)?;
-        let fate = self.contents.fate(id, now);
-        self.count_fate(&fate);
-        Some(Box::new(self.contents.remove(id)))
+    /// Takes out what a look-up found gone, if it still is.
+    pub(super) fn take_gone(&mut self, key: Key<'_>, now: &Now<'_>, trash: &mut Trash) {
+        if let Some(id) = self.contents.find(key) {
+            let fate = self.contents.fate(id, now);
+            if !matches!(fate, Fate::Live) {
+                self.take(id, &fate, trash);
+            }
+        }
     }
 
     pub(super) fn remove(&mut self, key: Key<'_>, now: &Now<'_>, trash: &mut Trash) -> bool {
@@ -176,6 +155,7 @@ impl Core {
         live
     }
 
+    #[inline]
     pub(super) fn put(
         &mut self,
         key: Key<'_>,
@@ -192,20 +172,29 @@ impl Core {
         self.writes
     }
 
-    /// Takes nothing out: what is expired stays until the load lands or a write
-    /// reclaims it. So there is nothing whose `Drop` could come between a call and
-    /// the seat that it has taken.
+    /// Looks for an entry that a loading call can use, and tells the policy.
     #[inline]
-    pub(super) fn look(&mut self, key: Key<'_>, request: &Request<'_>, now: &Now<'_>) -> Look {
-        if let Some(id) = self.contents.find_live(key, now) {
-            let stored = self.contents.value(id);
-            if !request.undecodable.is_some_and(|it| it.is_still(&stored)) {
-                self.stats.hits += u64::from(request.counted);
-                self.contents.touch(id);
-                return Look::Hit(stored);
-            }
+    pub(super) fn look_for(
+        &self,
+        key: Key<'_>,
+        request: &Request<'_>,
+        now: &Now<'_>,
+    ) -> Option<Encoded> {
+        let id = self.contents.find_live(key, now)?;
+        let stored = self.contents.value(id);
+        if request.undecodable.is_some_and(|it| it.is_still(&stored)) {
+            return None;
         }
-        self.stats.misses += u64::from(request.counted);
+        self.contents.touch(id);
+        Some(stored)
+    }
+
+    /// Takes nothing out: what is expired stays until the load lands or a write
+    /// reclaims it.
+    pub(super) fn look(&mut self, key: Key<'_>, request: &Request<'_>, now: &Now<'_>) -> Look {
+        if let Some(stored) = self.look_for(key, request, now) {
+            return Look::Hit(stored);
+        }
         if let Some(seat) = self.seats.get(key) {
             if !self.contents.tags.any_dead(&seat.tags) {
                 return Look::Join(Arc::clone(&seat.flight));

@@ -12,6 +12,7 @@ use crate::text::Key;
 
 impl Core {
     /// Puts a value in the place of what is there, if it may be kept.
+    #[inline]
     pub(super) fn store(
         &mut self,
         key: Key<'_>,
@@ -48,7 +49,8 @@ impl Core {
             self.take(id, &fate, trash);
         }
         self.make_room(cost, now, trash);
-        self.contents.insert(key.text.into(), value, deadline, tags);
+        let key = (key.text.into(), key.hash);
+        self.contents.insert(key, value, deadline, tags);
     }
 
     /// Makes room for one entry. What is gone goes first: a live entry leaves only a

@@ -88,7 +88,6 @@ impl World {
                 let request = Request {
                     ty: TypeTag::of::<()>(),
                     tags: &self.tags(),
-                    counted: true,
                     undecodable: None,
                 };
                 if let Look::Lead(flight) = self.core.look(key, &request, &now) {

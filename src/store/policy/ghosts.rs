@@ -92,6 +92,7 @@ impl Ghosts {
     }
 
     /// Adds the ghost of a key, after `fit`.
+    #[inline]
     pub(super) fn put(&mut self, hash: u64, origin: Origin, born: u32) {
         let (group, print) = self.place(hash);
         let clock = &mut self.clocks[origin as usize];
@@ -111,6 +112,7 @@ impl Ghosts {
     }
 
     /// Takes the ghost of a key that is stored again.
+    #[inline]
     pub(super) fn take(&mut self, hash: u64) -> Option<Ghost> {
         if self.groups.is_empty() {
             return None;
@@ -139,6 +141,7 @@ impl Ghosts {
     }
 
     /// The group of a key and its print, which is never zero.
+    #[inline]
     fn place(&self, hash: u64) -> (usize, u16) {
         // The table and the choice of the shard use the same hash.
         let mixed = hash.wrapping_mul(0x9E37_79B9_7F4A_7C15);

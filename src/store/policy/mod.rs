@@ -27,35 +27,28 @@
 // of them, where one more or less does not matter.
 #![allow(
     clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    clippy::cast_sign_loss,
     clippy::cast_possible_wrap,
     reason = "see above"
 )]
 
 mod ghosts;
+mod marks;
 mod queue;
 
 use self::ghosts::{Ghosts, Origin};
+use self::marks::{MAIN, Marks, READS, STORED};
 use self::queue::Queue;
 use super::Id;
 use crate::grow::reach;
-
-/// Of a mark, how often the entry was read.
-const READS: u8 = 3;
-/// Of a mark, whether the entry is in main.
-const MAIN: u8 = 4;
-/// Of a mark, whether there is an entry.
-const STORED: u8 = 8;
 
 /// How many reads in young earn a place in main. With one, keys that are read twice in a
 /// row and never again would get there.
 const EARN: u8 = 2;
 
 /// The least and the most that young's share can be, and where it starts.
-const LEAST: f32 = 0.01;
-const MOST: f32 = 1.0;
-const START: f32 = 0.05;
+const LEAST: u64 = WHOLE / 100;
+const WHOLE: u64 = 1 << 32;
+const START: u64 = WHOLE / 20;
 
 /// "A moment ago" is one part in so many of the entries, counted in evictions.
 const MOMENT: usize = 10;
@@ -73,15 +66,14 @@ const ASK: usize = 4;
 
 #[derive(Debug)]
 pub(super) struct Policy {
-    /// By id: `READS`, `MAIN`, `STORED`.
-    marks: Vec<u8>,
+    marks: Marks,
     /// By id: its number in its queue.
     numbers: Vec<u32>,
     /// Beside each id: main's next number when the entry was stored.
     young: Queue<2>,
     main: Queue<1>,
     ghosts: Ghosts,
-    share: f32,
+    share: u64,
     /// The part of `ALL` of main's oldest entries that were unread, of late.
     unread: i32,
 }
@@ -89,7 +81,7 @@ pub(super) struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            marks: Vec::new(),
+            marks: Marks::default(),
             numbers: Vec::new(),
             young: Queue::default(),
             main: Queue::default(),
@@ -103,13 +95,14 @@ impl Default for Policy {
 impl Policy {
     /// An entry was stored under a new id. `capacity` is for how many there will soon be
     /// room.
+    #[inline]
     pub(super) fn stored(&mut self, id: Id, hash: u64, capacity: usize) {
-        reach(&mut self.marks, id, capacity, 0);
+        self.marks.reach(id, capacity);
         reach(&mut self.numbers, id, capacity, 0);
-        debug_assert!(self.marks[id as usize] == 0, "the id is in use");
+        debug_assert!(self.marks.get(id) == 0, "the id is in use");
         let len = self.len() + 1;
         if !self.comes_back(id, hash, len) {
-            self.marks[id as usize] = STORED;
+            *self.marks.at(id) = STORED;
             self.numbers[id as usize] = self.young.push([id, self.main.next()]);
         }
         // While the cache grows, and after entries were removed, main is filled from
@@ -128,6 +121,7 @@ impl Policy {
 
     /// What a ghost of the key teaches, if there is one; and whether the entry enters
     /// main for it.
+    #[inline]
     fn comes_back(&mut self, id: Id, hash: u64, len: usize) -> bool {
         let Some(ghost) = self.ghosts.take(hash) else {
             return false;
@@ -136,42 +130,41 @@ impl Policy {
         // Had young been as long as the cache, it would have kept the key; and main has
         // no use for its part.
         let in_reach = self.unread > IDLE && ghost.age + self.young.len() <= len;
-        let step = match ghost.origin {
-            Origin::Main if near => -1.0,
-            Origin::Young if near || in_reach => 1.0,
-            _ => 0.0,
+        let step = WHOLE / len as u64;
+        let share = match ghost.origin {
+            Origin::Main if near => self.share.saturating_sub(step),
+            Origin::Young if near || in_reach => self.share + step,
+            _ => self.share,
         };
-        self.share = (self.share + step / len as f32).clamp(LEAST, MOST);
+        self.share = share.clamp(LEAST, WHOLE);
         let enters = self.main_lets_in(ghost.born, len);
         if enters {
             self.enter_main(id);
             // Main was wrong to let it go.
-            self.marks[id as usize] |= u8::from(ghost.origin == Origin::Main);
+            *self.marks.at(id) |= u8::from(ghost.origin == Origin::Main);
         }
         enters
     }
 
     /// An entry was read.
     #[inline]
-    pub(super) fn read(&mut self, id: Id) {
-        let mark = &mut self.marks[id as usize];
-        *mark += u8::from(*mark & READS < READS);
+    pub(super) fn read(&self, id: Id) {
+        self.marks.count_read(id);
     }
 
     /// An entry left by another act than eviction.
     pub(super) fn removed(&mut self, id: Id) {
-        let index = id as usize;
-        let queue = self.marks[index] & MAIN;
-        if queue == MAIN {
-            self.main.remove(self.numbers[index], &mut self.numbers);
+        let number = self.numbers[id as usize];
+        if self.marks.get(id) & MAIN == MAIN {
+            self.main.remove(number, &mut self.numbers);
         } else {
-            self.young.remove(self.numbers[index], &mut self.numbers);
+            self.young.remove(number, &mut self.numbers);
         }
-        self.marks[index] = 0;
+        *self.marks.at(id) = 0;
     }
 
-    /// The entry to let go. It is forgotten here, but for its ghost.
-    pub(super) fn evict(&mut self, hash: impl Fn(Id) -> u64) -> Option<Id> {
+    /// The entry to let go, and its hash. It is forgotten here, but for its ghost.
+    pub(super) fn evict(&mut self, hash_of: impl Fn(Id) -> u64) -> Option<(Id, u64)> {
         let len = self.len();
         self.ghosts.fit(len);
         let most = self.most_in_main(len);
@@ -180,7 +173,7 @@ impl Policy {
             left = left.saturating_sub(1);
             if self.young.len() >= len - most || self.main.len() == 0 {
                 let [id, born] = self.young.pop()?;
-                let earned = self.marks[id as usize] & READS >= EARN;
+                let earned = self.marks.get(id) & READS >= EARN;
                 if left == 0 || !(earned || self.main.len() < most) {
                     break (id, Origin::Young, born);
                 }
@@ -193,9 +186,10 @@ impl Policy {
                 self.go_round(id);
             }
         };
-        self.ghosts.put(hash(victim), origin, born);
-        self.marks[victim as usize] = 0;
-        Some(victim)
+        let hash = hash_of(victim);
+        self.ghosts.put(hash, origin, born);
+        *self.marks.at(victim) = 0;
+        Some((victim, hash))
     }
 
     /// How many entries there are.
@@ -205,7 +199,7 @@ impl Policy {
 
     /// How many of the entries are for main. At least one is for young.
     fn most_in_main(&self, len: usize) -> usize {
-        let young = (len as f32 * self.share) as usize;
+        let young = (len as u64 * self.share / WHOLE) as usize;
         len.saturating_sub(young.max(1))
     }
 
@@ -231,7 +225,7 @@ impl Policy {
 
     /// Whether main's oldest entry is unread.
     fn finds_unread(&mut self, oldest: Id) -> bool {
-        let unread = self.marks[oldest as usize] & READS == 0;
+        let unread = self.marks.get(oldest) & READS == 0;
         let now = if unread { ALL } else { 0 };
         self.unread += (now - self.unread) >> PAST;
         unread
@@ -239,12 +233,12 @@ impl Policy {
 
     /// Into main again, for one read.
     fn go_round(&mut self, id: Id) {
-        self.marks[id as usize] -= 1;
+        *self.marks.at(id) -= 1;
         self.numbers[id as usize] = self.main.push([id]);
     }
 
     fn enter_main(&mut self, id: Id) {
-        self.marks[id as usize] = STORED | MAIN;
+        *self.marks.at(id) = STORED | MAIN;
         self.numbers[id as usize] = self.main.push([id]);
     }
 }
@@ -258,9 +252,8 @@ fn is_before(a: u32, b: u32) -> bool {
 impl Policy {
     /// Every id it knows, after a check of every inner invariant.
     pub(super) fn validate(&self) -> Vec<Id> {
-        let stored = self.marks.iter().filter(|mark| **mark & STORED != 0);
-        assert_eq!(stored.count(), self.len());
-        assert!((LEAST..=MOST).contains(&self.share));
+        assert_eq!(self.marks.count(STORED), self.len());
+        assert!((LEAST..=WHOLE).contains(&self.share));
         assert!((0..=ALL).contains(&self.unread));
         let mut born = None;
         for slot in self.young.slots() {
@@ -269,7 +262,7 @@ impl Policy {
             born = Some(slot[1]);
         }
         self.ghosts.validate();
-        let is_in = |queue: u8, id: Id| self.marks[id as usize] & (STORED | MAIN) == queue;
+        let is_in = |queue: u8, id: Id| self.marks.get(id) & (STORED | MAIN) == queue;
         let young = self.young.validate(&self.numbers);
         assert!(young.iter().all(|&id| is_in(STORED, id)));
         let main = self.main.validate(&self.numbers);

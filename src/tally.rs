@@ -1,0 +1,64 @@
+//! Hits and misses, which every read counts.
+//!
+//! A counter that two threads add to is a line of memory that goes back and forth
+//! between them, at the price of a whole look-up. So there are some, and a thread adds
+//! to its own; their sum is exact.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+
+/// More threads than this share.
+const STRIPES: usize = 16;
+
+#[derive(Debug, Default)]
+pub(crate) struct Tally([Stripe; STRIPES]);
+
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Stripe {
+    hits: AtomicU64,
+    misses: AtomicU64,
+}
+
+impl Tally {
+    #[inline]
+    pub(crate) fn count(&self, hit: bool) {
+        let mine = self.mine();
+        let counter = if hit { &mine.hits } else { &mine.misses };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Makes a hit that was counted a miss.
+    pub(crate) fn uncount_hit(&self) {
+        let mine = self.mine();
+        // The hit may be another thread's: below zero it wraps, and the sum is right.
+        mine.hits.fetch_sub(1, Ordering::Relaxed);
+        mine.misses.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn hits(&self) -> u64 {
+        self.sum(|stripe| &stripe.hits)
+    }
+
+    pub(crate) fn misses(&self) -> u64 {
+        self.sum(|stripe| &stripe.misses)
+    }
+
+    fn sum(&self, counter: impl Fn(&Stripe) -> &AtomicU64) -> u64 {
+        let counts = self
+            .0
+            .iter()
+            .map(|stripe| counter(stripe).load(Ordering::Relaxed));
+        counts.fold(0, u64::wrapping_add)
+    }
+
+    #[inline]
+    fn mine(&self) -> &Stripe {
+        static THREADS: AtomicUsize = AtomicUsize::new(0);
+        thread_local! {
+            static NUMBER: usize = THREADS.fetch_add(1, Ordering::Relaxed);
+        }
+        // A thread that is ending and has no number any more shares the first.
+        let number = NUMBER.try_with(|number| *number).unwrap_or(0);
+        &self.0[number % STRIPES]
+    }
+}
