@@ -1,22 +1,52 @@
-//! Memory for values.
+//! Memory for values, of exactly their size.
+//!
+//! `Bytes` made from a `Vec` keep their count in a block of its own, 24 bytes allocated
+//! at the first clone, and a slice keeps all of its buffer alive.
 
 use bytes::Bytes;
 
-/// The value in memory of its own, of exactly its size.
+/// Bytes as they are put, in memory of their own.
 ///
 /// What others share, and what belongs to a foreign owner or to the program, is copied:
-/// a slice would keep all of its buffer alive, and no more can be found out about it.
-/// What nobody shares is moved, and only its spare room is given back.
+/// no more can be found out about it. What nobody shares is moved, and only its spare
+/// room is given back.
 #[inline]
 pub(crate) fn own(bytes: Bytes) -> Bytes {
     Vec::from(bytes).into_boxed_slice().into()
 }
 
-/// Allocates the count that `Bytes` made from a `Vec` have once they are shared, so that
-/// no read has to.
-pub(crate) fn share(bytes: Bytes) -> Bytes {
-    drop(bytes.clone());
-    bytes
+/// A value's bytes, in memory of their own together with their count if they are few.
+///
+/// Who reads a value reads all of its bytes: so its count is best beside them, and is
+/// there already. Who hands bytes on may never look at them, and finds counts faster
+/// where they are apart, two a line of memory.
+pub(crate) fn with_count(bytes: Bytes) -> Bytes {
+    match bytes.len().div_ceil(16) {
+        0 => Bytes::new(),
+        1 => block::<16>(&bytes),
+        2 => block::<32>(&bytes),
+        3 => block::<48>(&bytes),
+        4 => block::<64>(&bytes),
+        5 => block::<80>(&bytes),
+        6 => block::<96>(&bytes),
+        7 => block::<112>(&bytes),
+        8 => block::<128>(&bytes),
+        9..=12 => block::<192>(&bytes),
+        13..=16 => block::<256>(&bytes),
+        _ => {
+            let bytes = own(bytes);
+            drop(bytes.clone());
+            bytes
+        }
+    }
+}
+
+fn block<const SIZE: usize>(bytes: &[u8]) -> Bytes {
+    let mut block = [0; SIZE];
+    block[..bytes.len()].copy_from_slice(bytes);
+    let mut block = Bytes::from_owner(block);
+    block.truncate(bytes.len());
+    block
 }
 
 #[cfg(test)]
@@ -28,6 +58,7 @@ mod tests {
         for len in 0..600 {
             let value: Vec<u8> = (0..=250).cycle().take(len).collect();
             assert_eq!(own(value.clone().into()), value);
+            assert_eq!(with_count(value.clone().into()), value);
         }
     }
 
@@ -51,9 +82,11 @@ mod tests {
     }
 
     #[test]
-    fn a_shared_value_is_read_without_allocating() {
-        let value = share(own(vec![1; 64].into()));
-        let read = allocation_counter::measure(|| drop(value.clone()));
-        assert_eq!(read.count_total, 0);
+    fn a_value_with_its_count_is_read_without_allocating() {
+        for len in [1, 64, 256, 257] {
+            let value = with_count(vec![1; len].into());
+            let read = allocation_counter::measure(|| drop(value.clone()));
+            assert_eq!(read.count_total, 0);
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::block::{own, share};
+use crate::block::{own, with_count};
 use crate::types::TypeTag;
 
 /// The bytes of a value, and which type it was.
@@ -23,7 +23,7 @@ impl Encoded {
     }
 
     pub(crate) fn typed(bytes: Bytes, ty: TypeTag) -> Self {
-        let (bytes, ty) = (share(own(bytes)), Some(ty));
+        let (bytes, ty) = (with_count(bytes), Some(ty));
         Self { bytes, ty }
     }
 

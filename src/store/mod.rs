@@ -45,8 +45,8 @@ pub(crate) struct Entry<V> {
 }
 
 impl<V> Store<V> {
-    /// The most entries that ids can name.
-    pub(crate) const MOST: usize = u32::MAX as usize;
+    /// The most entries that ids can name, and a few more things beside them.
+    pub(crate) const MOST: usize = u32::MAX as usize - 1024;
 
     pub(crate) fn new(hashing: Hashing) -> Self {
         Self {

@@ -1,6 +1,6 @@
 //! What the builder is told holds.
 
-use hydracache::{Bytes, HydraCache};
+use hydracache::{Bytes, HydraCache, KeyHasher};
 
 use crate::support::*;
 
@@ -107,6 +107,21 @@ fn an_entry_may_have_16_mib_by_default() {
         let bytes = Bytes::from(vec![0; len]);
         block_on(cache.put_bytes("key", bytes, options())).unwrap();
         assert_eq!(block_on(cache.contains_key("key")), stored, "{len} bytes");
+    }
+}
+
+#[test]
+fn every_hasher_finds_what_was_stored() {
+    for hasher in [KeyHasher::Foldhash, KeyHasher::SipHash] {
+        let cache = HydraCache::local().hasher(hasher).build();
+        let keys: Vec<String> = (0..100).map(|len| "k".repeat(len)).collect();
+        for (n, key) in (0..).zip(&keys) {
+            put(&cache, key, n, tagged("tag"));
+        }
+        for (n, key) in (0..).zip(&keys) {
+            assert_eq!(get(&cache, key), Some(n));
+        }
+        assert_eq!(invalidate(&cache, "tag"), 100);
     }
 }
 

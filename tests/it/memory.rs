@@ -174,6 +174,25 @@ fn an_emptied_cache_is_nearly_as_small_as_a_new_one() {
     assert!(invalidated < 20_000, "{invalidated} bytes");
 }
 
+/// Nothing is read, and what is written is little beside what has expired.
+#[test]
+fn a_few_writes_bring_back_what_expired() {
+    let (cache, clock) = clocked(100_000);
+    let held = held_after(&cache, |cache| {
+        for n in 0..100_000 {
+            put(cache, &format!("key {n}"), n, lasting(1 + n % 3).tag("tag"));
+        }
+        clock.advance(SECOND * 4);
+        for n in 0..1000 {
+            put(cache, &format!("later {n}"), n, options());
+        }
+    });
+    assert_eq!(cache.entry_count(), 1000);
+    let stats = cache.stats();
+    assert_eq!(stats.expirations + stats.evictions, 100_000);
+    assert!(held < 500_000, "{held} bytes");
+}
+
 #[test]
 fn a_value_keeps_no_spare_capacity() {
     let cache = HydraCache::local().build();

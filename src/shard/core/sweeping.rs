@@ -8,10 +8,10 @@ use crate::shard::trash::Trash;
 
 /// How many entries a write gives back at most of each kind: flushed, invalidated,
 /// expired. A write adds one, so writes catch up with any backlog.
-const TIDIED_BY_A_WRITE: usize = 32;
+const TIDIED_BY_A_WRITE: usize = 256;
 
 /// How many entries a write moves at most on their way to be due.
-const MOVED_BY_A_WRITE: usize = 64;
+const MOVED_BY_A_WRITE: usize = 512;
 
 /// Room for so many entries, tags and loads is kept however few there are, so that
 /// a small cache does not reserve it again and again.
