@@ -49,8 +49,9 @@
 //!   not polled.
 //! - Expired entries give their memory back when something is written, not at the
 //!   tick of a timer.
-//! - A cache for fewer than 16,384 entries is behind one lock, held briefly; a larger
-//!   one is behind up to 64.
+//! - A cache for fewer than 16,384 entries is behind one lock, which readers share; a
+//!   larger one is behind up to 64.
+//! - What is stored is in memory of its own: bytes that others share are copied.
 //! - Keys are text.
 //!
 //! # When not to use it
@@ -76,7 +77,6 @@
 mod block;
 mod builder;
 mod cache;
-
 mod clock;
 mod codec;
 mod encoded;
@@ -115,9 +115,11 @@ pub use crate::stats::CacheStats;
 #[doc = include_str!("../docs/architecture.md")]
 #[doc = include_str!("../docs/design.md")]
 #[doc = include_str!("../docs/errors-and-types.md")]
+#[doc = include_str!("../docs/eviction.md")]
 #[doc = include_str!("../docs/expiry.md")]
 #[doc = include_str!("../docs/guarantees.md")]
 #[doc = include_str!("../docs/invalidate-after-commit.md")]
+#[doc = include_str!("../docs/performance.md")]
 #[doc = include_str!("../docs/runtimes.md")]
 #[doc = include_str!("../docs/single-flight.md")]
 #[doc = include_str!("../docs/tags.md")]
