@@ -3,12 +3,12 @@
 //! Doubling, the habit of `Vec`, leaves a quarter of the room unused on average, and
 //! half of it at an unlucky size. Here a large array grows by an eighth.
 
-/// From this length on an array grows by an eighth, and before by half.
+/// From this length on an array grows by an eighth, and before by a quarter.
 const LARGE: usize = 4096;
 
 /// How many more places to reserve for an array that is full.
 pub(crate) fn more(len: usize) -> usize {
-    let part = if len < LARGE { 2 } else { 8 };
+    let part = if len < LARGE { 4 } else { 8 };
     len / part + 8
 }
 

@@ -230,6 +230,23 @@ fn a_put_against_whatever_removes() {
 }
 
 /// What was stored left in one way or is still there: nothing twice, nothing lost.
+/// A read finds an entry expired and takes it out, unless a put came between.
+#[test]
+fn a_read_of_what_expired_against_a_put() {
+    let (cache, clock) = clocked(10);
+    race(
+        20_000,
+        |_| {
+            get(&cache, "key");
+        },
+        |round| put(&cache, "key", round, lasting(1)),
+        |round| {
+            assert_eq!(get(&cache, "key"), Some(round));
+            clock.advance(SECOND);
+        },
+    );
+}
+
 #[test]
 fn every_entry_that_leaves_is_counted_once() {
     let _alone = alone();

@@ -1,24 +1,24 @@
 //! Entries in the order they expire: a hierarchical timing wheel.
 //!
 //! From G. Varghese and T. Lauck, "Hashed and Hierarchical Timing Wheels", SOSP
-//! 1987. A deadline is a number of sixteen digits to the base 16. The wheel stands at
+//! 1987. A deadline is a number of 22 digits to the base 8. The wheel stands at
 //! some time; a deadline is filed under the highest digit in which it differs from
 //! that time (the level) and under that digit (the slot). So all that is filed at a
 //! lower level ends before all that is filed at a higher one, and at one level the
 //! slots are in order. When the time comes to a slot, what is in it is filed again,
-//! at lower levels: each entry moves at most sixteen times, and every move is a few
-//! steps. The order is exact, to the nanosecond, but among those that are due.
+//! at lower levels: each entry moves at most 22 times, and every move is a few steps.
+//! The order is exact, to the nanosecond, but among those that are due.
 
 use super::Id;
 use crate::clock::Moment;
 use crate::ring::Rings;
 
-/// Four bits make a digit: with larger ones entries would move less often, and the
+/// Three bits make a digit: with larger ones entries would move less often, and the
 /// heads of an almost empty wheel take more room.
-const BITS: u32 = 4;
+const BITS: u32 = 3;
 const SLOTS: u32 = 1 << BITS;
-/// 64 bits make sixteen digits.
-const LEVELS: u32 = 64 / BITS;
+/// 64 bits make 22 digits.
+const LEVELS: u32 = 64_u32.div_ceil(BITS);
 /// The slot of what is not after the wheel's time.
 const DUE: u32 = LEVELS * SLOTS;
 /// How many slots there are: the heads of the rings. The node of an entry is its id and
@@ -32,7 +32,7 @@ pub(super) struct Deadlines {
     /// None before the first deadline.
     rings: Rings,
     /// Of each level, a bit a slot: set if there may be something in it.
-    occupied: [u16; LEVELS as usize],
+    occupied: [u8; LEVELS as usize],
     /// What the wheel stands at. Nothing is filed by level that ends before it.
     time: u64,
     /// The slot that the time has come to, while there is something left in it.
