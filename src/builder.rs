@@ -60,11 +60,10 @@ impl<C: Codec> CacheBuilder<C> {
     /// Sets how many entries are kept at most.
     ///
     /// Default: 10,000, and with [`max_bytes`](Self::max_bytes) alone no bound. There are
-    /// never more when a put returns: it evicts one to
-    /// make room, and within a shard what has expired goes before what is live. A cache for
-    /// 16,384 entries or more is divided into shards; since keys fall into them
-    /// unevenly, eviction may begin when it is 95 percent full. A smaller cache is
-    /// one shard, and holds exactly as many.
+    /// never more when a put returns: it evicts to make room, and within a shard what has
+    /// expired goes before what is live. A cache for 16,384 entries or more is divided
+    /// into shards; since keys fall into them unevenly, eviction may begin when it is 95
+    /// percent full. A smaller cache is one shard, and holds exactly as many.
     ///
     /// Zero stores nothing; loading calls still load, one load a key at a time,
     /// and every value that would have been stored counts as a rejection.
@@ -99,9 +98,11 @@ impl<C: Codec> CacheBuilder<C> {
     /// a rejection, and evicts nothing. With [`max_capacity`](Self::max_capacity) both
     /// bounds hold; without it the number of entries has none.
     ///
-    /// The bound is divided among the shards, each with room for at least sixteen
-    /// values of [`max_entry_bytes`](Self::max_entry_bytes): a large cache of small
-    /// values is faster under many threads if that is set to what is really stored.
+    /// The bound is divided among the shards, of which each has a mebibyte and room for
+    /// sixteen values of [`max_entry_bytes`](Self::max_entry_bytes) at least; so a large
+    /// cache of small values is faster under many threads if that is set to what is really
+    /// stored. Entries of many sizes fill the shards unevenly: eviction may begin in one
+    /// while others have room, and what is refused is what is larger than a shard's part.
     ///
     /// # Examples
     ///

@@ -14,9 +14,9 @@ pub(crate) struct Encoded {
 }
 
 impl Encoded {
-    #[inline]
     /// Bytes of no type. Their first read may allocate their count: whoever puts many
     /// and reads few does not pay for it.
+    #[inline]
     pub(crate) fn raw(bytes: Bytes) -> Self {
         let bytes = own(bytes);
         Self { bytes, ty: None }

@@ -32,6 +32,10 @@ const ENTRIES_A_SHARD: u64 = 8192;
 /// bytes: the larger they are, the more unevenly they fill the shards.
 const LARGEST_A_SHARD: u64 = 16;
 
+/// The fewest bytes that make a shard worthwhile: many times what an entry costs beside
+/// its value.
+const BYTES_A_SHARD: u64 = 1 << 20;
+
 /// Each shard is a lock to take for whatever reaches all of them. Chosen, not
 /// measured.
 const MOST_SHARDS: u64 = 64;
@@ -78,7 +82,7 @@ impl<C: Codec> Engine<C> {
         let (entries, bytes) = settings.bounds();
         let largest = settings.max_entry_bytes as u64;
         let count = (entries / ENTRIES_A_SHARD)
-            .min(bytes / largest.saturating_mul(LARGEST_A_SHARD).max(1))
+            .min(bytes / largest.saturating_mul(LARGEST_A_SHARD).max(BYTES_A_SHARD))
             .clamp(1, MOST_SHARDS);
         // The largest power of two, so that a mask chooses the shard.
         let count = 1 << count.ilog2();

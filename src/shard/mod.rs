@@ -127,7 +127,10 @@ impl Shard {
 
     /// Gives back a little of what is gone but still takes up room.
     pub(crate) fn tidy(&self, now: &Now<'_>) {
-        self.act(|core, trash| core.tidy(now, trash));
+        self.act(|core, trash| {
+            core.tidy(now, trash);
+            core.compact(trash);
+        });
     }
 
     /// Removes an entry and fences a load in progress. Whether a live entry left.

@@ -83,6 +83,23 @@ fn an_entry_larger_than_the_bound_is_refused_and_evicts_nothing() {
     assert_eq!((cache.entry_count(), cache.stats().rejections), (0, 2));
 }
 
+/// However small values are bounded, an entry may take as much as the bound leaves it.
+#[test]
+fn a_small_bound_is_not_divided() {
+    for most in [0, 1, 50] {
+        let cache = HydraCache::local()
+            .max_bytes(1_000)
+            .max_entry_bytes(most)
+            .build();
+        for n in 0..9 {
+            put_sized(&cache, &n.to_string(), 0, options());
+        }
+        assert_eq!(cache.entry_count(), 9);
+        put_sized(&cache, &"k".repeat(800), 0, options());
+        assert_eq!(cache.stats().rejections, 0);
+    }
+}
+
 #[test]
 fn a_load_that_is_refused_gives_its_value() {
     let cache = HydraCache::local().max_bytes(100).build();

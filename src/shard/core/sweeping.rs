@@ -50,6 +50,7 @@ impl Core {
     /// Gives back a little of each kind that is gone but still takes up room.
     #[inline]
     pub(in crate::shard) fn tidy(&mut self, now: &Now<'_>, trash: &mut Trash) {
+        self.ask_time(None, now);
         let most = 0..TIDIED_BY_A_WRITE;
         if !self.flushed.is_empty() {
             most.clone().all(|_| self.sweep_flushed(trash));
@@ -107,7 +108,7 @@ impl Core {
     /// Moves what is left to smaller tables when most of the room is unused. The many
     /// that have left pay for it: room must grow eightfold before it happens again.
     #[inline]
-    pub(super) fn compact(&mut self, trash: &mut Trash) {
+    pub(in crate::shard) fn compact(&mut self, trash: &mut Trash) {
         let (contents, seats) = (self.contents.places(), self.seats.places());
         let (used, reserved) = (contents.0 + seats.0, contents.1 + seats.1);
         let dying = self.contents.tags.is_dying();
