@@ -29,7 +29,7 @@ use crate::sync::{Arc, RwLock};
 use crate::tags::Doom;
 use crate::text::{Key, Text};
 
-/// Two lines of the processor's cache to itself, so that shards used by two threads do
+/// Shares no line of the processor's cache with another, so that two threads in two do
 /// not slow each other.
 #[derive(Debug)]
 #[repr(align(128))]
