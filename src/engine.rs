@@ -19,6 +19,7 @@ use crate::hash::{Hashing, KeyHasher};
 use crate::options::CacheOptions;
 use crate::shard::{Limits, Shard, Write};
 use crate::stats::CacheStats;
+use crate::store::AT_ONCE;
 use crate::tally::Tally;
 use crate::text::Key;
 use crate::types::TypeTag;
@@ -96,6 +97,7 @@ impl<C: Codec> Engine<C> {
                 entries: part(entries, index),
                 bytes: part(bytes, index),
                 entry_bytes: settings.max_entry_bytes,
+                evicted_at_once: if count > 1 { AT_ONCE } else { 1 },
             };
             Shard::new(limits, hashing.clone())
         };

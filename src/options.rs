@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use crate::text::Text;
 
 /// How one entry is to be kept: its time to live and its tags.
@@ -92,53 +94,14 @@ impl CacheOptions {
     /// # drop(options);
     /// ```
     pub fn tags(mut self, tags: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
-        for tag in tags {
-            self.tags.push(tag.as_ref().into());
-        }
+        let names = tags.into_iter().map(|tag| Text::from(tag.as_ref()));
+        self.tags.extend(names);
         self
     }
 }
 
 /// The tags of one entry, in the order given: two in place, more on the heap.
-#[derive(Clone, Debug)]
-pub(crate) enum TagNames {
-    Few([Option<Text>; 2]),
-    Many(Vec<Text>),
-}
-
-impl Default for TagNames {
-    fn default() -> Self {
-        Self::Few([None, None])
-    }
-}
-
-impl TagNames {
-    #[inline]
-    fn push(&mut self, name: Text) {
-        match self {
-            Self::Few([first @ None, _]) => *first = Some(name),
-            Self::Few([_, second @ None]) => *second = Some(name),
-            Self::Few(few) => {
-                let few = few.iter_mut().filter_map(Option::take);
-                *self = Self::Many(few.chain([name]).collect());
-            }
-            Self::Many(many) => many.push(name),
-        }
-    }
-
-    #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        matches!(self, Self::Few([None, _]))
-    }
-
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Text> {
-        let (few, many): (&[Option<Text>], &[Text]) = match self {
-            Self::Few(few) => (few, &[]),
-            Self::Many(many) => (&[], many),
-        };
-        few.iter().flatten().chain(many)
-    }
-}
+pub(crate) type TagNames = SmallVec<[Text; 2]>;
 
 #[cfg(test)]
 mod tests {

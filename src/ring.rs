@@ -31,6 +31,11 @@ impl Rings {
         grow::reach(&mut self.0, index, capacity, apart);
     }
 
+    /// Whether no index can be a node yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     #[inline]
     fn at(&mut self, index: u32) -> &mut Node {
         &mut self.0[index as usize]

@@ -5,6 +5,7 @@ use std::mem;
 use bytes::Bytes;
 
 use super::kinds::Kinds;
+use super::trash::Trash;
 use crate::clock::{Moment, Now};
 use crate::encoded::Encoded;
 use crate::hash::Hashing;
@@ -235,13 +236,15 @@ impl Contents {
         old
     }
 
-    /// Takes out the entry that the policy lets go.
+    /// Takes out up to `most` entries that the policy lets go, and says how many.
     #[inline]
-    pub(super) fn evict(&mut self) -> Option<Entry<Bytes>> {
-        let (id, entry) = self.store.evict()?;
-        let tags = self.tags.leave(id);
-        self.cost -= cost(entry.key.len(), entry.value.len(), tags);
-        Some(entry)
+    pub(super) fn evict(&mut self, most: usize, trash: &mut Trash) -> usize {
+        let (tags, total) = (&mut self.tags, &mut self.cost);
+        self.store.evict(most, |id, entry| {
+            let tags = tags.leave(id);
+            *total -= cost(entry.key.len(), entry.value.len(), tags);
+            trash.entry(entry);
+        })
     }
 
     /// The first id from this one on that names an entry.

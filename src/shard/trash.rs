@@ -1,17 +1,16 @@
 //! What leaves a shard in one act, to be dropped after the unlock.
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use super::contents::Contents;
 use super::seats::Seats;
-use crate::store::Entry;
+use crate::store::{AT_ONCE, Entry};
 
-/// Most acts take out one entry, if any: the first of each kind needs no memory to
-/// wait in.
+/// Most acts take out few entries, if any: those need no memory to wait in.
 #[derive(Debug, Default)]
 pub(super) struct Trash {
-    entry: Option<Entry<Bytes>>,
-    entries: Vec<Entry<Bytes>>,
+    entries: SmallVec<[Entry<Bytes>; AT_ONCE]>,
     /// A value that was replaced.
     value: Option<Bytes>,
     tables: Vec<Table>,
@@ -27,11 +26,7 @@ enum Table {
 impl Trash {
     #[inline]
     pub(super) fn entry(&mut self, entry: Entry<Bytes>) {
-        if self.entry.is_none() {
-            self.entry = Some(entry);
-        } else {
-            self.entries.push(entry);
-        }
+        self.entries.push(entry);
     }
 
     /// At most one value is replaced in an act.

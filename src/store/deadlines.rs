@@ -35,6 +35,8 @@ pub(super) struct Deadlines {
     occupied: [u8; LEVELS as usize],
     /// What the wheel stands at. Nothing is filed by level that ends before it.
     time: u64,
+    /// Before this time there is nothing to do.
+    wakes: u64,
     /// The slot that the time has come to, while there is something left in it.
     entered: Option<u32>,
     len: usize,
@@ -57,11 +59,12 @@ impl Deadlines {
         if deadline == Moment::NEVER {
             return;
         }
-        if self.len == 0 {
+        if self.rings.is_empty() {
             self.rings.reach(DUE, 0);
             (0..HEADS).for_each(|slot| self.rings.found(slot));
-            self.occupied = [0; LEVELS as usize];
-            self.entered = None;
+        }
+        if self.len == 0 {
+            self.wakes = u64::MAX;
         }
         self.rings.reach(id + HEADS, capacity + HEADS as usize);
         self.file(id, deadline);
@@ -86,7 +89,7 @@ impl Deadlines {
         patience: &mut usize,
         deadline: impl Fn(Id) -> Moment,
     ) -> Option<Id> {
-        if self.len == 0 {
+        if self.len == 0 || now.nanos() < self.wakes {
             return None;
         }
         loop {
@@ -107,6 +110,10 @@ impl Deadlines {
             }
             let slot = self.first_slot()?;
             if slot.start > now.nanos() {
+                // What is due waits for its own time, if the clock has gone back.
+                if self.oldest(DUE).is_none() {
+                    self.wakes = slot.start;
+                }
                 return None;
             }
             if slot.end <= now.nanos() {
@@ -143,15 +150,17 @@ impl Deadlines {
 
     fn file(&mut self, id: Id, deadline: Moment) {
         let deadline = deadline.nanos();
-        let slot = if deadline <= self.time {
-            DUE
+        let (slot, start) = if deadline <= self.time {
+            (DUE, deadline)
         } else {
             let level = (deadline ^ self.time).ilog2() / BITS;
             #[allow(clippy::cast_possible_truncation, reason = "a digit is small")]
             let digit = (deadline >> (level * BITS)) as u32 % SLOTS;
             self.occupied[level as usize] |= 1 << digit;
-            level * SLOTS + digit
+            let below = (1 << (level * BITS)) - 1;
+            (level * SLOTS + digit, deadline & !below)
         };
+        self.wakes = self.wakes.min(start);
         self.rings.push(slot, id + HEADS);
     }
 }
@@ -171,6 +180,7 @@ impl Deadlines {
                 let at = expiring.clone().find(|(id, _)| id + HEADS == node);
                 let at = at.expect("an entry that cannot expire").1.nanos();
                 filed += 1;
+                assert!(self.wakes <= at, "an entry would be late");
                 if slot == DUE || self.entered == Some(slot) {
                     continue;
                 }
@@ -178,6 +188,7 @@ impl Deadlines {
                 let shift = level * BITS;
                 assert!(self.occupied[level as usize] & (1 << digit) != 0);
                 assert!(self.time < at, "the wheel has gone past an entry");
+                assert!(self.wakes <= at >> shift << shift, "its slot would be late");
                 assert_eq!((at >> shift) % u64::from(SLOTS), digit);
                 let above = |time: u64| time.checked_shr(shift + BITS).unwrap_or(0);
                 assert_eq!(above(at), above(self.time));

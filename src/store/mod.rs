@@ -14,6 +14,7 @@ mod policy;
 
 use hashbrown::HashTable;
 use slab::Slab;
+use smallvec::SmallVec;
 
 use self::deadlines::Deadlines;
 use self::policy::Policy;
@@ -24,6 +25,9 @@ use crate::text::{Key, Text};
 
 /// Names an entry as long as it is stored; then another may get the name.
 pub(crate) type Id = u32;
+
+/// How many entries are evicted at once at most.
+pub(crate) const AT_ONCE: usize = 8;
 
 #[derive(Debug)]
 pub(crate) struct Store<V> {
@@ -126,17 +130,32 @@ impl<V> Store<V> {
     #[inline]
     pub(crate) fn remove(&mut self, id: Id) -> Entry<V> {
         self.policy.removed(id);
-        let hash = self.hash_of(id);
-        self.take(id, hash)
+        self.unlist(id, self.hash_of(id));
+        self.take(id)
     }
 
-    /// Takes out the entry that the policy lets go, and says what its id was.
+    /// Takes out up to `most` entries that the policy lets go.
+    ///
+    /// Each step is done for all of them before the next. What it takes to evict one is
+    /// to wait for a line of memory, then for another that the first one names, and so
+    /// on; the lines of one step are waited for together.
     #[inline]
-    pub(crate) fn evict(&mut self) -> Option<(Id, Entry<V>)> {
-        let (entries, hashing) = (&self.entries, &self.hashing);
-        let hash_of = |id: Id| hashing.hash(entries[id as usize].key.as_bytes());
-        let (id, hash) = self.policy.evict(hash_of)?;
-        Some((id, self.take(id, hash)))
+    pub(crate) fn evict(&mut self, most: usize, mut out: impl FnMut(Id, Entry<V>)) -> usize {
+        let chosen = (0..most).map_while(|vacant| Some((self.policy.choose(vacant)?, 0)));
+        let mut batch: SmallVec<[_; AT_ONCE]> = chosen.collect();
+        for (victim, hash) in &mut batch {
+            *hash = self.hash_of(victim.id);
+        }
+        for (victim, hash) in &batch {
+            self.policy.bury(victim, *hash);
+        }
+        for (victim, hash) in &batch {
+            self.unlist(victim.id, *hash);
+        }
+        for (victim, _) in &batch {
+            out(victim.id, self.take(victim.id));
+        }
+        batch.len()
     }
 
     /// Hashes are not kept: a key is hashed again in a few nanoseconds.
@@ -145,13 +164,18 @@ impl<V> Store<V> {
         self.hashing.hash(self.key(id).as_bytes())
     }
 
-    /// Takes an entry out of everything but the policy.
+    /// Makes an entry one that cannot be found.
     #[inline]
-    fn take(&mut self, id: Id, hash: u64) -> Entry<V> {
-        let entry = self.entries.remove(id as usize);
+    fn unlist(&mut self, id: Id, hash: u64) {
         if let Ok(found) = self.table.find_entry(hash, |&other| other == id) {
             found.remove();
         }
+    }
+
+    /// Takes out an entry that is neither in the table nor known to the policy.
+    #[inline]
+    fn take(&mut self, id: Id) -> Entry<V> {
+        let entry = self.entries.remove(id as usize);
         self.deadlines.remove(id, entry.deadline);
         entry
     }

@@ -48,9 +48,28 @@ fn what_was_read_outlives_what_was_not() {
     store.touch(a);
     store.touch(a);
     while store.len() > 1 {
-        assert_ne!(store.evict().unwrap().1.value, "a");
+        assert_eq!(store.evict(1, |_, entry| assert_ne!(entry.value, "a")), 1);
         store.validate();
     }
+}
+
+#[test]
+fn many_leave_at_once_and_each_once() {
+    let keys = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
+    let mut store = store(&keys);
+    let mut left = Vec::new();
+    for most in (1..=AT_ONCE).rev().cycle() {
+        let before = left.len();
+        let count = store.evict(most, |_, entry| left.push(entry.value));
+        assert_eq!(left.len(), before + count);
+        assert!(count <= most);
+        store.validate();
+        if count == 0 {
+            break;
+        }
+    }
+    left.sort_unstable();
+    assert_eq!(left, keys);
 }
 
 #[test]

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use hashbrown::HashTable;
 use slab::Slab;
+use smallvec::SmallVec;
 
 use self::members::{Members, index};
 use crate::clock::Moment;
@@ -79,7 +80,7 @@ struct Tag {
 /// `release`. Each tag once.
 #[derive(Debug, Default)]
 #[must_use = "tags are held until enrolled or released"]
-pub(crate) struct Held(Vec<u32>);
+pub(crate) struct Held(SmallVec<[u32; 4]>);
 
 impl Held {
     pub(crate) fn len(&self) -> usize {
@@ -103,10 +104,7 @@ impl Tags {
     /// Holds the tags of these names as they are bound now.
     #[inline]
     pub(crate) fn hold<'a>(&mut self, names: impl Iterator<Item = &'a Text>) -> Held {
-        let mut held = Vec::new();
-        for name in names {
-            held.push(self.bind(name));
-        }
+        let mut held: SmallVec<_> = names.map(|name| self.bind(name)).collect();
         held.sort_unstable();
         held.dedup();
         for &tag in &held {

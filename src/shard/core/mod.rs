@@ -32,6 +32,8 @@ pub(crate) struct Limits {
     pub(crate) bytes: usize,
     /// The largest value.
     pub(crate) entry_bytes: usize,
+    /// How many entries may leave at once to make room for one, if there are many.
+    pub(crate) evicted_at_once: usize,
 }
 
 /// A value to store.

@@ -10,6 +10,9 @@ use crate::shard::trash::Trash;
 use crate::tags::Held;
 use crate::text::Key;
 
+/// For so many entries, one may be evicted before its room is needed.
+const FOR_EACH_EARLY: usize = 1024;
+
 impl Core {
     /// Puts a value in the place of what is there, if it may be kept.
     #[inline]
@@ -64,11 +67,13 @@ impl Core {
             if self.sweep_doomed(trash) || self.sweep_expired(now, &mut patience, trash) {
                 continue;
             }
-            let Some(entry) = self.contents.evict() else {
+            let most = self.limits.evicted_at_once;
+            let most = most.min(1 + self.contents.len() / FOR_EACH_EARLY);
+            let evicted = self.contents.evict(most, trash);
+            if evicted == 0 {
                 return;
-            };
-            self.stats.evictions += 1;
-            trash.entry(entry);
+            }
+            self.stats.evictions += evicted as u64;
         }
     }
 }

@@ -45,6 +45,7 @@ impl World {
             // Some four entries.
             bytes: 500,
             entry_bytes: 3,
+            evicted_at_once: 8,
         };
         Self {
             rng: StdRng::seed_from_u64(seed),

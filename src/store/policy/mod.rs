@@ -78,6 +78,14 @@ pub(super) struct Policy {
     unread: i32,
 }
 
+/// An entry that was let go, and what its ghost is to know.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Victim {
+    pub(super) id: Id,
+    origin: Origin,
+    born: u32,
+}
+
 impl Default for Policy {
     fn default() -> Self {
         Self {
@@ -163,15 +171,18 @@ impl Policy {
         *self.marks.at(id) = 0;
     }
 
-    /// The entry to let go, and its hash. It is forgotten here, but for its ghost.
-    pub(super) fn evict(&mut self, hash_of: impl Fn(Id) -> u64) -> Option<(Id, u64)> {
-        let len = self.len();
+    /// The entry to let go. It is forgotten here; its ghost is to be [buried](Self::bury).
+    ///
+    /// `vacant` places were made before this one and have not been filled again: newcomers
+    /// will be there soon, so they count as young ones.
+    pub(super) fn choose(&mut self, vacant: usize) -> Option<Victim> {
+        let len = self.len() + vacant;
         self.ghosts.fit(len);
         let most = self.most_in_main(len);
         let mut left = SWEEP;
         let (victim, origin, born) = loop {
             left = left.saturating_sub(1);
-            if self.young.len() >= len - most || self.main.len() == 0 {
+            if self.young.len() + vacant >= len - most || self.main.len() == 0 {
                 let [id, born] = self.young.pop()?;
                 let earned = self.marks.get(id) & READS >= EARN;
                 if left == 0 || !(earned || self.main.len() < most) {
@@ -186,10 +197,18 @@ impl Policy {
                 self.go_round(id);
             }
         };
-        let hash = hash_of(victim);
-        self.ghosts.put(hash, origin, born);
         *self.marks.at(victim) = 0;
-        Some((victim, hash))
+        Some(Victim {
+            id: victim,
+            origin,
+            born,
+        })
+    }
+
+    /// Keeps the ghost of what was let go.
+    #[inline]
+    pub(super) fn bury(&mut self, victim: &Victim, hash: u64) {
+        self.ghosts.put(hash, victim.origin, victim.born);
     }
 
     /// How many entries there are.
