@@ -227,12 +227,13 @@ impl<C: Codec> Engine<C> {
     pub(crate) fn stats(&self) -> CacheStats {
         self.settle();
         let all = self.shards.iter().map(Shard::stats);
-        let looked_up = CacheStats {
+        let read = CacheStats {
             hits: self.tally.hits(),
             misses: self.tally.misses(),
+            single_flight_joins: self.tally.joins(),
             ..CacheStats::default()
         };
-        all.fold(looked_up, CacheStats::add)
+        all.fold(read, CacheStats::add)
     }
 
     pub(crate) fn entry_count(&self) -> u64 {

@@ -40,7 +40,7 @@ impl Flight {
     }
 
     /// Waits for the end. `None` means: look again.
-    pub(crate) async fn wait(&self) -> Option<Outcome> {
-        self.end.wait().await.clone()
+    pub(crate) async fn wait(&self) -> Option<&Outcome> {
+        self.end.wait().await.as_ref()
     }
 }

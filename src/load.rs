@@ -105,6 +105,7 @@ impl<C: Codec> Engine<C> {
         }
     }
 
+    #[inline]
     /// Finds out what there is to do. The first look of a call is counted; what
     /// cannot be decoded is a miss.
     fn next_step<'a, V: DeserializeOwned>(
@@ -147,14 +148,14 @@ impl<C: Codec> Engine<C> {
     }
 
     /// Takes the answer of another call's load.
-    fn joined<V: DeserializeOwned>(&self, key: &str, outcome: Outcome) -> CacheResult<V> {
-        let value = outcome.and_then(|encoded| self.decode(key, &encoded));
-        let undecodable = value.as_ref().is_err_and(CacheError::is_decode);
-        let (_, shard) = self.locate(key);
-        shard.count(|stats| {
-            stats.single_flight_joins += 1;
-            stats.decode_failures += u64::from(undecodable);
-        });
+    fn joined<V: DeserializeOwned>(&self, key: &str, outcome: &Outcome) -> CacheResult<V> {
+        self.tally.count_join();
+        let encoded = outcome.as_ref().map_err(CacheError::clone)?;
+        let value = self.decode(key, encoded);
+        if value.as_ref().is_err_and(CacheError::is_decode) {
+            let (_, shard) = self.locate(key);
+            shard.count(|stats| stats.decode_failures += 1);
+        }
         value
     }
 }
@@ -201,9 +202,11 @@ impl<'a> Lead<'a> {
     /// Ends with a value, and stores it if the load was not fenced. Says how many
     /// writes the shard has had.
     fn land(mut self, mut write: Write, now: &Now<'_>) -> usize {
-        let value = write.value.clone();
-        let writes = self.shard.land(self.key, &self.flight, &mut write, now);
-        self.end(Some(Ok(value)));
+        let (writes, for_waiters) = self.shard.land(self.key, &self.flight, &mut write, now);
+        match for_waiters {
+            Some(value) => self.end(Some(Ok(value))),
+            None => self.state = State::Ended,
+        }
         writes
     }
 

@@ -44,6 +44,7 @@ impl CacheOptions {
     /// let options = hydracache::CacheOptions::new();
     /// # drop(options);
     /// ```
+    #[inline]
     pub fn new() -> Self {
         Self::default()
     }
@@ -63,6 +64,7 @@ impl CacheOptions {
     /// let options = hydracache::CacheOptions::new().ttl(Duration::from_secs(60));
     /// # drop(options);
     /// ```
+    #[inline]
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
         self
@@ -79,6 +81,7 @@ impl CacheOptions {
     /// let options = hydracache::CacheOptions::new().tag("users").tag("tenant:1");
     /// # drop(options);
     /// ```
+    #[inline]
     pub fn tag(mut self, tag: impl AsRef<str>) -> Self {
         self.tags.push(tag.as_ref().into());
         self
@@ -93,6 +96,7 @@ impl CacheOptions {
     /// let options = hydracache::CacheOptions::new().tags(tenants);
     /// # drop(options);
     /// ```
+    #[inline]
     pub fn tags(mut self, tags: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         let names = tags.into_iter().map(|tag| Text::from(tag.as_ref()));
         self.tags.extend(names);

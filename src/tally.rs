@@ -1,4 +1,4 @@
-//! Hits and misses, which every read counts.
+//! Hits, misses and joins: what calls count that only read.
 //!
 //! A counter that two threads add to is a line of memory that goes back and forth
 //! between them, at the price of a whole look-up. So there are some, and a thread adds
@@ -17,6 +17,7 @@ pub(crate) struct Tally([Stripe; STRIPES]);
 struct Stripe {
     hits: AtomicU64,
     misses: AtomicU64,
+    joins: AtomicU64,
 }
 
 impl Tally {
@@ -25,6 +26,10 @@ impl Tally {
         let mine = self.mine();
         let counter = if hit { &mine.hits } else { &mine.misses };
         counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_join(&self) {
+        self.mine().joins.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Makes a hit that was counted a miss.
@@ -41,6 +46,10 @@ impl Tally {
 
     pub(crate) fn misses(&self) -> u64 {
         self.sum(|stripe| &stripe.misses)
+    }
+
+    pub(crate) fn joins(&self) -> u64 {
+        self.sum(|stripe| &stripe.joins)
     }
 
     fn sum(&self, counter: impl Fn(&Stripe) -> &AtomicU64) -> u64 {

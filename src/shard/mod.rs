@@ -143,23 +143,22 @@ impl Shard {
     /// comes before all of this or after it.
     #[inline]
     pub(crate) fn look(&self, key: Key<'_>, request: &Request<'_>, now: &Now<'_>) -> Look {
-        // Most often there is an entry: that much is found out beside others.
+        // Most often there is an entry, or a load to join: that much is found out beside
+        // others. Who finds neither looks again, alone.
         let found = self.look_in(|core| core.look_for(key, request, now));
-        found.map_or_else(
-            || self.alter(|core| core.look(key, request, now)),
-            Look::Hit,
-        )
+        found.unwrap_or_else(|| self.alter(|core| core.look(key, request, now)))
     }
 
     /// Ends a load: stores its value if the load still has its seat and its tags.
-    /// Says how many writes the shard has had.
+    /// Says how many writes the shard has had, and gives the value for those who wait, if
+    /// anybody does.
     pub(crate) fn land(
         &self,
         key: Key<'_>,
         flight: &Arc<Flight>,
         write: &mut Write,
         now: &Now<'_>,
-    ) -> usize {
+    ) -> (usize, Option<Encoded>) {
         self.act(|core, trash| core.land(key, flight, write, now, trash))
     }
 

@@ -174,35 +174,35 @@ impl Core {
         self.writes
     }
 
-    /// Looks for an entry that a loading call can use, and tells the policy.
+    /// Looks for an entry that a loading call can use, and tells the policy; or for a
+    /// load to join.
     #[inline]
     pub(super) fn look_for(
         &self,
         key: Key<'_>,
         request: &Request<'_>,
         now: &Now<'_>,
-    ) -> Option<Encoded> {
-        let id = self.contents.find_live(key, now)?;
-        let stored = self.contents.value(id);
-        if request.undecodable.is_some_and(|it| it.is_still(&stored)) {
-            return None;
+    ) -> Option<Look> {
+        if let Some(id) = self.contents.find_live(key, now) {
+            let stored = self.contents.value(id);
+            if !request.undecodable.is_some_and(|it| it.is_still(&stored)) {
+                self.contents.touch(id);
+                return Some(Look::Hit(stored));
+            }
         }
-        self.contents.touch(id);
-        Some(stored)
+        let seat = self.seats.get(key)?;
+        let fenced = self.contents.tags.any_dead(&seat.tags);
+        (!fenced).then(|| Look::Join(Arc::clone(&seat.flight)))
     }
 
     /// Takes nothing out: what is expired stays until the load lands or a write
     /// reclaims it.
     pub(super) fn look(&mut self, key: Key<'_>, request: &Request<'_>, now: &Now<'_>) -> Look {
-        if let Some(stored) = self.look_for(key, request, now) {
-            return Look::Hit(stored);
+        if let Some(found) = self.look_for(key, request, now) {
+            return found;
         }
-        if let Some(seat) = self.seats.get(key) {
-            if !self.contents.tags.any_dead(&seat.tags) {
-                return Look::Join(Arc::clone(&seat.flight));
-            }
-            self.fence(key);
-        }
+        // A load that is left has a dead tag.
+        self.fence(key);
         let flight = Arc::new(Flight::new(request.ty));
         let tags = self.hold(request.tags);
         self.seats.insert(key, Arc::clone(&flight), tags);
@@ -217,9 +217,13 @@ impl Core {
         write: &mut Write,
         now: &Now<'_>,
         trash: &mut Trash,
-    ) -> usize {
+    ) -> (usize, Option<Encoded>) {
         self.ask_time(write.ttl, now);
         let seat = self.seats.take_from(key, flight);
+        // The seat and the leader have a handle each, and so has everybody who waits;
+        // others can only join by the seat.
+        let waiting = Arc::strong_count(flight) > 1 + usize::from(seat.is_some());
+        let for_waiters = waiting.then(|| write.value.clone());
         match seat {
             Some(seat) if !self.contents.tags.any_dead(&seat.tags) => {
                 self.store(key, write, seat.tags, now, trash);
@@ -230,7 +234,7 @@ impl Core {
                 self.vacate(fenced);
             }
         }
-        self.writes
+        (self.writes, for_waiters)
     }
 
     pub(super) fn give_up(&mut self, key: Key<'_>, flight: &Arc<Flight>, failed: bool) {
