@@ -63,7 +63,7 @@ impl<C: Codec> CacheBuilder<C> {
     /// never more when a put returns: it evicts to make room, and within a shard what has
     /// expired goes before what is live. A cache for 16,384 entries or more is divided
     /// into shards; since keys fall into them unevenly, eviction may begin when it is 95
-    /// percent full. A smaller cache is one shard, and holds exactly as many.
+    /// percent full, and up to seven places of a shard may be empty later. A smaller cache is one shard, and holds exactly as many.
     ///
     /// Zero stores nothing; loading calls still load, one load a key at a time,
     /// and every value that would have been stored counts as a rejection.

@@ -44,7 +44,7 @@ const MOST_SHARDS: u64 = 64;
 /// How many entries are kept if nobody says.
 const DEFAULT_CAPACITY: u64 = 10_000;
 
-/// Every so many writes to a shard look after another one as well.
+/// One of so many writes to a shard looks after whichever shard's turn it is as well.
 const WRITES_A_VISIT: usize = 8;
 
 /// How many entries are given back at a time, between two chances for others.
@@ -82,8 +82,13 @@ impl<C: Codec> Engine<C> {
     pub(crate) fn new(settings: Settings, codec: C) -> Self {
         let (entries, bytes) = settings.bounds();
         let largest = settings.max_entry_bytes as u64;
+        let fewest_bytes = largest.saturating_mul(LARGEST_A_SHARD).max(BYTES_A_SHARD);
         let count = (entries / ENTRIES_A_SHARD)
-            .min(bytes / largest.saturating_mul(LARGEST_A_SHARD).max(BYTES_A_SHARD))
+            .min(
+                settings
+                    .max_bytes
+                    .map_or(MOST_SHARDS, |all| all / fewest_bytes),
+            )
             .clamp(1, MOST_SHARDS);
         // The largest power of two, so that a mask chooses the shard.
         let count = 1 << count.ilog2();
@@ -184,8 +189,8 @@ impl<C: Codec> Engine<C> {
         self.tidy_another(writes, &now);
     }
 
-    /// Lets some of the writes to one shard give back what is gone in another, each
-    /// in its turn: else nothing would leave a shard that nobody writes to.
+    /// Lets some of the writes to one shard give back what is gone in the others, each
+    /// shard in its turn: else nothing would leave a shard that nobody writes to.
     #[inline]
     pub(crate) fn tidy_another(&self, writes: usize, now: &Now<'_>) {
         let others = self.shards.len() - 1;

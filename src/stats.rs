@@ -74,8 +74,8 @@ pub struct CacheStats {
     /// read it.
     pub expirations: u64,
     /// Values that were not stored because they were larger than `max_entry_bytes`,
-    /// because the entry would cost more than `max_bytes`, or because the capacity is
-    /// zero.
+    /// because the entry would cost more than its shard's part of `max_bytes`, or because
+    /// the capacity is zero.
     ///
     /// Not moved by a time to live of zero alone.
     pub rejections: u64,

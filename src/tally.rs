@@ -35,7 +35,7 @@ impl Tally {
     /// Makes a hit that was counted a miss.
     pub(crate) fn uncount_hit(&self) {
         let mine = self.mine();
-        // The hit may be another thread's: below zero it wraps, and the sum is right.
+        // Counted on this thread a moment ago.
         mine.hits.fetch_sub(1, Ordering::Relaxed);
         mine.misses.fetch_add(1, Ordering::Relaxed);
     }

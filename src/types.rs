@@ -73,7 +73,7 @@ impl TypeTag {
         is_one
     }
 
-    /// Tells most types apart, and never takes two for one; a type may have several.
+    /// Equal addresses are one type; one type may have several.
     pub(crate) fn address(self) -> usize {
         std::ptr::from_ref(self.0).addr()
     }

@@ -14,9 +14,9 @@ impl<C: Codec> HydraCache<C> {
     /// that began before gives its value to those who wait for it, and does not
     /// overwrite this one.
     ///
-    /// A time to live of zero, a value larger than the cache's `max_entry_bytes`,
-    /// and a capacity of zero store nothing: what was there is removed all the
-    /// same, and the call succeeds.
+    /// A time to live of zero, a value larger than the cache's `max_entry_bytes`, an
+    /// entry that costs more than its shard's part of `max_bytes`, and a capacity of zero
+    /// store nothing: what was there is removed all the same, and the call succeeds.
     ///
     /// # Errors
     ///
@@ -60,8 +60,8 @@ impl<C: Codec> HydraCache<C> {
     /// Stores bytes that are encoded already, as [`put`](Self::put) stores a value.
     ///
     /// They have no type: a typed read decodes them as what it asks for, or says
-    /// that it cannot. They are kept as they are, so a slice of a larger buffer
-    /// keeps the whole buffer alive.
+    /// that it cannot. What is stored is in memory of its own: bytes that nobody shares
+    /// are moved, others are copied, so that a slice does not keep its buffer alive.
     ///
     /// # Errors
     ///

@@ -9,7 +9,7 @@ use super::trash::Trash;
 use crate::clock::{Moment, Now};
 use crate::encoded::Encoded;
 use crate::hash::Hashing;
-use crate::store::{Entry, Id, Store};
+use crate::store::{Entry, Id, Standing, Store};
 use crate::sync::Arc;
 use crate::tags::{Doom, Held, Tags};
 use crate::text::{Key, Text};
@@ -168,11 +168,22 @@ impl Contents {
         value: Encoded,
         deadline: Moment,
         tags: Held,
-    ) {
+    ) -> Id {
         let id = self.store.insert(key, hash, value.bytes, deadline);
         self.kinds.set(id, value.ty, self.store.capacity());
         self.tags.enroll(id, tags, self.store.capacity());
         self.cost += self.cost_of(id);
+        id
+    }
+
+    /// How an entry stands with the policy, for one that is stored in its place.
+    pub(super) fn standing(&self, id: Id) -> Standing {
+        self.store.standing(id)
+    }
+
+    /// Lets a new entry stand as another did, and one use better.
+    pub(super) fn reinstate(&mut self, id: Id, standing: Standing) {
+        self.store.reinstate(id, standing);
     }
 
     /// Puts a value in the place of another. Gives the old one.

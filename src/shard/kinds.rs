@@ -57,7 +57,8 @@ impl Kinds {
         if let Some(&number) = self.numbers.find(hash(kind), same) {
             return number;
         }
-        let number = self.known.len().try_into().unwrap_or(u32::MAX - 1);
+        #[allow(clippy::cast_possible_truncation, reason = "a program has fewer types")]
+        let number = self.known.len() as u32;
         let known = &mut self.known;
         known.push(kind);
         self.numbers

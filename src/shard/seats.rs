@@ -66,9 +66,13 @@ impl Seats {
         (self.0.len(), self.0.capacity())
     }
 
-    /// Keeps only some seats, in a table of their number.
-    pub(super) fn compact(&mut self, keep: impl Fn(&Seat) -> bool) {
+    /// Keeps only some seats.
+    pub(super) fn retain(&mut self, keep: impl Fn(&Seat) -> bool) {
         self.0.retain(|seat| keep(seat));
+    }
+
+    /// Gives back the room that is not used.
+    pub(super) fn shrink(&mut self) {
         self.0.shrink_to_fit(|seat| seat.hash);
     }
 

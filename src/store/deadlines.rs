@@ -81,8 +81,8 @@ impl Deadlines {
 
     /// An entry whose time has come.
     ///
-    /// Moves at most `patience` entries to lower levels on the way, and takes as many
-    /// from it: when none is left, there may be more than was found.
+    /// Each entry that is moved to a lower level on the way takes one from `patience`: when
+    /// none is left, more may be due than was found.
     pub(super) fn next_due(
         &mut self,
         now: Moment,

@@ -5,7 +5,7 @@
 //! next and takes it out.
 //!
 //! An entry with its key is 64 bytes, a line of the processor's cache, and the table
-//! that finds it is four bytes and one an entry. What only some entries have, a place
+//! that finds it is five bytes for each of its places. What only some entries have, a place
 //! in the order of expiry or tags, is kept beside them, by id, and costs the others
 //! nothing.
 
@@ -18,6 +18,7 @@ use smallvec::SmallVec;
 
 use self::deadlines::Deadlines;
 use self::policy::Policy;
+pub(crate) use self::policy::Standing;
 use crate::clock::Moment;
 use crate::grow::more;
 use crate::hash::Hashing;
@@ -49,8 +50,9 @@ pub(crate) struct Entry<V> {
 }
 
 impl<V> Store<V> {
-    /// The most entries that ids can name, and a few more things beside them.
-    pub(crate) const MOST: usize = u32::MAX as usize - 1024;
+    /// The most entries that ids can name, and that the policy's queues can number: they
+    /// have twice as many places, since some are holes.
+    pub(crate) const MOST: usize = (u32::MAX / 4) as usize;
 
     pub(crate) fn new(hashing: Hashing) -> Self {
         Self {
@@ -190,6 +192,16 @@ impl<V> Store<V> {
     #[inline]
     pub(crate) fn touch(&self, id: Id) {
         self.policy.read(id);
+    }
+
+    /// See [`Policy::standing`].
+    pub(crate) fn standing(&self, id: Id) -> Standing {
+        self.policy.standing(id)
+    }
+
+    /// See [`Policy::reinstate`].
+    pub(crate) fn reinstate(&mut self, id: Id, standing: Standing) {
+        self.policy.reinstate(id, standing);
     }
 
     /// Whether any entry can expire.

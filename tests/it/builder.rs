@@ -127,6 +127,13 @@ fn every_hasher_finds_what_was_stored() {
 }
 
 #[test]
+fn no_limit_to_a_value_leaves_the_shards_alone() {
+    let builder = HydraCache::local().max_capacity(1_000_000);
+    let cache = builder.max_entry_bytes(usize::MAX).build();
+    assert!(format!("{cache:?}").contains("shards: 64"), "{cache:?}");
+}
+
+#[test]
 fn debug_shows_no_key_and_no_value() {
     let builder = HydraCache::local().max_capacity(7).default_ttl(SECOND);
     assert_eq!(

@@ -49,6 +49,26 @@ fn the_sum_never_passes_the_bound() {
     }
 }
 
+/// The entry does not start anew: it stays as hot as it was.
+#[test]
+fn what_is_read_often_may_grow_and_stays() {
+    for round in 0..50 {
+        let cache = HydraCache::local().max_bytes(200_000).build();
+        for n in 0..1_000 {
+            put_sized(&cache, &format!("{round} {n}"), 300, options());
+            if n % 10 == 0 {
+                put_sized(&cache, "hot", 900, options());
+            }
+            assert_eq!(found(&cache, "hot"), Some(900));
+        }
+        put_sized(&cache, "hot", 2_500, options());
+        for n in 0..60 {
+            put_sized(&cache, &format!("once {n}"), 300, options());
+        }
+        assert_eq!(found(&cache, "hot"), Some(2_500), "{round}");
+    }
+}
+
 #[test]
 fn the_bound_is_used_to_the_last_byte() {
     let cache = HydraCache::local().max_bytes(2 * cost("a", 100, 0)).build();

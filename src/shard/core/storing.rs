@@ -42,6 +42,7 @@ impl Core {
         }
         let deadline = write.ttl.map_or(Moment::NEVER, |ttl| now.get().after(ttl));
         let value = mem::take(&mut write.value);
+        let mut standing = None;
         if let Some(id) = old {
             if self.contents.cost() - self.contents.cost_of(id) + cost <= self.limits.bytes {
                 let replaced = self.contents.replace(id, value, deadline, tags);
@@ -49,11 +50,15 @@ impl Core {
                 self.count_fate(&fate);
                 return;
             }
+            standing = Some(self.contents.standing(id));
             self.take(id, &fate, trash);
         }
         self.make_room(cost, now, trash);
         let key = (key.text.into(), key.hash);
-        self.contents.insert(key, value, deadline, tags);
+        let id = self.contents.insert(key, value, deadline, tags);
+        if let Some(standing) = standing {
+            self.contents.reinstate(id, standing);
+        }
     }
 
     /// Makes room for one entry. What is gone goes first: a live entry leaves only a

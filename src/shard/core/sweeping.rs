@@ -109,10 +109,11 @@ impl Core {
     /// that have left pay for it: room must grow eightfold before it happens again.
     #[inline]
     pub(in crate::shard) fn compact(&mut self, trash: &mut Trash) {
-        let (contents, seats) = (self.contents.places(), self.seats.places());
-        let (used, reserved) = (contents.0 + seats.0, contents.1 + seats.1);
-        let dying = self.contents.tags.is_dying();
-        if !dying && reserved > ROOM_KEPT && used < reserved / SPARSE {
+        let sparse = |(used, reserved)| reserved > ROOM_KEPT && used < reserved / SPARSE;
+        if sparse(self.seats.places()) {
+            self.seats.shrink();
+        }
+        if sparse(self.contents.places()) && !self.contents.tags.is_dying() {
             self.move_to_new_tables(trash);
         }
     }
@@ -121,7 +122,7 @@ impl Core {
     pub(super) fn move_to_new_tables(&mut self, trash: &mut Trash) {
         // A load with a dead tag is fenced: with or without a seat, it will not store.
         let tags = &self.contents.tags;
-        self.seats.compact(|seat| !tags.any_dead(&seat.tags));
+        self.seats.retain(|seat| !tags.any_dead(&seat.tags));
         let old = self.contents.compact(self.seats.tags_mut());
         trash.contents(Box::new(old));
     }

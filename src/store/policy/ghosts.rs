@@ -5,8 +5,8 @@
 //! to look a key up and one to add it; in a group the oldest is overwritten. Time is
 //! counted in evictions from a key's queue, and cut into ticks.
 
-/// How many ghosts there are for each entry, and how many at least: in a small cache
-/// there is much to learn from and little to pay.
+/// For how many evictions a ghost is known, by the number of entries, and for how many at
+/// least: in a small cache there is much to learn from and little to pay.
 const FOR_EACH: usize = 3;
 const FEW: usize = 256;
 

@@ -7,7 +7,7 @@
 //!   ghost.
 //! - **Main** is a clock. Its oldest entry goes round once more for each read it has to
 //!   its credit, three at most, and is evicted, leaving a ghost of the other kind, once
-//!   it has none.
+//!   it has none, or once many in a row had some.
 //! - A key that comes back while its **ghost** is known may enter main at once: if
 //!   main's oldest entry has gone unread for longer than that key has. So a loop longer
 //!   than the cache cannot wash main out: a part of it stays, and is hit every round,
@@ -19,7 +19,8 @@
 //!   recency counts it takes all.
 //!
 //! A read bumps a two-bit counter and nothing else. All other work is done when an entry
-//! is stored or evicted, in a bounded number of steps. The capacity is not known here:
+//! comes or goes, in a bounded number of steps but for the closing of holes and the making
+//! of ghosts, which the many that came or went before have paid for. The capacity is not known here:
 //! an eviction is asked for when there is no room, so what is stored then is the
 //! capacity. `docs/eviction.md` has the sources, and what else was tried.
 
@@ -77,6 +78,10 @@ pub(super) struct Policy {
     /// The part of `ALL` of main's oldest entries that were unread, of late.
     unread: i32,
 }
+
+/// What an entry has earned: its reads, and whether it is in main.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standing(u8);
 
 /// An entry that was let go, and what its ghost is to know.
 #[derive(Clone, Copy, Debug)]
@@ -158,6 +163,23 @@ impl Policy {
     #[inline]
     pub(super) fn read(&self, id: Id) {
         self.marks.count_read(id);
+    }
+
+    /// What an entry has earned.
+    pub(super) fn standing(&self, id: Id) -> Standing {
+        Standing(self.marks.get(id))
+    }
+
+    /// Gives a newcomer what another has earned, and one read more.
+    pub(super) fn reinstate(&mut self, id: Id, standing: Standing) {
+        let reads = standing.0 & READS;
+        if standing.0 & MAIN == MAIN && self.marks.get(id) & MAIN == 0 {
+            self.young
+                .remove(self.numbers[id as usize], &mut self.numbers);
+            self.enter_main(id);
+        }
+        *self.marks.at(id) |= reads;
+        self.read(id);
     }
 
     /// An entry left by another act than eviction.
