@@ -31,6 +31,12 @@ impl Text {
         }
     }
 
+    /// Whether a text is kept on the heap.
+    #[inline]
+    pub(crate) fn is_apart(text: &str) -> bool {
+        text.len() > INLINE
+    }
+
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.as_bytes().len()

@@ -88,7 +88,7 @@ impl Contents {
     #[allow(clippy::inline_always, reason = "every hit runs through it: measured")]
     #[inline(always)]
     pub(super) fn look_up(&self, key: Key<'_>, now: &Now<'_>) -> Found {
-        let Some(id) = self.store.find(key) else {
+        let Some(id) = self.store.find_at(key, now) else {
             return Found::Nothing;
         };
         if self.tags.doom_over(id).is_some() || now.is_past(self.store.deadline(id)) {

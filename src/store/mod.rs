@@ -19,7 +19,7 @@ use smallvec::SmallVec;
 use self::deadlines::Deadlines;
 use self::policy::Policy;
 pub(crate) use self::policy::Standing;
-use crate::clock::Moment;
+use crate::clock::{Moment, Now};
 use crate::grow::more;
 use crate::hash::Hashing;
 use crate::text::{Key, Text};
@@ -71,6 +71,21 @@ impl<V> Store<V> {
     #[inline]
     pub(crate) fn find(&self, key: Key<'_>) -> Option<Id> {
         let same = |&id: &Id| self.entries[id as usize].key.is(key.text);
+        self.table.find(key.hash, same).copied()
+    }
+
+    /// As `find`, and asks the time before it looks at a key on the heap, if the entry can
+    /// expire: asking between the two, the lines of the key and of the value's count would
+    /// be waited for one after the other.
+    #[inline]
+    pub(crate) fn find_at(&self, key: Key<'_>, now: &Now<'_>) -> Option<Id> {
+        let same = |&id: &Id| {
+            let entry = &self.entries[id as usize];
+            if Text::is_apart(key.text) && entry.deadline != Moment::NEVER {
+                now.get();
+            }
+            entry.key.is(key.text)
+        };
         self.table.find(key.hash, same).copied()
     }
 
