@@ -120,10 +120,17 @@ impl<C: Codec> Engine<C> {
     #[inline(always)]
     pub(crate) fn locate<'a>(&self, text: &'a str) -> (Key<'a>, &Shard) {
         let hash = self.hashing.hash(text.as_bytes());
-        // The shard's own table uses the hash from both ends: this is the middle.
-        #[allow(clippy::cast_possible_truncation, reason = "the mask cuts it anyway")]
-        let index = (hash >> 32) as usize & (self.shards.len() - 1);
-        (Key { hash, text }, &self.shards[index])
+        (Key { hash, text }, self.shard_of(hash))
+    }
+
+    /// The shard's own table uses the hash as it is. Of foldhash's fast variant no few bits
+    /// are spread evenly under every seed: they are multiplied before some are taken.
+    #[inline]
+    pub(crate) fn shard_of(&self, hash: u64) -> &Shard {
+        let spread = hash.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48;
+        #[allow(clippy::cast_possible_truncation, reason = "16 bits are left")]
+        let index = spread as usize & (self.shards.len() - 1);
+        &self.shards[index]
     }
 
     #[inline]
