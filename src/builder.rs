@@ -8,6 +8,9 @@ use crate::clock::{Clock, SystemClock};
 use crate::codec::{Codec, Postcard};
 use crate::engine::{Engine, Settings};
 use crate::hash::KeyHasher;
+use crate::options::CacheOptions;
+use crate::spawn::Spawn;
+use crate::timer::{Timer, default_timer};
 
 /// Sets up a [`HydraCache`]. Made by [`HydraCache::local`].
 ///
@@ -47,9 +50,12 @@ impl HydraCache {
                 max_capacity: None,
                 max_bytes: None,
                 max_entry_bytes: 16 << 20,
-                default_ttl: None,
+                default_options: CacheOptions::new(),
                 hasher: KeyHasher::default(),
                 clock: Box::new(SystemClock),
+                timer: default_timer(),
+                spawner: None,
+                max_background_loads: 64,
             },
             codec: Postcard,
         }
@@ -152,7 +158,8 @@ impl<C: Codec> CacheBuilder<C> {
     /// Sets the time to live of entries whose options have none.
     ///
     /// Default: none, and entries live until they are evicted or invalidated. See
-    /// [`CacheOptions::ttl`](crate::CacheOptions::ttl) for how it is counted.
+    /// [`CacheOptions::ttl`] for how it is counted. The same as the time to live of
+    /// [`default_options`](Self::default_options): what is said last holds.
     ///
     /// # Examples
     ///
@@ -165,7 +172,93 @@ impl<C: Codec> CacheBuilder<C> {
     /// # drop(cache);
     /// ```
     pub fn default_ttl(mut self, ttl: Duration) -> Self {
-        self.settings.default_ttl = Some(ttl);
+        self.settings.default_options.ttl = Some(ttl);
+        self
+    }
+
+    /// Sets the options that hold where a call sets none. Tags are added to those of the
+    /// call.
+    ///
+    /// Default: none. What a call sets goes first, and what a loader says of its own value
+    /// before that.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use hydracache::{CacheOptions, HydraCache};
+    ///
+    /// let options = CacheOptions::new()
+    ///     .ttl(Duration::from_secs(60))
+    ///     .stale_if_error(Duration::from_secs(3600))
+    ///     .jitter(0.1);
+    /// let cache = HydraCache::local().default_options(options).build();
+    /// # drop(cache);
+    /// ```
+    pub fn default_options(mut self, options: CacheOptions) -> Self {
+        self.settings.default_options = options;
+        self
+    }
+
+    /// Sets what waits for timeouts.
+    ///
+    /// Default: with the feature `async-io`, the timer of that name, whose first use starts a
+    /// thread; without it none, and a call with a timeout that would load or wait is an
+    /// error. It should go by the same time as the clock: tests give a
+    /// [`ManualClock`](crate::ManualClock) as both.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use hydracache::HydraCache;
+    ///
+    /// let cache = HydraCache::local().timer(tokio::time::sleep).build();
+    /// # drop(cache);
+    /// ```
+    pub fn timer(mut self, timer: impl Timer + 'static) -> Self {
+        self.settings.timer = Some(Box::new(timer));
+        self
+    }
+
+    /// Sets what runs loads that no caller drives.
+    ///
+    /// Default: none, and the caller that triggers a load drives it. Needs a timer, since
+    /// each of these loads has a deadline: its `load_timeout`, or 30 seconds. They keep
+    /// the cache until they end.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use hydracache::HydraCache;
+    ///
+    /// let cache = HydraCache::local()
+    ///     .spawner(|load| drop(tokio::spawn(load)))
+    ///     .build();
+    /// # drop(cache);
+    /// ```
+    pub fn spawner(mut self, spawner: impl Spawn + 'static) -> Self {
+        self.settings.spawner = Some(Box::new(spawner));
+        self
+    }
+
+    /// Sets how many loads run in the background at most.
+    ///
+    /// Default: 64. At the bound the old value is served, and nothing starts.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use hydracache::HydraCache;
+    ///
+    /// let cache = HydraCache::local()
+    ///     .spawner(|load| smol::spawn(load).detach())
+    ///     .max_background_loads(8)
+    ///     .build();
+    /// # drop(cache);
+    /// ```
+    pub fn max_background_loads(mut self, loads: usize) -> Self {
+        self.settings.max_background_loads = loads;
         self
     }
 
@@ -243,7 +336,7 @@ impl<C> fmt::Debug for CacheBuilder<C> {
             .field("max_capacity", &self.settings.bounds().0)
             .field("max_bytes", &self.settings.max_bytes)
             .field("max_entry_bytes", &self.settings.max_entry_bytes)
-            .field("default_ttl", &self.settings.default_ttl)
+            .field("default_ttl", &self.settings.default_options.ttl)
             .finish_non_exhaustive()
     }
 }

@@ -4,7 +4,7 @@
 //! the system.
 
 use std::cell::OnceCell;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 #[cfg(target_os = "linux")]
@@ -101,75 +101,14 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that moves only when it is told to, for tests.
-///
-/// It starts at zero. Clones show the same time, so a test keeps one and gives
-/// the other to the cache.
-///
-/// # Examples
-///
-/// ```
-/// use std::time::Duration;
-///
-/// use futures_lite::future::block_on;
-/// use hydracache::{CacheOptions, HydraCache, ManualClock};
-///
-/// # fn main() -> Result<(), hydracache::CacheError> {
-/// let clock = ManualClock::new();
-/// let cache = HydraCache::local().clock(clock.clone()).build();
-/// let minute = CacheOptions::new().ttl(Duration::from_secs(60));
-///
-/// block_on(cache.put("session", 7_u32, minute))?;
-/// clock.advance(Duration::from_secs(59));
-/// assert_eq!(block_on(cache.get::<u32>("session"))?, Some(7));
-/// clock.advance(Duration::from_secs(1));
-/// assert_eq!(block_on(cache.get::<u32>("session"))?, None);
-/// # Ok(())
-/// # }
-/// ```
-#[derive(Clone, Debug, Default)]
-pub struct ManualClock {
-    now: Arc<Mutex<Duration>>,
-}
-
-impl ManualClock {
-    /// Creates a clock that shows zero.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Moves the clock, and every clone of it, forward by `time`.
-    ///
-    /// At `Duration::MAX` it stands still.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    ///
-    /// use hydracache::{Clock, ManualClock};
-    ///
-    /// let clock = ManualClock::new();
-    /// clock.advance(Duration::from_millis(1500));
-    /// assert_eq!(clock.now(), Duration::from_millis(1500));
-    /// ```
-    pub fn advance(&self, time: Duration) {
-        let mut now = self.now.lock().unwrap_or_else(PoisonError::into_inner);
-        *now = now.saturating_add(time);
-    }
-}
-
-impl Clock for ManualClock {
-    fn now(&self) -> Duration {
-        *self.now.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// A time as it is kept: in nanoseconds since the clock's origin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(u64);
 
 impl Moment {
+    /// The origin of every clock.
+    pub(crate) const ZERO: Self = Self(0);
+
     /// A time that does not come, though a clock may show 584 years.
     pub(crate) const NEVER: Self = Self(u64::MAX);
 
@@ -180,6 +119,21 @@ impl Moment {
 
     pub(crate) fn after(self, time: Duration) -> Self {
         Self(self.0.saturating_add(Self::of(time).0))
+    }
+
+    /// What is earlier by more than can be is the earliest that can.
+    pub(crate) fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// Whether this time has come. `NEVER` never has.
+    #[inline]
+    pub(crate) fn has_come(self, now: Self) -> bool {
+        self != Self::NEVER && self <= now
+    }
+
+    pub(crate) fn of_nanos(nanos: u64) -> Self {
+        Self(nanos)
     }
 
     pub(crate) fn nanos(self) -> u64 {

@@ -27,6 +27,12 @@ impl Encoded {
         Self { bytes, ty }
     }
 
+    /// Whether it may be read as a type.
+    #[inline]
+    pub(crate) fn reads_as(&self, asked: TypeTag) -> bool {
+        self.ty.is_none_or(|held| held.reads_as(asked))
+    }
+
     /// Whether what is stored is this very value. Whoever holds a handle to memory
     /// can be sure that it was not used again; but all empty values share theirs, so
     /// the type is asked as well.

@@ -5,7 +5,7 @@
 //! encoded and decoded, and types compared.
 
 use std::fmt;
-use std::time::Duration;
+use std::sync::atomic::AtomicUsize;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -16,12 +16,15 @@ use crate::codec::Codec;
 use crate::encoded::Encoded;
 use crate::error::{CacheError, CacheResult};
 use crate::hash::{Hashing, KeyHasher};
+use crate::journal::Journal;
 use crate::options::CacheOptions;
 use crate::shard::{Limits, Shard, Write};
+use crate::spawn::Spawn;
 use crate::stats::CacheStats;
 use crate::store::AT_ONCE;
 use crate::tally::Tally;
-use crate::text::Key;
+use crate::text::{Key, Text};
+use crate::timer::Timer;
 use crate::types::TypeTag;
 
 /// The fewest entries that make a shard worthwhile. Keys fall into shards by
@@ -55,9 +58,12 @@ pub(crate) struct Settings {
     pub(crate) max_capacity: Option<u64>,
     pub(crate) max_bytes: Option<u64>,
     pub(crate) max_entry_bytes: usize,
-    pub(crate) default_ttl: Option<Duration>,
+    pub(crate) default_options: CacheOptions,
     pub(crate) hasher: KeyHasher,
     pub(crate) clock: Box<dyn Clock>,
+    pub(crate) timer: Option<Box<dyn Timer>>,
+    pub(crate) spawner: Option<Box<dyn Spawn>>,
+    pub(crate) max_background_loads: usize,
 }
 
 impl Settings {
@@ -70,12 +76,38 @@ impl Settings {
     }
 }
 
+/// What a handle holds, and a load that outlives its call.
+pub(crate) type Shared<C> = std::sync::Arc<Engine<C>>;
+
 pub(crate) struct Engine<C> {
     pub(crate) shards: Box<[Shard]>,
     hashing: Hashing,
     codec: C,
-    settings: Settings,
+    pub(crate) settings: Settings,
     pub(crate) tally: Tally,
+    pub(crate) journal: Journal,
+    /// How many loads run in the background.
+    pub(crate) background: AtomicUsize,
+}
+
+impl<C> Engine<C> {
+    /// The shard's own table uses the hash as it is. Of foldhash's fast variant no few bits
+    /// are spread evenly under every seed: they are multiplied before some are taken.
+    #[inline]
+    pub(crate) fn shard_of(&self, hash: u64) -> &Shard {
+        let spread = hash.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48;
+        #[allow(clippy::cast_possible_truncation, reason = "16 bits are left")]
+        let index = spread as usize & (self.shards.len() - 1);
+        &self.shards[index]
+    }
+
+    pub(crate) fn hash_of_tag(&self, name: &Text) -> u64 {
+        self.hashing.hash(name.as_bytes())
+    }
+
+    pub(crate) fn timer(&self) -> Option<&dyn Timer> {
+        self.settings.timer.as_deref()
+    }
 }
 
 impl<C: Codec> Engine<C> {
@@ -112,6 +144,8 @@ impl<C: Codec> Engine<C> {
             codec,
             settings,
             tally: Tally::default(),
+            journal: Journal::default(),
+            background: AtomicUsize::new(0),
         }
     }
 
@@ -121,16 +155,6 @@ impl<C: Codec> Engine<C> {
     pub(crate) fn locate<'a>(&self, text: &'a str) -> (Key<'a>, &Shard) {
         let hash = self.hashing.hash(text.as_bytes());
         (Key { hash, text }, self.shard_of(hash))
-    }
-
-    /// The shard's own table uses the hash as it is. Of foldhash's fast variant no few bits
-    /// are spread evenly under every seed: they are multiplied before some are taken.
-    #[inline]
-    pub(crate) fn shard_of(&self, hash: u64) -> &Shard {
-        let spread = hash.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48;
-        #[allow(clippy::cast_possible_truncation, reason = "16 bits are left")]
-        let index = spread as usize & (self.shards.len() - 1);
-        &self.shards[index]
     }
 
     #[inline]
@@ -174,7 +198,7 @@ impl<C: Codec> Engine<C> {
         &self,
         key: &str,
         value: &V,
-        options: &CacheOptions,
+        options: CacheOptions,
     ) -> CacheResult<()> {
         let value = self.encode(key, value)?;
         self.store(key, value, options);
@@ -182,18 +206,81 @@ impl<C: Codec> Engine<C> {
     }
 
     #[inline]
-    pub(crate) fn put_bytes(&self, key: &str, bytes: Bytes, options: &CacheOptions) {
+    pub(crate) fn put_bytes(&self, key: &str, bytes: Bytes, options: CacheOptions) {
         self.store(key, Encoded::raw(bytes), options);
     }
 
     #[inline]
-    fn store(&self, key: &str, value: Encoded, options: &CacheOptions) {
+    fn store(&self, key: &str, value: Encoded, mut options: CacheOptions) {
+        self.fill_in(&mut options);
         let (at, shard) = self.locate(key);
-        let ttl = self.ttl(options);
         let now = self.now();
-        let mut write = Write { value, ttl };
+        let mut write = Write {
+            value,
+            ttl: options.ttl,
+            rare: options.rare,
+            dated: false,
+        };
         let writes = shard.put(at, &mut write, &options.tags, &now);
         self.tidy_another(writes, &now);
+    }
+
+    /// Stores a value if what there is still is what was read. Whether it did.
+    fn put_if<V: Serialize>(
+        &self,
+        key: &str,
+        read: Option<&Encoded>,
+        value: &V,
+        options: &CacheOptions,
+    ) -> CacheResult<bool> {
+        let value = self.encode(key, value)?;
+        let (at, shard) = self.locate(key);
+        let now = self.now();
+        let mut write = Write {
+            value,
+            ttl: options.ttl,
+            rare: options.rare.clone(),
+            dated: false,
+        };
+        let writes = shard.put_if(at, read, &mut write, &options.tags, &now);
+        if let Some(writes) = writes {
+            self.tidy_another(writes, &now);
+        }
+        Ok(writes.is_some())
+    }
+
+    pub(crate) fn put_if_absent<V: Serialize>(
+        &self,
+        key: &str,
+        value: &V,
+        mut options: CacheOptions,
+    ) -> CacheResult<bool> {
+        self.fill_in(&mut options);
+        self.put_if(key, None, value, &options)
+    }
+
+    /// Reads a value, and stores what is made of it, or removes it, if it still is what
+    /// was read; else again.
+    pub(crate) fn update<V: Serialize + DeserializeOwned>(
+        &self,
+        key: &str,
+        mut options: CacheOptions,
+        mut change: impl FnMut(Option<V>) -> Option<V>,
+    ) -> CacheResult<Option<V>> {
+        self.fill_in(&mut options);
+        let (at, shard) = self.locate(key);
+        loop {
+            let read = shard.peek(at, &self.now());
+            let value = read.as_ref().map(|read| self.decode(key, read));
+            let changed = change(value.transpose()?);
+            let done = match &changed {
+                Some(value) => self.put_if(key, read.as_ref(), value, &options)?,
+                None => shard.remove_if(at, read.as_ref(), &self.now()),
+            };
+            if done {
+                return Ok(changed);
+            }
+        }
     }
 
     /// Lets some of the writes to one shard give back what is gone in the others, each
@@ -212,9 +299,25 @@ impl<C: Codec> Engine<C> {
         shard.remove(at, &self.now())
     }
 
+    pub(crate) fn expire(&self, key: &str) -> bool {
+        let (at, shard) = self.locate(key);
+        shard.expire(at, &self.now())
+    }
+
+    /// Fills in what a call's options leave to the builder's.
     #[inline]
-    pub(crate) fn ttl(&self, options: &CacheOptions) -> Option<Duration> {
-        options.ttl.or(self.settings.default_ttl)
+    pub(crate) fn fill_in(&self, options: &mut CacheOptions) {
+        options.fill_in(&self.settings.default_options);
+    }
+
+    /// An error if a call with these options would wait for a time, and there is no timer.
+    #[inline]
+    pub(crate) fn ask_for_timer(&self, key: &str, options: &CacheOptions) -> CacheResult<()> {
+        let needs = options.rare.as_ref().is_some_and(|rare| rare.needs_timer());
+        if needs && self.settings.timer.is_none() {
+            return Err(CacheError::no_timer(key));
+        }
+        Ok(())
     }
 
     pub(crate) fn encode<V: Serialize>(&self, key: &str, value: &V) -> CacheResult<Encoded> {
@@ -243,6 +346,8 @@ impl<C: Codec> Engine<C> {
             hits: self.tally.hits(),
             misses: self.tally.misses(),
             single_flight_joins: self.tally.joins(),
+            stale_serves: self.tally.stale_serves(),
+            timeouts: self.tally.timeouts(),
             ..CacheStats::default()
         };
         all.fold(read, CacheStats::add)
@@ -269,7 +374,7 @@ impl<C> fmt::Debug for Engine<C> {
             .field("max_capacity", &self.settings.bounds().0)
             .field("max_bytes", &self.settings.max_bytes)
             .field("max_entry_bytes", &self.settings.max_entry_bytes)
-            .field("default_ttl", &self.settings.default_ttl)
+            .field("default_ttl", &self.settings.default_options.ttl)
             .field("shards", &self.shards.len())
             .finish_non_exhaustive()
     }

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::types::TypeTag;
 
@@ -62,6 +63,24 @@ enum Kind {
     Panic { key: ShownKey },
 
     #[error(
+        "the load of key {key} took longer than the {given:?} it was given: \
+         see what its loader waits for, or raise `load_timeout`"
+    )]
+    Timeout { key: ShownKey, given: Duration },
+
+    #[error(
+        "the call for key {key} has a timeout and the cache has no timer to go by: \
+         give `CacheBuilder::timer` one, or enable the feature `async-io`"
+    )]
+    NoTimer { key: ShownKey },
+
+    #[error(
+        "the background load of key {key} was dropped before it ended: \
+         see whether the spawner keeps its futures, and load again"
+    )]
+    Dropped { key: ShownKey },
+
+    #[error(
         "key {key} is stored or being loaded as `{held}` and was asked for as `{asked}`: \
          ask for the type it has, or put a value of the other type first"
     )]
@@ -98,6 +117,21 @@ impl CacheError {
     pub(crate) fn panic(key: &str) -> Self {
         let key = ShownKey::new(key);
         Kind::Panic { key }.into()
+    }
+
+    pub(crate) fn timeout(key: &str, given: Duration) -> Self {
+        let key = ShownKey::new(key);
+        Kind::Timeout { key, given }.into()
+    }
+
+    pub(crate) fn no_timer(key: &str) -> Self {
+        let key = ShownKey::new(key);
+        Kind::NoTimer { key }.into()
+    }
+
+    pub(crate) fn dropped(key: &str) -> Self {
+        let key = ShownKey::new(key);
+        Kind::Dropped { key }.into()
     }
 
     pub(crate) fn wrong_type(key: &str, held: TypeTag, asked: TypeTag) -> Self {
@@ -226,19 +260,39 @@ impl CacheError {
 
     /// Returns whether a load took longer than it was given.
     ///
-    /// Nothing gives a load a time limit yet, so this is false of every error.
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::future::pending;
+    /// # use std::time::Duration;
+    /// # use futures_lite::future::block_on;
+    /// # use hydracache::{CacheOptions, HydraCache};
+    /// # let timer = |_| std::future::ready(());
+    /// let cache = HydraCache::local().timer(timer).build();
+    /// let options = CacheOptions::new().load_timeout(Duration::from_millis(1));
+    /// let call = cache.get_or_load("key", options, pending::<Result<u8, &str>>);
+    /// assert!(block_on(call).is_err_and(|error| error.is_timeout()));
+    /// ```
+    pub fn is_timeout(&self) -> bool {
+        matches!(*self.0, Kind::Timeout { .. })
+    }
+
+    /// Returns whether a call had a timeout and the cache no timer.
     ///
     /// # Examples
     ///
     /// ```
+    /// # use std::time::Duration;
     /// # use futures_lite::future::block_on;
     /// # use hydracache::{CacheOptions, HydraCache};
     /// let cache = HydraCache::local().build();
-    /// let call = cache.get_or_load("key", CacheOptions::new(), async || Err::<u8, _>("away"));
-    /// assert!(block_on(call).is_err_and(|error| !error.is_timeout()));
+    /// let options = CacheOptions::new().load_timeout(Duration::from_secs(1));
+    /// let call = cache.get_or_load("key", options, async || Ok::<u8, &str>(7));
+    /// let error = block_on(call).err(); // none with the feature `async-io`
+    /// assert!(error.is_none_or(|error| error.is_no_timer()));
     /// ```
-    pub fn is_timeout(&self) -> bool {
-        false
+    pub fn is_no_timer(&self) -> bool {
+        matches!(*self.0, Kind::NoTimer { .. })
     }
 }
 

@@ -7,26 +7,41 @@
 
 use async_lock::OnceCell;
 
+use crate::clock::Moment;
 use crate::encoded::Encoded;
 use crate::error::CacheResult;
+use crate::journal::Marks;
 use crate::types::TypeTag;
 
 /// What a load gave: the value, or the error that all share.
-pub(crate) type Outcome = CacheResult<Encoded>;
+pub(crate) type Outcome = CacheResult<Landed>;
+
+/// What those who waited for a load get.
+#[derive(Debug)]
+pub(crate) struct Landed {
+    pub(crate) value: Encoded,
+    /// The origin of time if it was not stored.
+    pub(crate) fresh_until: Moment,
+    /// Which of the tags that it named were invalidated meanwhile.
+    pub(crate) marks: Marks,
+}
 
 #[derive(Debug)]
 pub(crate) struct Flight {
     /// The type being loaded, so that a caller of another type need not wait to
     /// learn that it is the wrong one.
     pub(crate) ty: TypeTag,
+    /// The journal's sequence when it began, if it may name tags of its own.
+    pub(crate) started: Option<u64>,
     /// How it ended. `None` is the end of a leader that was dropped.
     end: OnceCell<Option<Outcome>>,
 }
 
 impl Flight {
-    pub(crate) fn new(ty: TypeTag) -> Self {
+    pub(crate) fn new(ty: TypeTag, started: Option<u64>) -> Self {
         Self {
             ty,
+            started,
             end: OnceCell::new(),
         }
     }

@@ -16,10 +16,21 @@ pub(crate) fn more(len: usize) -> usize {
 /// when they do, to `capacity`.
 #[inline]
 pub(crate) fn reach<T: Clone>(vec: &mut Vec<T>, index: u32, capacity: usize, fill: T) {
+    reach_with(vec, index, capacity, || fill.clone());
+}
+
+/// As `reach`, for what cannot be cloned.
+#[inline]
+pub(crate) fn reach_with<T>(
+    vec: &mut Vec<T>,
+    index: u32,
+    capacity: usize,
+    fill: impl FnMut() -> T,
+) {
     let needed = index as usize + 1;
     if vec.len() < needed {
         vec.reserve_exact(capacity.max(needed) - vec.len());
-        vec.resize(needed, fill);
+        vec.resize_with(needed, fill);
     }
 }
 

@@ -11,13 +11,19 @@ use futures_lite::future::yield_now;
 use crate::codec::Codec;
 use crate::engine::{Engine, SLICE};
 use crate::sync::Arc;
-use crate::tags::Doom;
+use crate::tags::{Doom, Kind};
 use crate::text::Text;
 
 impl<C: Codec> Engine<C> {
-    /// Ends everything that carries one of the tags, and counts what was live.
-    pub(crate) async fn invalidate(&self, names: Vec<Text>) -> u64 {
-        let doom = Arc::new(Doom::new(self.now().get()));
+    /// Ends everything that carries one of the tags, or its freshness, and counts what was
+    /// fresh.
+    ///
+    /// The journal is written before a shard is visited: a load that names its own tags and
+    /// lands in between sees what was written, and one that landed before is visited.
+    pub(crate) async fn invalidate(&self, names: Vec<Text>, kind: Kind) -> u64 {
+        let doom = Arc::new(Doom::new(kind, self.now().get()));
+        self.journal
+            .mark(names.iter().map(|name| self.hash_of_tag(name)));
         for shard in &self.shards {
             shard.doom(&names, &doom);
         }

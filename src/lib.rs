@@ -74,6 +74,8 @@
 
 #![forbid(unsafe_code)]
 
+mod answer;
+mod background;
 mod block;
 mod builder;
 mod cache;
@@ -82,32 +84,47 @@ mod codec;
 mod encoded;
 mod engine;
 mod error;
+mod fetched;
 mod flight;
+mod freshness;
 mod grow;
 mod hash;
 mod invalidate;
+mod journal;
+mod lead;
 mod load;
+mod manual;
 mod options;
+mod patience;
+mod permit;
 mod ring;
 mod shard;
+mod spawn;
 mod stats;
 mod store;
 mod sync;
 mod tags;
 mod tally;
 mod text;
+mod timer;
 mod types;
 
 pub use bytes::Bytes;
 
 pub use crate::builder::CacheBuilder;
 pub use crate::cache::HydraCache;
-pub use crate::clock::{Clock, ManualClock, SystemClock};
+pub use crate::clock::{Clock, SystemClock};
 pub use crate::codec::{Codec, Postcard};
 pub use crate::error::{BoxError, CacheError, CacheResult};
+pub use crate::fetched::{Fetched, Loaded, Old, Source};
 pub use crate::hash::KeyHasher;
+pub use crate::manual::ManualClock;
 pub use crate::options::CacheOptions;
+pub use crate::spawn::Spawn;
 pub use crate::stats::CacheStats;
+#[cfg(feature = "async-io")]
+pub use crate::timer::AsyncIoTimer;
+pub use crate::timer::{BoxFuture, Timer};
 
 // The README and the pages of `docs/` are tested like every other example.
 #[cfg(doctest)]

@@ -1,9 +1,9 @@
 //! The one async protocol: look up, lead or join, load, land.
 //!
-//! A caller looks for its key and, in the same critical section, joins the load
-//! in progress or takes the seat for one. A leader runs its loader and lands: the
-//! value is stored only if the leader still has the seat. Whatever fences the
-//! load takes the seat away:
+//! A caller looks for its key; if there is nothing to be served, it joins the load in
+//! progress or, in one critical section with another look, takes the seat for one. A
+//! leader runs its loader and lands: the value is stored only if the leader still has the
+//! seat. Whatever fences the load takes the seat away:
 //!
 //! 1. A takes the seat and reads version 1 from the database.
 //! 2. B writes version 2 there and calls `remove`, which takes A's seat.
@@ -14,41 +14,108 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::clock::Now;
+use crate::answer::{Answer, Instead};
 use crate::codec::Codec;
 use crate::encoded::Encoded;
 use crate::engine::Engine;
 use crate::error::{BoxError, CacheError, CacheResult};
-use crate::flight::{Flight, Outcome};
-use crate::options::CacheOptions;
-use crate::shard::{Look, Request, Shard, Write};
+use crate::fetched::{Loaded, Old};
+use crate::flight::{Flight, Landed};
+use crate::lead::Lead;
+use crate::options::{CacheOptions, TagNames};
+use crate::patience::Patience;
+use crate::permit::Permit;
+use crate::shard::{Look, Request, Seated, Stored, Write};
 use crate::sync::Arc;
-use crate::text::Key;
+use crate::text::Text;
 use crate::types::TypeTag;
 
 /// What a call does next.
-enum Step<'a, V> {
-    Have(V),
-    Wait(Arc<Flight>),
-    Lead(Lead<'a>),
+pub(crate) enum Step<'a, C: Codec, V> {
+    Have(Answer<V>),
+    Wait(Wait),
+    Lead(Seat<'a, C>),
+}
+
+/// The seat of a key, which a call has.
+pub(crate) struct Seat<'a, C: Codec> {
+    pub(crate) lead: Lead<'a, C>,
+    /// The value that the load would take the place of.
+    pub(crate) old: Option<Stored>,
+    /// The tags of that value, if the load may name some of its own.
+    pub(crate) tags: Vec<Text>,
+    /// The load may run in the background.
+    pub(crate) permit: Option<Permit<'a, C>>,
+}
+
+/// Another's load that a call waits for.
+pub(crate) struct Wait {
+    pub(crate) flight: Arc<Flight>,
+    /// Whether there was an old value to be served if it fails.
+    pub(crate) old: bool,
+    /// The journal's sequence, if the load may name tags of its own.
+    pub(crate) note: Option<u64>,
 }
 
 impl<C: Codec> Engine<C> {
-    /// Every loading call is this one.
+    /// Every loading call is this one. `FULL` loaders are given the old value and may name
+    /// tags.
     #[allow(
         clippy::manual_async_fn,
-        reason = "the future of an `async fn` holds its arguments twice: 408 bytes in place of 296"
+        reason = "the future of an `async fn` holds its arguments twice"
     )]
-    pub(crate) fn load<V, E, F, Fut>(
+    pub(crate) fn load<const FULL: bool, V, A, L, E, F, Fut>(
         &self,
         key: &str,
-        options: CacheOptions,
+        mut options: CacheOptions,
+        loader: F,
+        pick: fn(&Self, Answer<V>) -> A,
+    ) -> impl Future<Output = CacheResult<A>>
+    where
+        V: Serialize + DeserializeOwned,
+        L: Into<Loaded<V>>,
+        E: Into<BoxError>,
+        F: FnOnce(Option<Old<V>>) -> Fut,
+        Fut: Future<Output = Result<L, E>>,
+    {
+        async move {
+            self.fill_in(&mut options);
+            let mut patience = None;
+            let mut first = true;
+            let Seat {
+                lead, old, tags, ..
+            } = loop {
+                let wait = match self.next_step::<FULL, false, V>(key, &options, first)? {
+                    Step::Have(answer) => return Ok(pick(self, answer)),
+                    Step::Lead(seat) => break seat,
+                    Step::Wait(wait) => wait,
+                };
+                let waited = self.wait(key, &wait, &options, &mut patience).await;
+                if let Some(answer) = waited {
+                    return answer.map(|answer| pick(self, answer));
+                }
+                first = false;
+            };
+            let instead = Instead::old_if(old.is_some());
+            let old = old.filter(|_| FULL).map(|old| (old, tags));
+            let driven =
+                drive::<FULL, _, _, _, _, _, _>(lead, old, options, patience, instead, loader);
+            Ok(pick(self, driven.await?))
+        }
+    }
+
+    /// Loads now, whatever there is.
+    #[allow(clippy::manual_async_fn, reason = "as of `load`")]
+    pub(crate) fn refresh<V, E, F, Fut>(
+        &self,
+        key: &str,
+        mut options: CacheOptions,
         loader: F,
     ) -> impl Future<Output = CacheResult<V>>
     where
@@ -58,180 +125,298 @@ impl<C: Codec> Engine<C> {
         Fut: Future<Output = Result<V, E>>,
     {
         async move {
-            let mut first = true;
-            let mut lead = loop {
-                let flight = match self.next_step(key, &options, first)? {
-                    Step::Have(value) => return Ok(value),
-                    Step::Lead(lead) => break lead,
-                    Step::Wait(flight) => flight,
-                };
-                if let Some(outcome) = flight.wait().await {
-                    return self.joined(key, outcome);
-                }
-                first = false;
+            self.fill_in(&mut options);
+            self.ask_for_timer(key, &options)?;
+            let (at, shard) = self.locate(key);
+            let request = Request {
+                ty: TypeTag::of::<V>(),
+                tags: &options.tags,
+                undecodable: None,
             };
-            let ttl = self.ttl(&options);
-            drop(options);
-            let mut loading = pin!(loader());
-            let ended = poll_fn(|cx| lead.poll(|| loading.as_mut().poll(cx))).await;
-            self.arrive(lead, key, ttl, ended)
+            let seated = shard.sit_anew(at, &request, &self.now());
+            let fresh = |old: &Option<Stored>| old.as_ref().is_some_and(Stored::is_fresh);
+            let is_hit = seated.as_ref().map_or(true, |(_, old)| fresh(old));
+            self.tally.count(is_hit);
+            let (flight, _) =
+                seated.map_err(|held| CacheError::wrong_type(key, held, request.ty))?;
+            let lead = Lead::new(self, at, flight);
+            let instead = Instead::Windowed;
+            let loader = |_| loader();
+            let driven =
+                drive::<false, _, _, _, _, _, _>(lead, None, options, None, instead, loader);
+            Ok(driven.await?.value)
         }
     }
 
-    /// Ends a load whose loader has ended.
-    fn arrive<V: Serialize, E: Into<BoxError>>(
-        &self,
-        lead: Lead<'_>,
-        key: &str,
-        ttl: Option<Duration>,
-        loaded: Result<V, E>,
-    ) -> CacheResult<V> {
-        let value = match loaded {
-            Ok(value) => value,
-            Err(error) => return Err(lead.fail(CacheError::load(key, error.into()))),
-        };
-        match self.encode(key, &value) {
-            Ok(encoded) => {
-                let now = self.now();
-                let write = Write {
-                    value: encoded,
-                    ttl,
-                };
-                let writes = lead.land(write, &now);
-                self.tidy_another(writes, &now);
-                Ok(value)
-            }
-            Err(error) => Err(lead.fail(error)),
-        }
-    }
-
-    #[inline]
     /// Finds out what there is to do. The first look of a call is counted; what
-    /// cannot be decoded is a miss.
-    fn next_step<'a, V: DeserializeOwned>(
+    /// cannot be decoded is a miss. `OWNED` loaders may run in the background.
+    #[inline]
+    pub(crate) fn next_step<'a, const FULL: bool, const OWNED: bool, V: DeserializeOwned>(
         &'a self,
         key: &'a str,
         options: &CacheOptions,
         first: bool,
-    ) -> CacheResult<Step<'a, V>> {
+    ) -> CacheResult<Step<'a, C, V>> {
         let (at, shard) = self.locate(key);
-        let ty = TypeTag::of::<V>();
         let mut uncounted = first;
         let mut undecodable: Option<Encoded> = None;
         loop {
             let request = Request {
-                ty,
+                ty: TypeTag::of::<V>(),
                 tags: &options.tags,
                 undecodable: undecodable.as_ref(),
             };
             let look = shard.look(at, &request, &self.now());
             if std::mem::take(&mut uncounted) {
-                self.tally.count(matches!(look, Look::Hit(_)));
+                self.tally.count(look.is_hit());
             }
-            match look {
-                Look::Lead(flight) => return Ok(Step::Lead(Lead::new(shard, at, flight))),
-                Look::Join(flight) if flight.ty.reads_as(ty) => return Ok(Step::Wait(flight)),
-                Look::Join(flight) => return Err(CacheError::wrong_type(key, flight.ty, ty)),
-                Look::Hit(found) => match self.decode(key, &found) {
-                    Ok(value) => return Ok(Step::Have(value)),
-                    Err(error) if error.is_decode() => {
-                        shard.count(|stats| stats.decode_failures += 1);
-                        if first && undecodable.is_none() {
-                            self.tally.uncount_hit();
-                        }
-                        undecodable = Some(found);
-                    }
-                    Err(error) => return Err(error),
+            let stored = match look {
+                Look::Hit(stored) => stored,
+                other => match self.further::<FULL, OWNED, V>(key, options, &request, other)? {
+                    Further::Stored(stored) => stored,
+                    Further::Step(step) => return Ok(step),
                 },
+            };
+            let is_fresh = stored.is_fresh();
+            match self.serve(key, &stored) {
+                Ok(answer) => return Ok(Step::Have(answer)),
+                Err(error) if error.is_decode() => {
+                    if first && is_fresh && undecodable.is_none() {
+                        self.tally.uncount_hit();
+                    }
+                    undecodable = Some(stored.value);
+                }
+                Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Goes on from a look that found nothing to serve.
+    fn further<'a, const FULL: bool, const OWNED: bool, V>(
+        &'a self,
+        key: &'a str,
+        options: &CacheOptions,
+        request: &Request<'_>,
+        look: Look,
+    ) -> CacheResult<Further<'a, C, V>> {
+        if matches!(look, Look::Missing(_) | Look::Join { .. }) {
+            self.ask_for_timer(key, options)?;
+        }
+        let (at, shard) = self.locate(key);
+        let mut permit = None;
+        let look = match look {
+            Look::Missing(old) => {
+                if let Some(old) = old.filter(|_| OWNED && self.has_background()) {
+                    permit = self.permit();
+                    if permit.is_none() {
+                        return Ok(Further::Stored(old));
+                    }
+                }
+                let open = FULL.then(|| self.journal.open_here());
+                let started = open.as_ref().map(|open| open.sequence);
+                let look = shard.sit(at, request, started, &self.now());
+                if let (Look::Lead(_), Some(open)) = (&look, open) {
+                    open.take_over();
+                }
+                look
+            }
+            look => look,
+        };
+        match look {
+            Look::Hit(stored) => Ok(Further::Stored(stored)),
+            Look::Failed(error) => Err(error),
+            Look::Join { flight, old } => {
+                if !flight.ty.reads_as(request.ty) {
+                    return Err(CacheError::wrong_type(key, flight.ty, request.ty));
+                }
+                let note = flight.started.map(|_| self.journal.sequence());
+                Ok(Further::Step(Step::Wait(Wait { flight, old, note })))
+            }
+            Look::Lead(Seated { flight, old, tags }) => {
+                let lead = Lead::new(self, at, flight);
+                let permit = permit.filter(|_| old.is_some());
+                let seat = Seat {
+                    lead,
+                    old,
+                    tags,
+                    permit,
+                };
+                Ok(Further::Step(Step::Lead(seat)))
+            }
+            Look::Missing(_) => unreachable!("a seat is taken or there is no need of it"),
+        }
+    }
+
+    /// Waits for another's load. `None` is to look again.
+    #[allow(clippy::manual_async_fn, reason = "as of `load`")]
+    pub(crate) fn wait<V: DeserializeOwned>(
+        &self,
+        key: &str,
+        wait: &Wait,
+        options: &CacheOptions,
+        patience: &mut Option<Box<Patience>>,
+    ) -> impl Future<Output = Option<CacheResult<Answer<V>>>> {
+        async move {
+            if patience.is_none() {
+                *patience = Patience::of(options.rare.as_deref(), &self.now());
+            }
+            let mut end = pin!(wait.flight.wait());
+            let waited = poll_fn(|cx| {
+                if let Poll::Ready(outcome) = end.as_mut().poll(cx) {
+                    return Poll::Ready(Waited::Ended(outcome));
+                }
+                match patience {
+                    Some(patience) => self.run_out(key, wait.old, patience, cx),
+                    None => Poll::Pending,
+                }
+            });
+            match waited.await {
+                Waited::Ended(None) => None,
+                Waited::Ended(Some(Ok(landed))) => {
+                    let marked = wait.note.is_some_and(|note| landed.marks.any_until(note));
+                    (!marked).then(|| self.joined(key, landed))
+                }
+                Waited::Ended(Some(Err(error))) => {
+                    let old = Instead::old_if(wait.old);
+                    Some(self.instead(key, old).ok_or_else(|| {
+                        self.tally.count_join();
+                        error.clone()
+                    }))
+                }
+                Waited::OutOfTime(time) => {
+                    self.tally.count_timeout();
+                    let old = self.instead(key, Instead::old_if(wait.old));
+                    Some(old.ok_or_else(|| CacheError::timeout(key, time)))
+                }
+                Waited::Enough(answer) => Some(Ok(answer)),
+            }
+        }
+    }
+
+    /// Whether a call that waits does so no longer.
+    fn run_out<V: DeserializeOwned>(
+        &self,
+        key: &str,
+        old: bool,
+        patience: &mut Patience,
+        cx: &mut Context<'_>,
+    ) -> Poll<Waited<'static, V>> {
+        if let Poll::Ready(time) = patience.poll_hard(self.timer(), &self.now(), cx) {
+            return Poll::Ready(Waited::OutOfTime(time));
+        }
+        if old && patience.poll_soft(self.timer(), &self.now(), cx).is_ready() {
+            match self.instead(key, Instead::Old) {
+                Some(answer) => return Poll::Ready(Waited::Enough(answer)),
+                None => patience.forget_soft(),
+            }
+        }
+        Poll::Pending
     }
 
     /// Takes the answer of another call's load.
-    fn joined<V: DeserializeOwned>(&self, key: &str, outcome: &Outcome) -> CacheResult<V> {
+    fn joined<V: DeserializeOwned>(&self, key: &str, landed: &Landed) -> CacheResult<Answer<V>> {
         self.tally.count_join();
-        let encoded = outcome.as_ref().map_err(CacheError::clone)?;
-        let value = self.decode(key, encoded);
-        if value.as_ref().is_err_and(CacheError::is_decode) {
-            let (_, shard) = self.locate(key);
-            shard.count(|stats| stats.decode_failures += 1);
-        }
-        value
+        let value = self.decode_counted(key, &landed.value)?;
+        Ok(Answer::joined(value, landed.fresh_until))
     }
 }
 
-/// The caller that has the seat of a key. Dropped before it ends, its load is
-/// over: the seat is free and those who waited are told.
-struct Lead<'a> {
-    shard: &'a Shard,
-    key: Key<'a>,
-    flight: Arc<Flight>,
-    state: State,
+enum Further<'a, C: Codec, V> {
+    Stored(Stored),
+    Step(Step<'a, C, V>),
 }
 
-#[derive(Clone, Copy)]
-enum State {
-    /// The caller's code runs: the loader, or the encoding of its value. A drop
-    /// in this state comes from a panic in it, since nothing else leaves it.
-    Running,
-    /// The loader waits. A drop in this state is a cancellation.
-    Suspended,
-    /// All who waited have their answer.
-    Ended,
+enum Waited<'a, V> {
+    Ended(Option<&'a CacheResult<Landed>>),
+    OutOfTime(Duration),
+    /// There was an old value, and it was waited for a better one long enough.
+    Enough(Answer<V>),
 }
 
-impl<'a> Lead<'a> {
-    fn new(shard: &'a Shard, key: Key<'a>, flight: Arc<Flight>) -> Self {
-        Self {
-            shard,
-            key,
-            flight,
-            state: State::Running,
+/// Runs a loader to its end, within its time, and lands what it gives.
+#[allow(clippy::manual_async_fn, reason = "as of `load`")]
+pub(crate) fn drive<'a, const FULL: bool, C, V, L, E, F, Fut>(
+    mut lead: Lead<'a, C>,
+    old: Option<(Stored, Vec<Text>)>,
+    options: CacheOptions,
+    mut patience: Option<Box<Patience>>,
+    instead: Instead,
+    loader: F,
+) -> impl Future<Output = CacheResult<Answer<V>>>
+where
+    C: Codec,
+    V: Serialize + DeserializeOwned,
+    L: Into<Loaded<V>>,
+    E: Into<BoxError>,
+    F: FnOnce(Option<Old<V>>) -> Fut,
+    Fut: Future<Output = Result<L, E>>,
+{
+    async move {
+        let CacheOptions { ttl, rare, .. } = options;
+        if patience.is_none() {
+            patience = Patience::of(rare.as_deref(), &lead.engine.now());
         }
-    }
-
-    fn poll<T>(&mut self, loader: impl FnOnce() -> Poll<T>) -> Poll<T> {
-        self.state = State::Running;
-        let polled = loader();
-        if polled.is_pending() {
-            self.state = State::Suspended;
-        }
-        polled
-    }
-
-    /// Ends with a value, and stores it if the load was not fenced. Says how many
-    /// writes the shard has had.
-    fn land(mut self, mut write: Write, now: &Now<'_>) -> usize {
-        let (writes, for_waiters) = self.shard.land(self.key, &self.flight, &mut write, now);
-        match for_waiters {
-            Some(value) => self.end(Some(Ok(value))),
-            None => self.state = State::Ended,
-        }
-        writes
-    }
-
-    /// Ends with an error.
-    fn fail(mut self, error: CacheError) -> CacheError {
-        self.shard.give_up(self.key, &self.flight, error.is_load());
-        self.end(Some(Err(error.clone())));
-        error
-    }
-
-    fn end(&mut self, outcome: Option<Outcome>) {
-        self.state = State::Ended;
-        self.flight.end(outcome);
-    }
-}
-
-impl Drop for Lead<'_> {
-    fn drop(&mut self) {
-        let panicked = match self.state {
-            State::Ended => return,
-            State::Suspended => false,
-            State::Running => true,
+        let backoff = rare.as_ref().and_then(|rare| rare.error_backoff);
+        lead.backoff = backoff.unwrap_or_default();
+        let mut loading = pin!({
+            let old = old.and_then(|(old, tags)| lead.engine.open_old(lead.key(), old, tags));
+            lead.run(|| loader(old))
+        });
+        let ended = poll_fn(|cx| {
+            let polled = lead.poll(|| loading.as_mut().poll(cx));
+            match (polled, &mut patience) {
+                (Poll::Ready(loaded), _) => Poll::Ready(Ok(loaded)),
+                (Poll::Pending, Some(patience)) => {
+                    let (timer, now) = (lead.engine.timer(), lead.engine.now());
+                    patience.poll_hard(timer, &now, cx).map(Err)
+                }
+                (Poll::Pending, None) => Poll::Pending,
+            }
+        });
+        let error = match ended.await {
+            Ok(Ok(loaded)) => {
+                let Loaded {
+                    value,
+                    ttl: own,
+                    tags,
+                    unchanged,
+                } = loaded.into();
+                let write = |value| Write {
+                    value,
+                    ttl: own.or(ttl),
+                    rare,
+                    dated: FULL,
+                };
+                return arrive(&mut lead, value, unchanged, write, &tags);
+            }
+            Ok(Err(error)) => CacheError::load(lead.key(), error.into()),
+            Err(time) => {
+                lead.engine.tally.count_timeout();
+                CacheError::timeout(lead.key(), time)
+            }
         };
-        self.shard.give_up(self.key, &self.flight, panicked);
-        let outcome = panicked.then(|| Err(CacheError::panic(self.key.text)));
-        self.end(outcome);
+        let error = lead.fail(error, true);
+        lead.engine.instead(lead.key(), instead).ok_or(error)
+    }
+}
+
+/// Ends a load whose loader has given a value.
+fn arrive<C: Codec, V: Serialize>(
+    lead: &mut Lead<'_, C>,
+    value: V,
+    unchanged: Option<Encoded>,
+    write: impl FnOnce(Encoded) -> Write,
+    own: &TagNames,
+) -> CacheResult<Answer<V>> {
+    let encoded = match unchanged {
+        Some(encoded) => Ok(encoded),
+        None => lead.engine.encode(lead.key(), &value),
+    };
+    match encoded {
+        Ok(encoded) => {
+            let fresh_until = lead.land(write(encoded), own);
+            Ok(Answer::loaded(value, fresh_until))
+        }
+        Err(error) => Err(lead.fail(error, false)),
     }
 }

@@ -49,12 +49,19 @@ pub struct CacheStats {
     pub misses: u64,
     /// Loaders that were started. Not moved by joining another's load.
     pub loads: u64,
-    /// Loads that ended because the loader gave an error, or panicked, or because
-    /// encoding its value panicked.
+    /// Loads that ended because the loader gave an error, panicked or ran out of time, or
+    /// because encoding its value panicked.
     ///
     /// Not moved by a load whose caller was dropped, nor by a value that cannot
     /// be encoded.
     pub load_failures: u64,
+    /// Loads that began while their key had a value that was served all the same: ahead of
+    /// its end, or while it is stale; and those of `refresh`.
+    pub refreshes: u64,
+    /// Calls that got a value whose time to live was over. They count as misses too.
+    pub stale_serves: u64,
+    /// Calls that ran out of their `load_timeout`, whether they loaded or waited.
+    pub timeouts: u64,
     /// Calls that got their answer, value or error, from another call's load.
     ///
     /// Not moved by a call that waited for a load that was then dropped.
@@ -116,6 +123,9 @@ impl CacheStats {
             misses: op(self.misses, other.misses),
             loads: op(self.loads, other.loads),
             load_failures: op(self.load_failures, other.load_failures),
+            refreshes: op(self.refreshes, other.refreshes),
+            stale_serves: op(self.stale_serves, other.stale_serves),
+            timeouts: op(self.timeouts, other.timeouts),
             single_flight_joins: op(self.single_flight_joins, other.single_flight_joins),
             stale_load_discards: op(self.stale_load_discards, other.stale_load_discards),
             invalidations: op(self.invalidations, other.invalidations),

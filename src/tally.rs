@@ -1,4 +1,4 @@
-//! Hits, misses and joins: what calls count that only read.
+//! Hits, misses and joins, old values and timeouts: what calls count that only read.
 //!
 //! A counter that two threads add to is a line of memory that goes back and forth
 //! between them, at the price of a whole look-up. So there are some, and a thread adds
@@ -18,6 +18,8 @@ struct Stripe {
     hits: AtomicU64,
     misses: AtomicU64,
     joins: AtomicU64,
+    stale_serves: AtomicU64,
+    timeouts: AtomicU64,
 }
 
 impl Tally {
@@ -30,6 +32,14 @@ impl Tally {
 
     pub(crate) fn count_join(&self) {
         self.mine().joins.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_stale_serve(&self) {
+        self.mine().stale_serves.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn count_timeout(&self) {
+        self.mine().timeouts.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Makes a hit that was counted a miss.
@@ -50,6 +60,14 @@ impl Tally {
 
     pub(crate) fn joins(&self) -> u64 {
         self.sum(|stripe| &stripe.joins)
+    }
+
+    pub(crate) fn stale_serves(&self) -> u64 {
+        self.sum(|stripe| &stripe.stale_serves)
+    }
+
+    pub(crate) fn timeouts(&self) -> u64 {
+        self.sum(|stripe| &stripe.timeouts)
     }
 
     fn sum(&self, counter: impl Fn(&Stripe) -> &AtomicU64) -> u64 {

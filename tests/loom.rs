@@ -1,6 +1,6 @@
 //! Every order of two threads, over the real lock and the real waiting:
 //!
-//! `RUSTFLAGS="--cfg loom" cargo test --release --test loom --target-dir target/loom`
+//! `RUSTFLAGS="--cfg loom" cargo test --release --no-default-features --test loom --target-dir target/loom`
 
 #![cfg(loom)]
 #![allow(

@@ -1,6 +1,7 @@
 use super::HydraCache;
 use crate::codec::Codec;
 use crate::error::CacheResult;
+use crate::tags::Kind;
 use crate::text::Text;
 
 /// Invalidating. What a caller reads after one of these returned was loaded or put
@@ -138,7 +139,78 @@ impl<C: Codec> HydraCache<C> {
             .into_iter()
             .map(|tag| Text::from(tag.as_ref()))
             .collect();
-        Ok(self.engine.invalidate(names).await)
+        Ok(self.engine.invalidate(names, Kind::Remove).await)
+    }
+
+    /// Ends the freshness of a key, and returns whether it was fresh.
+    ///
+    /// The value is gone for every read, and loading calls load anew. It is kept for its
+    /// [`stale_if_error`] window, if it has one, to be served if that load fails; without a
+    /// time to live that window begins now. A load of the key that began before is
+    /// fenced as by [`remove`](Self::remove), and `remove` still reaches what is kept.
+    ///
+    /// [`stale_if_error`]: crate::CacheOptions::stale_if_error
+    ///
+    /// # Errors
+    ///
+    /// Never fails; the `Result` leaves room for a remote tier.
+    ///
+    /// # Cancel safety
+    ///
+    /// Ready at the first poll, and does nothing before it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use futures_lite::future::block_on;
+    /// use hydracache::{CacheOptions, HydraCache};
+    ///
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let cache = HydraCache::local().build();
+    /// let options = CacheOptions::new().stale_if_error(Duration::from_secs(3600));
+    /// block_on(cache.put("name", "Ada", options.clone()))?;
+    /// assert!(block_on(cache.expire("name"))?);
+    ///
+    /// assert_eq!(block_on(cache.get::<String>("name"))?, None);
+    /// let load = cache.get_or_load("name", options, async || Err::<String, _>("away"));
+    /// assert_eq!(block_on(load)?, "Ada");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn expire(&self, key: &str) -> CacheResult<bool> {
+        Ok(self.engine.expire(key))
+    }
+
+    /// Ends the freshness of every entry that carries a tag, as [`expire`](Self::expire)
+    /// does of one, and returns how many were fresh.
+    ///
+    /// # Errors
+    ///
+    /// Never fails; the `Result` leaves room for a remote tier.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`invalidate_tag`](Self::invalidate_tag): the first poll does it all, and the rest
+    /// looks after the memory.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::future::block_on;
+    /// use hydracache::{CacheOptions, HydraCache};
+    ///
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let cache = HydraCache::local().build();
+    /// block_on(cache.put("user:1", 0_u8, CacheOptions::new().tag("users")))?;
+    /// assert_eq!(block_on(cache.expire_tag("users"))?, 1);
+    /// assert_eq!(block_on(cache.get::<u8>("user:1"))?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn expire_tag(&self, tag: &str) -> CacheResult<u64> {
+        Ok(self.engine.invalidate(vec![tag.into()], Kind::Expire).await)
     }
 
     /// Removes everything.

@@ -5,6 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::HydraCache;
 use crate::codec::Codec;
+use crate::engine::Engine;
 use crate::error::{BoxError, CacheResult};
 use crate::options::CacheOptions;
 
@@ -98,7 +99,8 @@ impl<C: Codec> HydraCache<C> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<V, E>>,
     {
-        self.engine.load(key, options, loader)
+        self.engine
+            .load::<false, _, _, _, _, _, _>(key, options, |_| loader(), Engine::value_of)
     }
 
     /// Returns the value of a key, inserting what a fallible loader gives if there

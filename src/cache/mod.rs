@@ -8,6 +8,7 @@
 mod invalidating;
 mod loading;
 mod reading;
+mod refreshing;
 mod writing;
 
 use std::fmt;

@@ -8,6 +8,7 @@ use super::kinds::Kinds;
 use super::trash::Trash;
 use crate::clock::{Moment, Now};
 use crate::encoded::Encoded;
+use crate::freshness::{Life, State};
 use crate::hash::Hashing;
 use crate::store::{Entry, Id, Standing, Store};
 use crate::sync::Arc;
@@ -30,29 +31,56 @@ const ENTRY_COST: usize = 104;
 /// What a tag costs.
 const TAG_COST: usize = 28;
 
+/// What a record of more times than one costs.
+const TIMES_COST: usize = 88;
+
 /// What an entry costs of `max_bytes`.
 #[inline]
-pub(super) fn cost(key: usize, value: usize, tags: usize) -> usize {
-    let beside = ENTRY_COST.saturating_add(tags.saturating_mul(TAG_COST));
+pub(super) fn cost(key: usize, value: usize, tags: usize, timed: bool) -> usize {
+    let beside = ENTRY_COST + if timed { TIMES_COST } else { 0 };
+    let beside = beside.saturating_add(tags.saturating_mul(TAG_COST));
     key.saturating_add(value).saturating_add(beside)
 }
 
 /// What a look-up comes upon.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Found {
-    Live(Id),
-    /// An entry that nobody may see.
-    Gone,
+    /// An entry that is fresh, beyond question.
+    Fresh(Id),
+    /// An entry that was looked at more closely.
+    Close(Id, State),
     Nothing,
+}
+
+impl Found {
+    /// What a read without a loader sees.
+    #[inline]
+    pub(super) fn fresh(self) -> Option<Id> {
+        match self {
+            Self::Fresh(id) => Some(id),
+            Self::Close(id, state) if state.is_fresh() => Some(id),
+            Self::Close(..) | Self::Nothing => None,
+        }
+    }
+}
+
+/// When the value that is served was stored, and how it stood then and stands now.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Dates {
+    /// When it was stored, if that is known.
+    pub(crate) stored: Option<Moment>,
+    pub(crate) fresh_until: Moment,
+    pub(crate) state: State,
 }
 
 /// How it stands with an entry.
 #[derive(Debug)]
 pub(super) enum Fate {
+    /// It is fresh.
     Live,
     /// Its time had come, or had when an invalidation came over it.
     Expired,
-    /// An invalidation of one of its tags ended it.
+    /// A doom of one of its tags ended it, or its freshness.
     Doomed(Arc<Doom>),
 }
 
@@ -91,19 +119,75 @@ impl Contents {
         let Some(id) = self.store.find_at(key, now) else {
             return Found::Nothing;
         };
-        if self.tags.doom_over(id).is_some() || now.is_past(self.store.deadline(id)) {
-            return Found::Gone;
+        if self.tags.is_doomed(id) || now.is_past(self.store.sure_until(id)) {
+            return Found::Close(id, self.state(id, now));
         }
-        Found::Live(id)
+        Found::Fresh(id)
     }
 
-    /// The entry of a key, if it may be seen.
-    #[inline]
-    pub(super) fn find_live(&self, key: Key<'_>, now: &Now<'_>) -> Option<Id> {
-        match self.look_up(key, now) {
-            Found::Live(id) => Some(id),
-            Found::Gone | Found::Nothing => None,
+    /// How it stands with an entry.
+    pub(super) fn state(&self, id: Id, now: &Now<'_>) -> State {
+        let Some(over) = self.tags.over(id) else {
+            return self.store.state(id, now);
+        };
+        match self.store.times(id) {
+            Some(times) if !over.removed => times.state_if_expired(over.first.at, now.get()),
+            _ => State::Gone,
         }
+    }
+
+    /// When an entry was stored, and how it stands with it, which is known.
+    pub(super) fn dates(&self, id: Id, state: State) -> Dates {
+        let times = self.store.times(id);
+        Dates {
+            stored: times.map(|times| times.stored),
+            fresh_until: times.map_or_else(|| self.store.sure_until(id), |it| it.fresh_until),
+            state,
+        }
+    }
+
+    /// Whether an entry has a window after its time to live.
+    pub(super) fn has_window(&self, id: Id) -> bool {
+        self.store.times(id).is_some_and(|times| times.has_window())
+    }
+
+    /// Ends the freshness of an entry. Whether anything of it is left to be served.
+    pub(super) fn expire(&mut self, id: Id, at: Moment) -> bool {
+        self.store.expire(id, at)
+    }
+
+    /// Lets an entry that a doom expired live on without it, if anything of it is left
+    /// to be served.
+    fn outlives(&mut self, id: Id, over: Moment) -> bool {
+        let left = self.store.expire(id, over);
+        if left {
+            self.tags.readmit(id, self.store.capacity());
+        }
+        left
+    }
+
+    /// The entry of a key, if a read without a loader sees it.
+    #[inline]
+    pub(super) fn find_fresh(&self, key: Key<'_>, now: &Now<'_>) -> Option<Id> {
+        self.look_up(key, now).fresh()
+    }
+
+    /// A number that nobody can tell, of a key and a write.
+    pub(super) fn chance(&self, hash: u64, write: usize) -> u64 {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&hash.to_ne_bytes());
+        bytes[8..].copy_from_slice(&(write as u64).to_ne_bytes());
+        self.hashing.hash(&bytes)
+    }
+
+    /// The names of an entry's tags.
+    pub(super) fn tags_of(&self, id: Id) -> Vec<Text> {
+        self.tags.names_of(id).cloned().collect()
+    }
+
+    /// The hash of a tag's name.
+    pub(super) fn hash_of_tag(&self, name: &Text) -> u64 {
+        self.hashing.hash(name.as_bytes())
     }
 
     #[inline]
@@ -120,32 +204,35 @@ impl Contents {
         }
     }
 
-    /// How it stands with an entry now. Only a live one may be seen.
+    /// Why an entry leaves if it leaves now.
     #[inline]
     pub(super) fn fate(&self, id: Id, now: &Now<'_>) -> Fate {
         self.doomed(id).unwrap_or_else(|| {
-            if now.is_past(self.store.deadline(id)) {
-                Fate::Expired
-            } else {
+            if self.store.state(id, now).is_fresh() {
                 Fate::Live
+            } else {
+                Fate::Expired
             }
         })
     }
 
-    /// The fate of an entry that carries a dead tag: settled when the doom came.
+    /// The fate of an entry that carries a dead tag: settled when the first doom came.
     #[inline]
     fn doomed(&self, id: Id) -> Option<Fate> {
-        let doom = self.tags.doom_over(id)?;
-        Some(if Now::Known(doom.at).is_past(self.store.deadline(id)) {
-            Fate::Expired
-        } else {
+        let doom = self.tags.over(id)?.first;
+        Some(if self.store.state(id, &Now::Known(doom.at)).is_fresh() {
             Fate::Doomed(Arc::clone(doom))
+        } else {
+            Fate::Expired
         })
     }
 
     #[inline]
-    pub(super) fn touch(&self, id: Id) {
+    pub(super) fn touch(&self, id: Id, now: &Now<'_>) {
         self.store.touch(id);
+        if let Some(times) = self.store.times(id) {
+            times.read(|| now.get());
+        }
     }
 
     /// What all entries cost together.
@@ -157,7 +244,8 @@ impl Contents {
     #[inline]
     pub(super) fn cost_of(&self, id: Id) -> usize {
         let (key, tags) = (self.store.key(id), self.tags.count_of(id));
-        cost(key.len(), self.bytes(id).len(), tags)
+        let timed = self.store.times(id).is_some();
+        cost(key.len(), self.bytes(id).len(), tags, timed)
     }
 
     /// Stores under a key, with its hash, that is not stored.
@@ -166,10 +254,10 @@ impl Contents {
         &mut self,
         (key, hash): (Text, u64),
         value: Encoded,
-        deadline: Moment,
+        life: Life,
         tags: Held,
     ) -> Id {
-        let id = self.store.insert(key, hash, value.bytes, deadline);
+        let id = self.store.insert(key, hash, value.bytes, life);
         self.kinds.set(id, value.ty, self.store.capacity());
         self.tags.enroll(id, tags, self.store.capacity());
         self.cost += self.cost_of(id);
@@ -188,28 +276,21 @@ impl Contents {
 
     /// Puts a value in the place of another. Gives the old one.
     #[inline]
-    pub(super) fn replace(
-        &mut self,
-        id: Id,
-        value: Encoded,
-        deadline: Moment,
-        tags: Held,
-    ) -> Bytes {
+    pub(super) fn replace(&mut self, id: Id, value: Encoded, life: Life, tags: Held) -> Bytes {
         self.cost -= self.cost_of(id);
         self.tags.leave(id);
         self.tags.enroll(id, tags, self.store.capacity());
         self.kinds.set(id, value.ty, self.store.capacity());
-        let old = self.store.replace(id, value.bytes, deadline);
+        let old = self.store.replace(id, value.bytes, life);
         self.cost += self.cost_of(id);
         old
     }
 
     #[inline]
     pub(super) fn remove(&mut self, id: Id) -> Entry<Bytes> {
-        let entry = self.store.remove(id);
-        let tags = self.tags.leave(id);
-        self.cost -= cost(entry.key.len(), entry.value.len(), tags);
-        entry
+        self.cost -= self.cost_of(id);
+        self.tags.leave(id);
+        self.store.remove(id).0
     }
 
     /// How many places are used, and how many reserved.
@@ -235,27 +316,40 @@ impl Contents {
         while let Some(id) = old.next_from(next) {
             next = id;
             let tags = self.tags.hold(old.tags.names_of(id));
-            let deadline = old.store.deadline(id);
             let (ty, hash) = (old.kinds.of(id), old.store.hash_of(id));
-            let entry = old.store.remove(id);
+            let (entry, life) = old.store.remove(id);
             let value = Encoded {
                 bytes: entry.value,
                 ty,
             };
-            self.insert((entry.key, hash), value, deadline, tags);
+            self.insert((entry.key, hash), value, life, tags);
         }
         old
     }
 
-    /// Takes out up to `most` entries that the policy lets go, and says how many.
+    /// Takes out up to `most` entries that the policy lets go. Says how many, and how many
+    /// of them were not fresh.
     #[inline]
-    pub(super) fn evict(&mut self, most: usize, trash: &mut Trash) -> usize {
-        let (tags, total) = (&mut self.tags, &mut self.cost);
-        self.store.evict(most, |id, entry| {
+    pub(super) fn evict(
+        &mut self,
+        most: usize,
+        now: &Now<'_>,
+        trash: &mut Trash,
+    ) -> (usize, usize) {
+        let (tags, total, mut stale) = (&mut self.tags, &mut self.cost, 0);
+        let evicted = self.store.evict(most, |id, entry, life| {
+            let timed = match life {
+                Life::Plain(_) => false,
+                Life::Timed(times) => {
+                    stale += usize::from(!times.state(now.get()).is_fresh());
+                    true
+                }
+            };
             let tags = tags.leave(id);
-            *total -= cost(entry.key.len(), entry.value.len(), tags);
+            *total -= cost(entry.key.len(), entry.value.len(), tags, timed);
             trash.entry(entry);
-        })
+        });
+        (evicted, stale)
     }
 
     /// The first id from this one on that names an entry.
@@ -263,14 +357,19 @@ impl Contents {
         self.store.next_from(id)
     }
 
-    /// An entry that a doom ended and that still takes up room, with its fate.
+    /// An entry that a doom came over and that still takes up room: its fate, and its name
+    /// if it is to leave. One that a doom expired may live on.
     #[inline]
-    pub(super) fn next_doomed(&mut self) -> Option<(Id, Fate)> {
+    pub(super) fn next_doomed(&mut self) -> Option<(Option<Id>, Fate)> {
         if !self.tags.is_dying() {
             return None;
         }
         let id = self.tags.next_dead()?;
-        Some((id, self.doomed(id)?))
+        let fate = self.doomed(id)?;
+        let over = self.tags.over(id)?;
+        let expired = (!over.removed).then_some(over.first.at);
+        let stays = expired.is_some_and(|at| self.outlives(id, at));
+        Some(((!stays).then_some(id), fate))
     }
 
     /// An entry whose time has come. `patience`: see [`Store::next_expired`].

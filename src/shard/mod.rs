@@ -5,6 +5,7 @@
 //! runs in it but the clock. What an act takes out goes to the trash, which is
 //! emptied after the unlock.
 
+mod backoffs;
 mod contents;
 mod core;
 mod kinds;
@@ -16,11 +17,12 @@ use std::sync::PoisonError;
 use bytes::Bytes;
 
 use self::core::{Core, Found};
-pub(crate) use self::core::{Limits, Look, Request, Write};
+pub(crate) use self::core::{Failure, Landing, Limits, Look, Request, Seated, Stop, Stored, Write};
 use self::trash::Trash;
 use crate::clock::{Moment, Now};
 use crate::encoded::Encoded;
 use crate::flight::Flight;
+use crate::freshness::State;
 use crate::hash::Hashing;
 use crate::options::TagNames;
 use crate::stats::CacheStats;
@@ -28,6 +30,7 @@ use crate::store::Id;
 use crate::sync::{Arc, RwLock};
 use crate::tags::Doom;
 use crate::text::{Key, Text};
+use crate::types::TypeTag;
 
 /// Shares no line of the processor's cache with another, so that two threads in two do
 /// not slow each other.
@@ -79,11 +82,11 @@ impl Shard {
         now: &Now<'_>,
         pick: impl FnOnce(&Core, Id) -> R,
     ) -> Option<R> {
-        let found = self.look_in(|core| match core.look_up(key, now) {
-            Found::Live(id) => Ok(pick(core, id)),
-            other => Err(other),
+        let found = self.look_in(|core| {
+            let found = core.look_up(key, now);
+            found.fresh().map(|id| pick(core, id)).ok_or(found)
         });
-        if let Err(Found::Gone) = found {
+        if let Err(Found::Close(_, State::Gone)) = found {
             self.act(|core, trash| core.take_gone(key, now, trash));
         }
         found.ok()
@@ -125,6 +128,32 @@ impl Shard {
         self.act(|core, trash| core.put(key, write, tags, now, trash))
     }
 
+    /// As `put`, if what a read without a loader sees still is what was read.
+    pub(crate) fn put_if(
+        &self,
+        key: Key<'_>,
+        read: Option<&Encoded>,
+        write: &mut Write,
+        tags: &TagNames,
+        now: &Now<'_>,
+    ) -> Option<usize> {
+        self.act(|core, trash| {
+            let still = core.is_still(key, read, now);
+            still.then(|| core.put(key, write, tags, now, trash))
+        })
+    }
+
+    /// As `remove`, under the same condition. Whether it held.
+    pub(crate) fn remove_if(&self, key: Key<'_>, read: Option<&Encoded>, now: &Now<'_>) -> bool {
+        self.act(|core, trash| {
+            let still = core.is_still(key, read, now);
+            if still {
+                core.remove(key, now, trash);
+            }
+            still
+        })
+    }
+
     /// Gives back a little of what is gone but still takes up room.
     pub(crate) fn tidy(&self, now: &Now<'_>) {
         self.act(|core, trash| {
@@ -138,33 +167,60 @@ impl Shard {
         self.act(|core, trash| core.remove(key, now, trash))
     }
 
-    /// Looks for an entry; if there is none, joins the load in progress; if there
-    /// is none, takes the seat for a load. Whoever looks, joins or stores meanwhile
-    /// comes before all of this or after it.
+    /// Ends the freshness of an entry and fences a load in progress. Whether it was fresh.
+    pub(crate) fn expire(&self, key: Key<'_>, now: &Now<'_>) -> bool {
+        self.act(|core, trash| core.expire(key, now, trash))
+    }
+
+    /// Looks for a value; if there is none, for a load to join. Takes no seat.
     #[inline]
     pub(crate) fn look(&self, key: Key<'_>, request: &Request<'_>, now: &Now<'_>) -> Look {
-        // Most often there is an entry, or a load to join: that much is found out beside
-        // others. Who finds neither looks again, alone.
-        let found = self.look_in(|core| core.look_for(key, request, now));
-        found.unwrap_or_else(|| self.alter(|core| core.look(key, request, now)))
+        self.look_in(|core| core.look_for(key, request, now))
+    }
+
+    /// Looks again and, if a load has to begin, takes the seat for it. Whoever looks, joins
+    /// or stores meanwhile comes before all of this or after it.
+    pub(crate) fn sit(
+        &self,
+        key: Key<'_>,
+        request: &Request<'_>,
+        started: Option<u64>,
+        now: &Now<'_>,
+    ) -> Look {
+        self.act(|core, trash| core.sit(key, request, started, now, trash))
+    }
+
+    /// Takes the seat for a load, from another load too, unless there is a fresh entry of
+    /// another type. Gives what there is.
+    pub(crate) fn sit_anew(
+        &self,
+        key: Key<'_>,
+        request: &Request<'_>,
+        now: &Now<'_>,
+    ) -> Result<(Arc<Flight>, Option<Stored>), TypeTag> {
+        self.alter(|core| core.sit_anew(key, request, now))
+    }
+
+    /// What may be served instead of a load that failed, and whether it has a window after
+    /// its time to live.
+    pub(crate) fn old(&self, key: Key<'_>, ty: TypeTag, now: &Now<'_>) -> Option<(Stored, bool)> {
+        self.look_in(|core| core.old(key, ty, now))
     }
 
     /// Ends a load: stores its value if the load still has its seat and its tags.
-    /// Says how many writes the shard has had, and gives the value for those who wait, if
-    /// anybody does.
-    pub(crate) fn land(
+    pub(crate) fn land(&self, key: Key<'_>, landing: Landing<'_>, now: &Now<'_>) -> Stop {
+        self.act(|core, trash| core.land(key, landing, now, trash))
+    }
+
+    /// Ends a load that has no value.
+    pub(crate) fn give_up(
         &self,
         key: Key<'_>,
         flight: &Arc<Flight>,
-        write: &mut Write,
+        failure: &Failure<'_>,
         now: &Now<'_>,
-    ) -> (usize, Option<Encoded>) {
-        self.act(|core, trash| core.land(key, flight, write, now, trash))
-    }
-
-    /// Ends a load that has no value. `failed` is whether that counts as a failure.
-    pub(crate) fn give_up(&self, key: Key<'_>, flight: &Arc<Flight>, failed: bool) {
-        self.alter(|core| core.give_up(key, flight, failed));
+    ) {
+        self.act(|core, trash| core.give_up(key, flight, failure, now, trash));
     }
 
     /// Makes everything unreachable that carries one of these tags.

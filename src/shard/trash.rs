@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use smallvec::SmallVec;
 
+use super::backoffs::{Backoff, Backoffs};
 use super::contents::Contents;
 use super::seats::Seats;
 use crate::store::{AT_ONCE, Entry};
@@ -13,6 +14,8 @@ pub(super) struct Trash {
     entries: SmallVec<[Entry<Bytes>; AT_ONCE]>,
     /// A value that was replaced.
     value: Option<Bytes>,
+    /// Failures hold errors of the caller's. A write ends one at most, a failure two.
+    backoffs: SmallVec<[Backoff; 1]>,
     tables: Vec<Table>,
 }
 
@@ -21,6 +24,7 @@ pub(super) struct Trash {
 enum Table {
     Contents(Box<Contents>),
     Seats(Seats),
+    Backoffs(Backoffs),
 }
 
 impl Trash {
@@ -42,5 +46,16 @@ impl Trash {
 
     pub(super) fn seats(&mut self, seats: Seats) {
         self.tables.push(Table::Seats(seats));
+    }
+
+    #[inline]
+    pub(super) fn backoff(&mut self, backoff: Option<Backoff>) {
+        if let Some(backoff) = backoff {
+            self.backoffs.push(backoff);
+        }
+    }
+
+    pub(super) fn backoffs(&mut self, backoffs: Backoffs) {
+        self.tables.push(Table::Backoffs(backoffs));
     }
 }

@@ -71,7 +71,8 @@ impl Deadlines {
         self.len += 1;
     }
 
-    /// Takes an entry out that was added with this deadline.
+    /// Takes an entry out. `deadline` is the one it was added with, or any that has taken
+    /// its place.
     pub(super) fn remove(&mut self, id: Id, deadline: Moment) {
         if deadline != Moment::NEVER {
             self.rings.unlink(id + HEADS);
@@ -79,10 +80,11 @@ impl Deadlines {
         }
     }
 
-    /// An entry whose time has come.
+    /// An entry whose time has come. Deadlines may have moved meanwhile, to a later time:
+    /// who comes upon such an entry files it again.
     ///
-    /// Each entry that is moved to a lower level on the way takes one from `patience`: when
-    /// none is left, more may be due than was found.
+    /// Each entry that is filed again on the way takes one from `patience`: when none is
+    /// left, more may be due than was found.
     pub(super) fn next_due(
         &mut self,
         now: Moment,
@@ -93,19 +95,23 @@ impl Deadlines {
             return None;
         }
         loop {
-            // They are due, unless the clock has gone back.
-            let due = self.oldest(DUE).filter(|&id| deadline(id) <= now);
-            if due.is_some() {
-                return due;
+            if let Some(id) = self.oldest(DUE) {
+                let at = deadline(id);
+                if at <= now {
+                    return Some(id);
+                }
+                // It has moved; or the clock has gone back, and it waits where it is.
+                if at.nanos() > self.time {
+                    self.file_again(id, at, patience)?;
+                    continue;
+                }
             }
             if let Some(slot) = self.entered {
                 let Some(id) = self.oldest(slot) else {
                     self.entered = None;
                     continue;
                 };
-                *patience = patience.checked_sub(1)?;
-                self.rings.unlink(id + HEADS);
-                self.file(id, deadline(id));
+                self.file_again(id, deadline(id), patience)?;
                 continue;
             }
             let slot = self.first_slot()?;
@@ -117,11 +123,24 @@ impl Deadlines {
                 return None;
             }
             if slot.end <= now.nanos() {
-                return self.oldest(slot.index);
+                let id = self.oldest(slot.index)?;
+                let at = deadline(id);
+                if at <= now {
+                    return Some(id);
+                }
+                self.file_again(id, at, patience)?;
+                continue;
             }
             self.time = now.nanos();
             self.entered = Some(slot.index);
         }
+    }
+
+    fn file_again(&mut self, id: Id, deadline: Moment, patience: &mut usize) -> Option<()> {
+        *patience = patience.checked_sub(1)?;
+        self.rings.unlink(id + HEADS);
+        self.file(id, deadline);
+        Some(())
     }
 
     fn oldest(&self, slot: u32) -> Option<Id> {
@@ -188,10 +207,10 @@ impl Deadlines {
                 let shift = level * BITS;
                 assert!(self.occupied[level as usize] & (1 << digit) != 0);
                 assert!(self.time < at, "the wheel has gone past an entry");
-                assert!(self.wakes <= at >> shift << shift, "its slot would be late");
-                assert_eq!((at >> shift) % u64::from(SLOTS), digit);
-                let above = |time: u64| time.checked_shr(shift + BITS).unwrap_or(0);
-                assert_eq!(above(at), above(self.time));
+                // A deadline may have moved to a later time since it was filed.
+                let above = u64::MAX.checked_shl(shift + BITS).unwrap_or(0);
+                let start = (self.time & above) | digit << shift;
+                assert!(self.wakes <= start && start <= at, "its slot would be late");
             }
         }
         assert_eq!(filed, self.len);
@@ -294,6 +313,12 @@ mod tests {
                 for far in [ahead, ahead / 2, ahead % 7] {
                     let after = (random | 1) >> (63 - far);
                     world.add(nanos(now.saturating_add(after)));
+                }
+                // One of them was read, and is due later than it is filed.
+                let moved = random as usize % world.at.len();
+                let later = world.at[moved].1.nanos().saturating_add(random >> 40);
+                if later < u64::MAX {
+                    world.at[moved].1 = nanos(later);
                 }
                 now = now.saturating_add(random >> (63 - forward));
                 while let Some(at) = world.due(nanos(now), &mut usize::MAX.clone()) {

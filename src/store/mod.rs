@@ -10,6 +10,7 @@
 //! nothing.
 
 mod deadlines;
+mod lives;
 mod policy;
 
 use hashbrown::HashTable;
@@ -17,9 +18,11 @@ use slab::Slab;
 use smallvec::SmallVec;
 
 use self::deadlines::Deadlines;
+use self::lives::Lives;
 use self::policy::Policy;
 pub(crate) use self::policy::Standing;
 use crate::clock::{Moment, Now};
+use crate::freshness::{Life, State, Times};
 use crate::grow::more;
 use crate::hash::Hashing;
 use crate::text::{Key, Text};
@@ -38,6 +41,7 @@ pub(crate) struct Store<V> {
     entries: Slab<Entry<V>>,
     policy: Policy,
     deadlines: Deadlines,
+    lives: Lives,
 }
 
 #[derive(Debug)]
@@ -45,8 +49,8 @@ pub(crate) struct Store<V> {
 pub(crate) struct Entry<V> {
     pub(crate) key: Text,
     pub(crate) value: V,
-    /// When it expires.
-    pub(crate) deadline: Moment,
+    /// Until then it is fresh. What comes then, its record says; without one it is gone.
+    pub(crate) sure_until: Moment,
 }
 
 impl<V> Store<V> {
@@ -61,6 +65,7 @@ impl<V> Store<V> {
             entries: Slab::new(),
             policy: Policy::default(),
             deadlines: Deadlines::default(),
+            lives: Lives::default(),
         }
     }
 
@@ -81,7 +86,7 @@ impl<V> Store<V> {
     pub(crate) fn find_at(&self, key: Key<'_>, now: &Now<'_>) -> Option<Id> {
         let same = |&id: &Id| {
             let entry = &self.entries[id as usize];
-            if Text::is_apart(key.text) && entry.deadline != Moment::NEVER {
+            if Text::is_apart(key.text) && entry.sure_until != Moment::NEVER {
                 now.get();
             }
             entry.key.is(key.text)
@@ -99,9 +104,66 @@ impl<V> Store<V> {
         &self.entries[id as usize].value
     }
 
+    /// Until then an entry is fresh, and nothing else need be asked.
     #[inline]
-    pub(crate) fn deadline(&self, id: Id) -> Moment {
-        self.entries[id as usize].deadline
+    pub(crate) fn sure_until(&self, id: Id) -> Moment {
+        self.entries[id as usize].sure_until
+    }
+
+    /// The times of an entry that has more than one.
+    #[inline]
+    pub(crate) fn times(&self, id: Id) -> Option<&Times> {
+        self.lives.of(id)
+    }
+
+    /// How it stands with an entry, as far as its times say.
+    #[inline]
+    pub(crate) fn state(&self, id: Id, now: &Now<'_>) -> State {
+        if !now.is_past(self.sure_until(id)) {
+            return State::Fresh;
+        }
+        let times = self.lives.of(id);
+        times.map_or(State::Gone, |times| times.state(now.get()))
+    }
+
+    /// Ends the freshness of an entry. Whether there is anything left to be served.
+    pub(crate) fn expire(&mut self, id: Id, at: Moment) -> bool {
+        let end = self.end(id);
+        let Some(times) = self.lives.of_mut(id) else {
+            return false;
+        };
+        times.expire(at);
+        self.deadlines.remove(id, end);
+        self.entries[id as usize].sure_until = Moment::ZERO;
+        let (end, capacity) = (self.end(id), self.entries.capacity());
+        self.deadlines.insert(id, end, capacity);
+        end > at
+    }
+
+    /// From then on an entry is gone.
+    #[inline]
+    fn end(&self, id: Id) -> Moment {
+        let times = self.lives.of(id);
+        times.map_or_else(|| self.sure_until(id), Times::end)
+    }
+
+    /// Puts an entry, which is stored anew, in the order of expiry.
+    #[inline]
+    fn begin(&mut self, id: Id, life: Life) {
+        let capacity = self.entries.capacity();
+        self.deadlines.insert(id, life.end(), capacity);
+        if let Life::Timed(times) = life {
+            self.lives.set(id, times, capacity);
+        }
+    }
+
+    /// Takes the times of an entry that ends, or begins anew.
+    #[inline]
+    fn take_life(&mut self, id: Id) -> Life {
+        let end = self.end(id);
+        self.deadlines.remove(id, end);
+        let times = self.lives.take(id);
+        times.map_or(Life::Plain(end), Life::Timed)
     }
 
     /// How many entries have a place reserved.
@@ -111,7 +173,7 @@ impl<V> Store<V> {
 
     /// Stores an entry whose key is not stored.
     #[inline]
-    pub(crate) fn insert(&mut self, key: Text, hash: u64, value: V, deadline: Moment) -> Id {
+    pub(crate) fn insert(&mut self, key: Text, hash: u64, value: V, life: Life) -> Id {
         if self.entries.len() == self.entries.capacity() {
             self.entries.reserve_exact(more(self.entries.len()));
         }
@@ -119,33 +181,32 @@ impl<V> Store<V> {
         let entry = Entry {
             key,
             value,
-            deadline,
+            sure_until: life.sure_until(),
         };
         let id = narrow(self.entries.insert(entry));
         let (entries, hashing) = (&self.entries, &self.hashing);
         let rehash = |&id: &Id| hashing.hash(entries[id as usize].key.as_bytes());
         self.table.insert_unique(hash, id, rehash);
         self.policy.stored(id, hash, capacity);
-        self.deadlines.insert(id, deadline, capacity);
+        self.begin(id, life);
         id
     }
 
     /// Puts a value in the place of another. Gives the old one.
     #[inline]
-    pub(crate) fn replace(&mut self, id: Id, value: V, deadline: Moment) -> V {
+    pub(crate) fn replace(&mut self, id: Id, value: V, life: Life) -> V {
         self.policy.read(id);
+        drop(self.take_life(id));
         let entry = &mut self.entries[id as usize];
-        self.deadlines.remove(id, entry.deadline);
-        entry.deadline = deadline;
+        entry.sure_until = life.sure_until();
         let old = std::mem::replace(&mut entry.value, value);
-        let capacity = self.entries.capacity();
-        self.deadlines.insert(id, deadline, capacity);
+        self.begin(id, life);
         old
     }
 
-    /// Takes an entry out.
+    /// Takes an entry out, and its times.
     #[inline]
-    pub(crate) fn remove(&mut self, id: Id) -> Entry<V> {
+    pub(crate) fn remove(&mut self, id: Id) -> (Entry<V>, Life) {
         self.policy.removed(id);
         self.unlist(id, self.hash_of(id));
         self.take(id)
@@ -157,7 +218,7 @@ impl<V> Store<V> {
     /// to wait for a line of memory, then for another that the first one names, and so
     /// on; the lines of one step are waited for together.
     #[inline]
-    pub(crate) fn evict(&mut self, most: usize, mut out: impl FnMut(Id, Entry<V>)) -> usize {
+    pub(crate) fn evict(&mut self, most: usize, mut out: impl FnMut(Id, Entry<V>, Life)) -> usize {
         let chosen = (0..most).map_while(|vacant| Some((self.policy.choose(vacant)?, 0)));
         let mut batch: SmallVec<[_; AT_ONCE]> = chosen.collect();
         for (victim, hash) in &mut batch {
@@ -170,7 +231,8 @@ impl<V> Store<V> {
             self.unlist(victim.id, *hash);
         }
         for (victim, _) in &batch {
-            out(victim.id, self.take(victim.id));
+            let (entry, life) = self.take(victim.id);
+            out(victim.id, entry, life);
         }
         batch.len()
     }
@@ -191,10 +253,9 @@ impl<V> Store<V> {
 
     /// Takes out an entry that is neither in the table nor known to the policy.
     #[inline]
-    fn take(&mut self, id: Id) -> Entry<V> {
-        let entry = self.entries.remove(id as usize);
-        self.deadlines.remove(id, entry.deadline);
-        entry
+    fn take(&mut self, id: Id) -> (Entry<V>, Life) {
+        let life = self.take_life(id);
+        (self.entries.remove(id as usize), life)
     }
 
     /// The first id from this one on that names an entry.
@@ -227,9 +288,12 @@ impl<V> Store<V> {
     /// An entry whose time has come: see [`Deadlines::next_due`].
     #[inline]
     pub(crate) fn next_expired(&mut self, now: Moment, patience: &mut usize) -> Option<Id> {
-        let entries = &self.entries;
-        let deadline = |id: Id| entries[id as usize].deadline;
-        self.deadlines.next_due(now, patience, deadline)
+        let (entries, lives) = (&self.entries, &self.lives);
+        let end = |id: Id| {
+            let times = lives.of(id);
+            times.map_or_else(|| entries[id as usize].sure_until, Times::end)
+        };
+        self.deadlines.next_due(now, patience, end)
     }
 }
 
@@ -258,9 +322,9 @@ impl<V> Store<V> {
         let mut ordered = self.policy.validate();
         ordered.sort_unstable();
         assert_eq!(ordered, ids, "the policy knows other entries");
-        let expiring = self.entries.iter().map(|(index, entry)| {
+        let expiring = self.entries.iter().map(|(index, _)| {
             let id = narrow(index);
-            (id, entry.deadline)
+            (id, self.end(id))
         });
         self.deadlines.validate(&expiring.collect::<Vec<_>>());
         ids

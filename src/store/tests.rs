@@ -12,7 +12,7 @@ fn at(seconds: u64) -> Moment {
 }
 
 fn insert(store: &mut Store<&'static str>, text: &'static str, deadline: Moment) -> Id {
-    store.insert(text.into(), key(text).hash, text, deadline)
+    store.insert(text.into(), key(text).hash, text, Life::Plain(deadline))
 }
 
 fn store(keys: &[&'static str]) -> Store<&'static str> {
@@ -34,7 +34,7 @@ fn an_entry_with_its_key_is_one_line_of_the_cache() {
 fn colliding_hashes_are_told_apart_by_key() {
     let mut store = store(&["a", "d", "g"]);
     let d = store.find(key("d")).unwrap();
-    assert_eq!(store.remove(d).value, "d");
+    assert_eq!(store.remove(d).0.value, "d");
     assert_eq!(store.validate().len(), 2);
     assert!(store.find(key("d")).is_none());
     let g = store.find(key("g")).unwrap();
@@ -48,7 +48,10 @@ fn what_was_read_outlives_what_was_not() {
     store.touch(a);
     store.touch(a);
     while store.len() > 1 {
-        assert_eq!(store.evict(1, |_, entry| assert_ne!(entry.value, "a")), 1);
+        assert_eq!(
+            store.evict(1, |_, entry, _| assert_ne!(entry.value, "a")),
+            1
+        );
         store.validate();
     }
 }
@@ -60,7 +63,7 @@ fn many_leave_at_once_and_each_once() {
     let mut left = Vec::new();
     for most in (1..=AT_ONCE).rev().cycle() {
         let before = left.len();
-        let count = store.evict(most, |_, entry| left.push(entry.value));
+        let count = store.evict(most, |_, entry, _| left.push(entry.value));
         assert_eq!(left.len(), before + count);
         assert!(count <= most);
         store.validate();
@@ -86,11 +89,11 @@ fn ids_are_used_again() {
 fn a_value_that_is_replaced_has_a_deadline_of_its_own() {
     let mut store = store(&[]);
     let id = insert(&mut store, "a", at(1));
-    assert_eq!(store.replace(id, "new", at(5)), "a");
+    assert_eq!(store.replace(id, "new", Life::Plain(at(5))), "a");
     store.validate();
     assert_eq!(store.next_expired(at(4), &mut 100), None);
     assert_eq!(store.next_expired(at(5), &mut 100), Some(id));
-    store.replace(id, "newest", Moment::NEVER);
+    store.replace(id, "newest", Life::Plain(Moment::NEVER));
     store.validate();
     assert!(!store.can_expire());
 }

@@ -6,6 +6,11 @@
 //! later gets another tag. The members are handed out one by one afterwards, for
 //! their memory. A tag is forgotten when nobody needs it any more.
 //!
+//! There are two kinds of doom. One removes; the other expires, and what is expired may
+//! have something left to live for: such a member is readmitted, to the tags that its
+//! names are bound to now, so that a later removal reaches it. Until then its dead tag can
+//! still be found by name, for the same reason.
+//!
 //! A member is an index; what it stands for is the floor above's business.
 
 mod members;
@@ -26,15 +31,25 @@ use crate::text::Text;
 /// One invalidation of tags: when it was, and how many entries it ended.
 #[derive(Debug)]
 pub(crate) struct Doom {
+    pub(crate) kind: Kind,
     /// The time of its first poll. What had expired by then was not live.
     pub(crate) at: Moment,
     ended: AtomicU64,
 }
 
+/// What a doom does to the members it comes over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// They are gone.
+    Remove,
+    /// They are fresh no longer.
+    Expire,
+}
+
 impl Doom {
-    pub(crate) fn new(at: Moment) -> Self {
+    pub(crate) fn new(kind: Kind, at: Moment) -> Self {
         let ended = AtomicU64::new(0);
-        Self { at, ended }
+        Self { kind, at, ended }
     }
 
     /// Counts one entry that was live when the doom came.
@@ -52,7 +67,7 @@ impl Doom {
 #[derive(Debug)]
 pub(crate) struct Tags {
     hashing: Hashing,
-    /// Finds a tag by its name. Dead tags are not in it.
+    /// Finds a tag by its name. Removed tags are not in it.
     names: HashTable<u32>,
     known: Slab<Tag>,
     members: Members,
@@ -72,8 +87,19 @@ struct Tag {
     head: u32,
     /// Loads that carry it, and its place in `dying`.
     holds: usize,
-    /// Which doom came over it, and in which order.
+    /// Whether a doom that removes came over it.
+    removed: bool,
+    /// Which doom came over it first, and in which order.
     doom: Option<(u64, Arc<Doom>)>,
+}
+
+/// What came over a member.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Over<'a> {
+    /// The doom that came first.
+    pub(crate) first: &'a Arc<Doom>,
+    /// Whether one of them removes.
+    pub(crate) removed: bool,
 }
 
 /// Tags that are held though they may have no member, until `enroll` or
@@ -123,6 +149,7 @@ impl Tags {
             name: name.clone(),
             head: self.members.found(),
             holds: 0,
+            removed: false,
             doom: None,
         }));
         let (known, hashing) = (&self.known, &self.hashing);
@@ -132,8 +159,22 @@ impl Tags {
     }
 
     fn bound(&self, hash: u64, name: &Text) -> Option<u32> {
-        let same = |&tag: &u32| self.known[tag as usize].name == *name;
+        let same = |&tag: &u32| {
+            let known = &self.known[tag as usize];
+            known.doom.is_none() && known.name == *name
+        };
         self.names.find(hash, same).copied()
+    }
+
+    /// Holds the tags of some more names.
+    pub(crate) fn hold_more<'a>(&mut self, held: &mut Held, names: impl Iterator<Item = &'a Text>) {
+        for name in names {
+            let tag = self.bind(name);
+            if !held.0.contains(&tag) {
+                held.0.push(tag);
+                self.known[tag as usize].holds += 1;
+            }
+        }
     }
 
     /// How many tags a member has.
@@ -185,10 +226,9 @@ impl Tags {
         let idle = self.known.remove(tag as usize);
         self.members.give_up(idle.head);
         let hash = self.hashing.hash(idle.name.as_bytes());
-        if idle.doom.is_some() {
-            self.dead -= 1;
-        } else if let Ok(bound) = self.names.find_entry(hash, |&other| other == tag) {
-            bound.remove();
+        self.dead -= usize::from(idle.doom.is_some());
+        if let Ok(named) = self.names.find_entry(hash, |&other| other == tag) {
+            named.remove();
         }
     }
 
@@ -212,19 +252,25 @@ impl Tags {
     /// Ends the tag of a name, if it has one, and everything that carries it.
     pub(crate) fn doom(&mut self, name: &Text, doom: &Arc<Doom>) {
         let hash = self.hashing.hash(name.as_bytes());
-        let Ok(bound) = self
-            .names
-            .find_entry(hash, |&tag| self.known[tag as usize].name == *name)
-        else {
-            return;
-        };
-        let (tag, _) = bound.remove();
-        let doomed = &mut self.known[tag as usize];
-        doomed.doom = Some((self.dooms, Arc::clone(doom)));
-        doomed.holds += 1;
-        self.dying.push_back(tag);
-        self.dead += 1;
-        self.dooms += 1;
+        if let Some(tag) = self.bound(hash, name) {
+            let doomed = &mut self.known[tag as usize];
+            doomed.doom = Some((self.dooms, Arc::clone(doom)));
+            doomed.holds += 1;
+            self.dying.push_back(tag);
+            self.dead += 1;
+            self.dooms += 1;
+        }
+        if doom.kind == Kind::Remove {
+            // The one that was bound, and those that were expired before.
+            let known = &mut self.known;
+            while let Ok(named) = self
+                .names
+                .find_entry(hash, |&tag| known[tag as usize].name == *name)
+            {
+                let (tag, _) = named.remove();
+                known[tag as usize].removed = true;
+            }
+        }
     }
 
     /// Whether a held tag has died since.
@@ -237,15 +283,31 @@ impl Tags {
         self.known[tag as usize].doom.as_ref()
     }
 
-    /// The doom that ended a member: the first that came over one of its tags.
+    /// Whether any doom came over a member.
     #[inline]
-    pub(crate) fn doom_over(&self, member: u32) -> Option<&Arc<Doom>> {
+    pub(crate) fn is_doomed(&self, member: u32) -> bool {
+        self.dead > 0 && self.over(member).is_some()
+    }
+
+    /// What came over a member.
+    #[inline]
+    pub(crate) fn over(&self, member: u32) -> Option<Over<'_>> {
         if self.dead == 0 {
             return None;
         }
-        let tags = self.members.tags_of(member);
-        let dooms = tags.filter_map(|tag| self.doom_of(tag));
-        dooms.min_by_key(|(order, _)| *order).map(|(_, doom)| doom)
+        let tags = || self.members.tags_of(member);
+        let dooms = tags().filter_map(|tag| self.doom_of(tag));
+        let (_, first) = dooms.min_by_key(|(order, _)| *order)?;
+        let removed = tags().any(|tag| self.known[tag as usize].removed);
+        Some(Over { first, removed })
+    }
+
+    /// Makes a member of dead tags one of those that their names are bound to now.
+    pub(crate) fn readmit(&mut self, member: u32, capacity: usize) {
+        let names: SmallVec<[Text; 4]> = self.names_of(member).cloned().collect();
+        let held = self.hold(names.iter());
+        self.leave(member);
+        self.enroll(member, held, capacity);
     }
 
     /// Whether dead members may be left.
@@ -295,11 +357,16 @@ impl Tags {
                 tag.doom.is_none(),
                 "dead is unbound"
             );
+            let hash = self.hashing.hash(tag.name.as_bytes());
+            let named = self.names.find(hash, |&other| other == index(place));
+            assert_eq!(named.is_none(), tag.removed, "removed has no name");
+            assert!(tag.doom.is_some() || !tag.removed);
         }
         assert_eq!(pairs, linked);
         let dead = self.known.iter().filter(|(_, tag)| tag.doom.is_some());
         assert_eq!(dead.count(), self.dead);
-        assert_eq!(self.names.len() + self.dead, self.known.len());
+        let removed = self.known.iter().filter(|(_, tag)| tag.removed);
+        assert_eq!(self.names.len() + removed.count(), self.known.len());
     }
 
     pub(crate) fn is_empty(&self) -> bool {

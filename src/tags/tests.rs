@@ -15,7 +15,7 @@ impl Tags {
     }
 
     fn end(&mut self, name: &str) -> Arc<Doom> {
-        let doom = Arc::new(Doom::new(Moment::of(Duration::ZERO)));
+        let doom = Arc::new(Doom::new(Kind::Remove, Moment::of(Duration::ZERO)));
         self.doom(&name.into(), &doom);
         doom
     }
@@ -52,8 +52,8 @@ fn doom_reaches_members_and_holders_but_not_those_who_come_later() {
     tags.end("a");
     let after = tags.add(2, &["a"]);
     let load_after = tags.hold_all(&["a"]);
-    assert!(tags.doom_over(before).is_some());
-    assert!(tags.doom_over(after).is_none());
+    assert!(tags.is_doomed(before));
+    assert!(!tags.is_doomed(after));
     assert!(tags.any_dead(&load_before));
     assert!(!tags.any_dead(&load_after));
     tags.validate(&[before, after]);
@@ -72,7 +72,7 @@ fn the_first_doom_of_a_member_is_the_one() {
     let member = tags.add(1, &["a", "b"]);
     let first = tags.end("b");
     tags.end("a");
-    assert!(Arc::ptr_eq(tags.doom_over(member).unwrap(), &first));
+    assert!(Arc::ptr_eq(tags.over(member).unwrap().first, &first));
 }
 
 #[test]

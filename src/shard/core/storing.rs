@@ -3,8 +3,10 @@
 use std::mem;
 use std::time::Duration;
 
+use super::sweeping::TIDIED_BY_A_WRITE;
 use super::{Core, Write};
 use crate::clock::{Moment, Now};
+use crate::freshness::Life;
 use crate::shard::contents::{Fate, cost};
 use crate::shard::trash::Trash;
 use crate::tags::Held;
@@ -14,7 +16,8 @@ use crate::text::Key;
 const FOR_EACH_EARLY: usize = 1024;
 
 impl Core {
-    /// Puts a value in the place of what is there, if it may be kept.
+    /// Puts a value in the place of what is there, if it may be kept. Says until when it is
+    /// fresh.
     #[inline]
     pub(super) fn store(
         &mut self,
@@ -23,12 +26,17 @@ impl Core {
         tags: Held,
         now: &Now<'_>,
         trash: &mut Trash,
-    ) {
+    ) -> Option<Moment> {
         self.writes = self.writes.wrapping_add(1);
+        trash.backoff(self.backoffs.take(key));
         self.tidy(now, trash);
+        let chance = || self.contents.chance(key.hash, self.writes);
+        let (rare, dated) = (write.rare.as_deref(), write.dated);
+        let life = Life::new(write.ttl, rare, dated, || now.get(), chance);
+        let timed = matches!(life, Life::Timed(_));
         let old = self.contents.find(key);
         let fate = old.map_or(Fate::Live, |id| self.contents.fate(id, now));
-        let cost = cost(key.text.len(), write.value.bytes.len(), tags.len());
+        let cost = cost(key.text.len(), write.value.bytes.len(), tags.len(), timed);
         let refused = write.value.bytes.len() > self.limits.entry_bytes
             || cost > self.limits.bytes
             || self.limits.entries == 0;
@@ -38,47 +46,57 @@ impl Core {
             if let Some(id) = old {
                 self.take(id, &fate, trash);
             }
-            return;
+            return None;
         }
-        let deadline = write.ttl.map_or(Moment::NEVER, |ttl| now.get().after(ttl));
+        let fresh_until = life.fresh_until();
         let value = mem::take(&mut write.value);
         let mut standing = None;
         if let Some(id) = old {
             if self.contents.cost() - self.contents.cost_of(id) + cost <= self.limits.bytes {
-                let replaced = self.contents.replace(id, value, deadline, tags);
+                let replaced = self.contents.replace(id, value, life, tags);
                 trash.value(replaced);
                 self.count_fate(&fate);
-                return;
+                return Some(fresh_until);
             }
             standing = Some(self.contents.standing(id));
             self.take(id, &fate, trash);
         }
         self.make_room(cost, now, trash);
         let key = (key.text.into(), key.hash);
-        let id = self.contents.insert(key, value, deadline, tags);
+        let id = self.contents.insert(key, value, life, tags);
         if let Some(standing) = standing {
             self.contents.reinstate(id, standing);
         }
+        Some(fresh_until)
     }
 
     /// Makes room for one entry. What is gone goes first: a live entry leaves only a
     /// shard in which every entry is live.
     #[inline]
     fn make_room(&mut self, cost: usize, now: &Now<'_>, trash: &mut Trash) {
+        let mut readmitted = 0;
         while self.contents.len() >= self.limits.entries
             || self.contents.cost() + cost > self.limits.bytes
         {
+            if readmitted < TIDIED_BY_A_WRITE {
+                if let Some(left) = self.sweep_doomed(trash) {
+                    readmitted += usize::from(!left);
+                    continue;
+                }
+            }
             let mut patience = usize::MAX;
-            if self.sweep_doomed(trash) || self.sweep_expired(now, &mut patience, trash) {
+            if self.sweep_expired(now, &mut patience, trash) {
                 continue;
             }
             let most = self.limits.evicted_at_once;
             let most = most.min(1 + self.contents.len() / FOR_EACH_EARLY);
-            let evicted = self.contents.evict(most, trash);
+            let (evicted, stale) = self.contents.evict(most, now, trash);
             if evicted == 0 {
                 return;
             }
-            self.stats.evictions += evicted as u64;
+            // What had expired, and was kept to be served in need, was not live.
+            self.stats.evictions += (evicted - stale) as u64;
+            self.stats.expirations += stale as u64;
         }
     }
 }

@@ -2,13 +2,13 @@
 
 use std::mem;
 
-use super::{Core, Flushed};
+use super::{Core, Fate, Flushed};
 use crate::clock::{Moment, Now};
 use crate::shard::trash::Trash;
 
 /// How many entries a write gives back at most of each kind: flushed, invalidated,
 /// expired. A write adds one, so writes catch up with any backlog.
-const TIDIED_BY_A_WRITE: usize = 256;
+pub(super) const TIDIED_BY_A_WRITE: usize = 256;
 
 /// How many entries a write moves at most on their way to be due.
 const MOVED_BY_A_WRITE: usize = 512;
@@ -23,6 +23,7 @@ const SPARSE: usize = 8;
 impl Core {
     pub(in crate::shard) fn flush(&mut self, at: Moment, trash: &mut Trash) {
         trash.seats(mem::take(&mut self.seats));
+        trash.backoffs(mem::take(&mut self.backoffs));
         let empty = self.contents.anew();
         let contents = Box::new(mem::replace(&mut self.contents, empty));
         if contents.len() > 0 {
@@ -39,7 +40,7 @@ impl Core {
     /// Takes out up to `most` unreachable entries, the longest unreachable first.
     pub(in crate::shard) fn sweep(&mut self, most: usize, trash: &mut Trash) -> usize {
         for swept in 0..most {
-            if !(self.sweep_flushed(trash) || self.sweep_doomed(trash)) {
+            if !(self.sweep_flushed(trash) || self.sweep_doomed(trash).is_some()) {
                 self.compact(trash);
                 return swept;
             }
@@ -50,13 +51,13 @@ impl Core {
     /// Gives back a little of each kind that is gone but still takes up room.
     #[inline]
     pub(in crate::shard) fn tidy(&mut self, now: &Now<'_>, trash: &mut Trash) {
-        self.ask_time(None, now);
+        self.ask_time(false, now);
         let most = 0..TIDIED_BY_A_WRITE;
         if !self.flushed.is_empty() {
             most.clone().all(|_| self.sweep_flushed(trash));
         }
         if self.contents.tags.is_dying() {
-            most.clone().all(|_| self.sweep_doomed(trash));
+            most.clone().all(|_| self.sweep_doomed(trash).is_some());
         }
         if self.contents.can_expire() {
             let mut patience = MOVED_BY_A_WRITE;
@@ -81,13 +82,17 @@ impl Core {
         false
     }
 
+    /// Looks after one entry that a doom came over. Whether it left: what was expired may
+    /// have something left to be served.
     #[inline]
-    pub(super) fn sweep_doomed(&mut self, trash: &mut Trash) -> bool {
-        let dead = self.contents.next_doomed();
-        if let Some((id, fate)) = &dead {
-            self.take(*id, fate, trash);
+    pub(super) fn sweep_doomed(&mut self, trash: &mut Trash) -> Option<bool> {
+        let (leaves, fate) = self.contents.next_doomed()?;
+        match (leaves, &fate) {
+            (Some(id), fate) => self.take(id, fate, trash),
+            (None, Fate::Doomed(doom)) => doom.count_one(),
+            (None, Fate::Live | Fate::Expired) => {}
         }
-        dead.is_some()
+        Some(leaves.is_some())
     }
 
     #[inline]

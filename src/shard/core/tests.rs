@@ -74,13 +74,26 @@ impl World {
         };
         let bytes = Bytes::from(vec![0; self.rng.random_range(0..5)]);
         let value = Encoded { bytes, ty: None };
-        Write { value, ttl }
+        let window = |rng: &mut StdRng| Duration::from_secs(rng.random_range(1..4));
+        let mut options = CacheOptions::new();
+        if self.rng.random_bool(0.3) {
+            options = options.stale_if_error(window(&mut self.rng));
+        }
+        if self.rng.random_bool(0.2) {
+            options = options.time_to_idle(window(&mut self.rng));
+        }
+        Write {
+            value,
+            ttl,
+            rare: options.rare,
+            dated: self.rng.random_bool(0.2),
+        }
     }
 
     fn step(&mut self) {
         let mut trash = Trash::default();
         let (key, now) = (self.key(), Now::Known(self.now));
-        match self.rng.random_range(0..12) {
+        match self.rng.random_range(0..14) {
             0..3 => {
                 let (mut write, tags) = (self.write(), self.tags());
                 self.core.put(key, &mut write, &tags, &now, &mut trash);
@@ -91,25 +104,42 @@ impl World {
                     tags: &self.tags(),
                     undecodable: None,
                 };
-                if let Look::Lead(flight) = self.core.look(key, &request, &now) {
-                    self.leads.push((key, flight));
+                let started = self.rng.random_bool(0.5).then_some(0);
+                let look = self.core.sit(key, &request, started, &now, &mut trash);
+                if let Look::Lead(seated) = look {
+                    self.leads.push((key, seated.flight));
                 }
             }
             6..8 if !self.leads.is_empty() => {
                 let at = self.rng.random_range(0..self.leads.len());
                 let (key, flight) = self.leads.swap_remove(at);
                 if self.rng.random_bool(0.3) {
-                    self.core.give_up(key, &flight, false);
+                    let error = CacheError::panic(key.text);
+                    let failure = match self.rng.random_range(0..3) {
+                        0 => Failure::None,
+                        time => Failure::Error(&error, Duration::from_secs(time - 1)),
+                    };
+                    let core = &mut self.core;
+                    core.give_up(key, &flight, &failure, &now, &mut trash);
                 } else {
-                    let mut write = self.write();
-                    self.core.land(key, &flight, &mut write, &now, &mut trash);
+                    let landing = Landing {
+                        flight: &flight,
+                        write: &mut self.write(),
+                        own: &self.tags(),
+                        journal: &Journal::default(),
+                    };
+                    self.core.land(key, landing, &now, &mut trash);
                 }
             }
             8 => {
                 self.core.remove(key, &now, &mut trash);
             }
             9 => {
-                let doom = Arc::new(Doom::new(self.now));
+                let kind = match self.rng.random_bool(0.5) {
+                    true => Kind::Remove,
+                    false => Kind::Expire,
+                };
+                let doom = Arc::new(Doom::new(kind, self.now));
                 let name = TAGS[self.rng.random_range(0..TAGS.len())];
                 self.core.doom(&[name.into()], &doom);
                 self.dooms.push(doom);
@@ -118,6 +148,12 @@ impl World {
             10 if !self.core.contents.tags.is_dying() => self.core.move_to_new_tables(&mut trash),
             10 => {
                 self.core.sweep(2, &mut trash);
+            }
+            11 => {
+                self.core.expire(key, &now, &mut trash);
+            }
+            12 => {
+                self.core.look_up(key, &now);
             }
             _ => self.now = self.now.after(Duration::from_secs(1)),
         }
@@ -144,7 +180,10 @@ fn nothing_is_left_behind() {
         }
         let mut trash = Trash::default();
         for (key, flight) in world.leads.drain(..) {
-            world.core.give_up(key, &flight, false);
+            let now = Now::Known(world.now);
+            world
+                .core
+                .give_up(key, &flight, &Failure::None, &now, &mut trash);
         }
         assert_eq!(world.core.seats.places().0, 0);
         for text in KEYS {
@@ -154,7 +193,12 @@ fn nothing_is_left_behind() {
         world.core.sweep(usize::MAX, &mut trash);
         assert_eq!(world.core.len(), 0);
         assert!(world.core.contents.tags.is_empty());
-        let invalidated: u64 = world.dooms.iter().map(|doom| doom.count()).sum();
-        assert!(invalidated <= world.core.stats.invalidations);
+        let of = |kind| {
+            let dooms = world.dooms.iter().filter(move |doom| doom.kind == kind);
+            dooms.map(|doom| doom.count()).sum::<u64>()
+        };
+        let stats = world.core.stats;
+        assert!(of(Kind::Remove) <= stats.invalidations);
+        assert_eq!(world.core.backoffs.len(), 0);
     }
 }

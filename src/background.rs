@@ -1,0 +1,107 @@
+//! Loads that no caller drives.
+//!
+//! A loader that the cache was handed, of an entry that can still be served, runs where the
+//! spawner puts it, and the caller does not wait for it longer than it must. Such a load
+//! has a deadline and a place among few, one load a key, and is fenced like any other: a
+//! loader that hangs holds its key until the deadline and no longer.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::answer::{Answer, Instead};
+use crate::codec::Codec;
+use crate::engine::{Engine, Shared};
+use crate::error::{BoxError, CacheError, CacheResult};
+use crate::fetched::{Loaded, Old};
+use crate::lead::Lead;
+use crate::load::{Seat, Step, Wait, drive};
+use crate::options::CacheOptions;
+use crate::patience::Patience;
+
+/// How long a load may take in the background if its options do not say.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A loading call with a loader that the cache may keep.
+#[allow(clippy::manual_async_fn, reason = "as of `load`")]
+pub(crate) fn load_owned<const FULL: bool, C, V, A, L, E, F, Fut>(
+    engine: &Shared<C>,
+    key: &str,
+    mut options: CacheOptions,
+    loader: F,
+    pick: fn(&Engine<C>, Answer<V>) -> A,
+) -> impl Future<Output = CacheResult<A>>
+where
+    C: Codec,
+    V: Serialize + DeserializeOwned + 'static,
+    L: Into<Loaded<V>> + 'static,
+    E: Into<BoxError> + 'static,
+    F: FnOnce(Option<Old<V>>) -> Fut + Send + 'static,
+    Fut: Future<Output = Result<L, E>> + Send + 'static,
+{
+    async move {
+        engine.fill_in(&mut options);
+        let mut patience = None;
+        let mut first = true;
+        let seat = loop {
+            let wait = match engine.next_step::<FULL, true, V>(key, &options, first)? {
+                Step::Have(answer) => return Ok(pick(engine, answer)),
+                Step::Lead(seat) => break seat,
+                Step::Wait(wait) => wait,
+            };
+            let waited = engine.wait(key, &wait, &options, &mut patience).await;
+            if let Some(answer) = waited {
+                return answer.map(|answer| pick(engine, answer));
+            }
+            first = false;
+        };
+        let Seat {
+            lead,
+            old: at_hand,
+            tags,
+            permit,
+        } = seat;
+        let old = at_hand.clone().filter(|_| FULL).map(|old| (old, tags));
+        let Some(permit) = permit else {
+            let instead = Instead::old_if(at_hand.is_some());
+            let driven =
+                drive::<FULL, _, _, _, _, _, _>(lead, old, options, patience, instead, loader);
+            return driven.await.map(|answer| pick(engine, answer));
+        };
+        let wait = Wait {
+            flight: lead.flight().clone(),
+            old: true,
+            note: lead.flight().started,
+        };
+        let permit = permit.away(engine);
+        let lead = Lead::away(lead, Shared::clone(engine));
+        let deadline = Patience::until(options.rare.as_deref(), DEADLINE, &engine.now());
+        let driven = drive::<FULL, _, _, _, _, _, _>(
+            lead,
+            old,
+            options.clone(),
+            Some(deadline),
+            Instead::Nothing,
+            loader,
+        );
+        if let Some(spawner) = &engine.settings.spawner {
+            spawner.spawn(Box::pin(async move {
+                // Whoever waits has the answer from the flight.
+                let _ = driven.await;
+                drop(permit);
+            }));
+        }
+        let servable = at_hand.filter(|old| old.dates.state.is_servable());
+        if let Some(answer) = servable.and_then(|old| engine.serve(key, &old).ok()) {
+            return Ok(pick(engine, answer));
+        }
+        let waited = engine.wait(key, &wait, &options, &mut patience).await;
+        let answer = waited.unwrap_or_else(|| {
+            // What was handed over was dropped.
+            let old = engine.instead(key, Instead::Old);
+            old.ok_or_else(|| CacheError::dropped(key))
+        });
+        answer.map(|answer| pick(engine, answer))
+    }
+}

@@ -1,0 +1,200 @@
+//! The whole table: every set of windows, at every moment that matters.
+
+use super::*;
+
+const fn seconds(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+fn at(time: u64) -> Moment {
+    Moment::of(seconds(time))
+}
+
+/// Stored at 100 seconds.
+fn life(ttl: Option<u64>, rare: &Rare) -> Life {
+    Life::new(ttl.map(seconds), Some(rare), false, || at(100), || 0)
+}
+
+fn times(ttl: Option<u64>, rare: &Rare) -> Times {
+    Times::new(ttl.map(seconds), rare, at(100))
+}
+
+/// The states of an entry, and when each begins, in seconds after it was stored.
+fn course(times: &Times) -> Vec<(u64, State)> {
+    let mut course = Vec::new();
+    for second in 0..200 {
+        let state = times.state(at(100 + second));
+        if course.last().is_none_or(|&(_, last)| last != state) {
+            course.push((second, state));
+        }
+    }
+    course
+}
+
+#[test]
+fn every_set_of_windows_has_its_course() {
+    use State::{Due, Fallback, Fresh, Gone, Stale};
+    let parts = [None, Some(0.8)];
+    let windows = [None, Some(5), Some(20)];
+    for ahead in parts {
+        for revalidate in windows {
+            for on_error in windows {
+                let times = times(
+                    Some(10),
+                    &Rare {
+                        refresh_ahead: ahead,
+                        stale_while_revalidate: revalidate.map(seconds),
+                        stale_if_error: on_error.map(seconds),
+                        ..Rare::default()
+                    },
+                );
+                let mut expected = vec![(0, Fresh)];
+                if ahead.is_some() {
+                    expected.push((8, Due));
+                }
+                let stale_end = 10 + revalidate.unwrap_or(0);
+                let error_end = 10 + on_error.unwrap_or(0);
+                if stale_end > 10 {
+                    expected.push((10, Stale));
+                }
+                if error_end > stale_end {
+                    expected.push((stale_end, Fallback));
+                }
+                let end = stale_end.max(error_end);
+                expected.push((end, Gone));
+                assert_eq!(course(&times), expected);
+                assert_eq!(times.end(), at(100 + end));
+                assert_eq!(times.has_window(), end > 10);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_plain_entry_has_one_time() {
+    let sure_until = |life: &Life| (life.sure_until(), life.end(), life.fresh_until());
+    let rare = Rare {
+        load_timeout: Some(seconds(1)),
+        ..Rare::default()
+    };
+    for life in [
+        life(Some(10), &rare),
+        Life::new(Some(seconds(10)), None, false, || at(100), || 0),
+    ] {
+        assert!(matches!(life, Life::Plain(_)));
+        assert_eq!(sure_until(&life), (at(110), at(110), at(110)));
+    }
+    let never = Life::new(None, None, false, || panic!("nobody asks"), || 0);
+    assert_eq!(never.end(), Moment::NEVER);
+    let dated = Life::new(Some(seconds(10)), None, true, || at(100), || 0);
+    assert!(matches!(&dated, Life::Timed(times) if times.stored == at(100)));
+    assert_eq!(sure_until(&dated), (at(110), at(110), at(110)));
+}
+
+#[test]
+fn nobody_need_look_closer_before_the_first_time() {
+    let rare = Rare {
+        refresh_ahead: Some(0.5),
+        stale_if_error: Some(seconds(60)),
+        ..Rare::default()
+    };
+    assert_eq!(life(Some(10), &rare).sure_until(), at(105));
+    assert_eq!(life(None, &rare).sure_until(), Moment::NEVER);
+}
+
+#[test]
+fn expiry_leaves_the_window_of_errors() {
+    use State::{Fallback, Fresh, Gone};
+    let rare = |on_error: Option<u64>| Rare {
+        refresh_ahead: Some(0.8),
+        stale_while_revalidate: Some(seconds(5)),
+        stale_if_error: on_error.map(seconds),
+        ..Rare::default()
+    };
+    for (on_error, left) in [(None, None), (Some(20), Some(30))] {
+        let mut times = times(Some(10), &rare(on_error));
+        let states = |times: &Times| [4, 5, 29, 30].map(|second| times.state(at(100 + second)));
+        assert_eq!(times.state(at(104)), Fresh);
+        let foreseen = [5, 29, 30].map(|s| times.state_if_expired(at(105), at(100 + s)));
+        times.expire(at(105));
+        let expected = match left {
+            None => [Gone, Gone, Gone],
+            Some(_) => [Fallback, Fallback, Gone],
+        };
+        assert_eq!(states(&times)[1..], expected);
+        assert_eq!(foreseen, expected);
+        assert_eq!(times.end(), at(100 + left.unwrap_or(5)));
+    }
+}
+
+#[test]
+fn of_an_entry_without_end_the_window_begins_with_its_expiry() {
+    let rare = Rare {
+        stale_if_error: Some(seconds(20)),
+        ..Rare::default()
+    };
+    let mut times = times(None, &rare);
+    assert_eq!(times.end(), Moment::NEVER);
+    times.expire(at(150));
+    assert_eq!(times.state(at(169)), State::Fallback);
+    assert_eq!(times.state(at(170)), State::Gone);
+    times.expire(at(160));
+    assert_eq!(times.end(), at(170));
+}
+
+#[test]
+fn an_idle_entry_is_gone_whatever_its_windows_say() {
+    let rare = Rare {
+        stale_if_error: Some(seconds(60)),
+        time_to_idle: Some(seconds(32)),
+        ..Rare::default()
+    };
+    let times = times(Some(10), &rare);
+    assert_eq!(times.state(at(131)), State::Fallback);
+    assert_eq!(times.state(at(132)), State::Gone);
+    times.read(|| at(120));
+    assert_eq!(times.end(), at(152));
+    // Less than a thirty-second of the time after the last.
+    times.read(|| Moment::of(Duration::from_millis(120_999)));
+    assert_eq!(times.end(), at(152));
+    times.read(|| at(121));
+    assert_eq!(times.end(), at(153));
+    // A clock that goes back takes nothing away.
+    times.read(|| at(50));
+    assert_eq!(times.end(), at(153));
+    times.read(|| at(152));
+    assert_eq!(times.end(), at(170));
+}
+
+#[test]
+fn jitter_shortens_by_up_to_its_part() {
+    let ttl = |part, chance| shortened(seconds(10), part, chance);
+    assert_eq!(ttl(0.2, 0), seconds(10));
+    assert_eq!(ttl(0.2, u64::MAX / 2 + 1), seconds(9));
+    let least = ttl(0.2, u64::MAX);
+    assert!(least > seconds(8) && least < Duration::from_millis(8001));
+    assert_eq!(ttl(0.0, u64::MAX), seconds(10));
+    assert_eq!(shortened(Duration::MAX, 0.0, 7), Duration::MAX);
+    assert!(shortened(Duration::MAX, 1.0, u64::MAX) > seconds(1 << 40));
+}
+
+#[test]
+fn parts_are_those_that_were_written() {
+    assert_eq!(part_of(seconds(10), 0.8), seconds(8));
+    assert_eq!(part_of(seconds(3600), 0.1), seconds(360));
+    assert_eq!(part_of(Duration::MAX, 1.0), Duration::from_nanos(u64::MAX));
+    assert_eq!(part_of(seconds(10), 0.0), Duration::ZERO);
+}
+
+#[test]
+fn times_that_overflow_never_come() {
+    let rare = Rare {
+        stale_if_error: Some(Duration::MAX),
+        refresh_ahead: Some(0.5),
+        ..Rare::default()
+    };
+    let endless = times(Some(10), &rare);
+    assert_eq!(endless.state(Moment::NEVER), State::Fallback);
+    let fresh = Times::new(Some(Duration::MAX), &rare, at(100));
+    assert_eq!(fresh.state(at(1 << 33)), State::Fresh);
+}

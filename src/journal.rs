@@ -1,0 +1,245 @@
+//! Which tags were invalidated lately: for loads whose tags are not known before they end.
+//!
+//! A load that names its own tags cannot hold them while it runs. So every invalidation of
+//! tags is written down here while such a load is in flight, before it visits the shards;
+//! and the load asks, under the lock in which it stores, whether one of its tags is among
+//! those written down since it began:
+//!
+//! 1. The load takes its seat at sequence 7, and reads the database.
+//! 2. An invalidation of `g` writes `g` down, as number 8, and then visits the shards.
+//! 3. The load says that `g` is a tag of its. If it stores before the visit to its shard, the
+//!    visit finds it; if after, it has seen number 8, and does not store.
+//!
+//! Whoever joins such a load cannot know its tags either, and may have come after the
+//! invalidation. So a joiner notes the sequence, and looks again if number 8 was there when
+//! it came.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::PoisonError;
+
+use smallvec::SmallVec;
+
+use crate::sync::Mutex;
+
+/// How many invalidated tags are remembered. A load that is older than the memory, and
+/// names tags, is not stored.
+const REMEMBERED: usize = 65_536;
+
+#[derive(Debug, Default)]
+pub(crate) struct Journal(Mutex<Pages>);
+
+#[derive(Debug, Default)]
+struct Pages {
+    /// How many loads in flight may name tags. While there is none, nothing is written.
+    readers: usize,
+    /// The number of the last mark.
+    sequence: u64,
+    /// The last marks; the last of them has the number `sequence`.
+    marks: VecDeque<Mark>,
+    /// By the hash of a tag's name: the number of its last mark.
+    last: HashMap<u64, u64>,
+}
+
+#[derive(Debug)]
+struct Mark {
+    /// Of the name. Two names with one hash can only discard what might have been stored.
+    hash: u64,
+    /// The number of the mark before of the same name; 0 is none.
+    before: u64,
+}
+
+/// Which of a load's own tags were invalidated while it ran.
+#[derive(Debug, Default)]
+pub(crate) enum Marks {
+    #[default]
+    None,
+    /// By marks of these numbers.
+    At(SmallVec<[u64; 2]>),
+    /// Perhaps: the memory does not go back to its start.
+    Forgotten,
+}
+
+impl Marks {
+    /// Whether an invalidation came before a joiner that noted the sequence.
+    pub(crate) fn any_until(&self, note: u64) -> bool {
+        match self {
+            Self::None => false,
+            Self::At(numbers) => numbers.iter().any(|&number| number <= note),
+            Self::Forgotten => true,
+        }
+    }
+}
+
+/// Closes the journal, unless a load takes over.
+pub(crate) struct Open<'a> {
+    journal: &'a Journal,
+    pub(crate) sequence: u64,
+}
+
+impl Open<'_> {
+    /// The load closes the journal when it ends.
+    pub(crate) fn take_over(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.journal.close();
+    }
+}
+
+impl Journal {
+    fn write<R>(&self, act: impl FnOnce(&mut Pages) -> R) -> R {
+        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Opens the journal for a load, and gives the sequence.
+    fn open(&self) -> u64 {
+        self.write(|pages| {
+            pages.readers += 1;
+            pages.sequence
+        })
+    }
+
+    pub(crate) fn close(&self) {
+        self.write(|pages| {
+            pages.readers -= 1;
+            if pages.readers == 0 {
+                pages.marks = VecDeque::new();
+                pages.last = HashMap::new();
+            }
+        });
+    }
+
+    /// Opens the journal for as long as the guard lives, or for the load that takes it over.
+    pub(crate) fn open_here(&self) -> Open<'_> {
+        Open {
+            journal: self,
+            sequence: self.open(),
+        }
+    }
+
+    /// The sequence, for a joiner.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.write(|pages| pages.sequence)
+    }
+
+    /// Writes invalidated tags down, by the hashes of their names: before a shard is visited.
+    pub(crate) fn mark(&self, hashes: impl Iterator<Item = u64>) {
+        self.write(|pages| {
+            if pages.readers > 0 {
+                hashes.for_each(|hash| pages.mark(hash));
+            }
+        });
+    }
+
+    /// Which of these tags were marked after a load began.
+    pub(crate) fn marks_since(&self, start: u64, hashes: impl Iterator<Item = u64>) -> Marks {
+        self.write(|pages| pages.marks_since(start, hashes))
+    }
+}
+
+impl Pages {
+    fn mark(&mut self, hash: u64) {
+        if self.marks.len() == REMEMBERED {
+            let number = self.first();
+            if let Some(oldest) = self.marks.pop_front() {
+                if self.last.get(&oldest.hash) == Some(&number) {
+                    self.last.remove(&oldest.hash);
+                }
+            }
+        }
+        self.sequence += 1;
+        let before = self.last.insert(hash, self.sequence).unwrap_or(0);
+        self.marks.push_back(Mark { hash, before });
+    }
+
+    /// The number of the oldest mark, if there is any.
+    fn first(&self) -> u64 {
+        self.sequence + 1 - self.marks.len() as u64
+    }
+
+    fn marks_since(&self, start: u64, hashes: impl Iterator<Item = u64>) -> Marks {
+        let mut hashes = hashes.peekable();
+        if hashes.peek().is_none() || start == self.sequence {
+            return Marks::None;
+        }
+        let first = self.first();
+        if start + 1 < first {
+            return Marks::Forgotten;
+        }
+        let mut numbers = SmallVec::new();
+        for hash in hashes {
+            let mut number = self.last.get(&hash).copied().unwrap_or(0);
+            while number > start {
+                numbers.push(number);
+                #[allow(clippy::cast_possible_truncation, reason = "one of 65,536")]
+                let place = (number - first) as usize;
+                number = self.marks[place].before;
+            }
+        }
+        if numbers.is_empty() {
+            Marks::None
+        } else {
+            Marks::At(numbers)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn marks(journal: &Journal, start: u64, tags: &[u64]) -> Vec<u64> {
+        match journal.marks_since(start, tags.iter().copied()) {
+            Marks::None => Vec::new(),
+            Marks::At(numbers) => numbers.to_vec(),
+            Marks::Forgotten => panic!("forgotten"),
+        }
+    }
+
+    #[test]
+    fn nothing_is_written_while_nobody_reads() {
+        let journal = Journal::default();
+        journal.mark([1].into_iter());
+        assert_eq!(journal.open(), 0);
+        journal.mark([1].into_iter());
+        journal.close();
+        assert!(journal.0.lock().unwrap().marks.is_empty());
+        assert_eq!(journal.open(), 1);
+    }
+
+    #[test]
+    fn a_load_sees_every_mark_of_its_tags_since_it_began() {
+        let journal = Journal::default();
+        journal.open();
+        journal.mark([1, 2].into_iter());
+        let start = journal.open();
+        journal.mark([2, 3, 2].into_iter());
+        assert_eq!(marks(&journal, start, &[1]), []);
+        assert_eq!(marks(&journal, start, &[2]), [5, 3]);
+        assert_eq!(marks(&journal, start, &[3, 1]), [4]);
+        assert_eq!(marks(&journal, start, &[]), []);
+        let of_two = journal.marks_since(start, [2].into_iter());
+        assert!(of_two.any_until(3) && !of_two.any_until(2));
+    }
+
+    #[test]
+    fn what_was_forgotten_may_have_been_any_tag() {
+        let journal = Journal::default();
+        let start = journal.open();
+        let all = REMEMBERED as u64;
+        journal.mark(0..all);
+        assert_eq!(marks(&journal, start, &[0, all]), [1]);
+        journal.mark([all + 1].into_iter());
+        let forgotten = journal.marks_since(start, [all].into_iter());
+        assert!(matches!(forgotten, Marks::Forgotten) && forgotten.any_until(0));
+        assert!(!journal.0.lock().unwrap().last.contains_key(&0));
+        assert_eq!(marks(&journal, start + 1, &[0, 1]), [2]);
+        assert!(matches!(
+            journal.marks_since(start, [].into_iter()),
+            Marks::None
+        ));
+    }
+}

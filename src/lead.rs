@@ -1,0 +1,184 @@
+//! The caller that has the seat of a key.
+
+use std::borrow::Cow;
+use std::ops::Deref;
+use std::task::Poll;
+use std::time::Duration;
+
+use crate::clock::Moment;
+use crate::codec::Codec;
+use crate::engine::{Engine, Shared};
+use crate::error::CacheError;
+use crate::flight::{Flight, Outcome};
+use crate::options::TagNames;
+use crate::shard::{Failure, Landing, Shard, Write};
+use crate::sync::Arc;
+use crate::text::Key;
+
+/// A cache that is borrowed by a call, or kept by a load that outlives its call.
+pub(crate) enum Hold<'a, C> {
+    Here(&'a Engine<C>),
+    Away(Shared<C>),
+}
+
+impl<C> Deref for Hold<'_, C> {
+    type Target = Engine<C>;
+
+    fn deref(&self) -> &Engine<C> {
+        match self {
+            Self::Here(engine) => engine,
+            Self::Away(engine) => engine,
+        }
+    }
+}
+
+/// Dropped before it ends, its load is over: the seat is free and those who waited are
+/// told.
+pub(crate) struct Lead<'a, C: Codec> {
+    pub(crate) engine: Hold<'a, C>,
+    key: Cow<'a, str>,
+    hash: u64,
+    flight: Arc<Flight>,
+    /// How long its key is not to be loaded if it fails.
+    pub(crate) backoff: Duration,
+    state: State,
+}
+
+#[derive(Clone, Copy)]
+enum State {
+    /// The caller's code runs: the loader, or the encoding of its value. A drop
+    /// in this state comes from a panic in it, since nothing else leaves it.
+    Running,
+    /// The loader waits. A drop in this state is a cancellation.
+    Suspended,
+    /// All who waited have their answer.
+    Ended,
+}
+
+impl<'a, C: Codec> Lead<'a, C> {
+    pub(crate) fn new(engine: &'a Engine<C>, key: Key<'a>, flight: Arc<Flight>) -> Self {
+        Self {
+            engine: Hold::Here(engine),
+            key: Cow::Borrowed(key.text),
+            hash: key.hash,
+            flight,
+            backoff: Duration::ZERO,
+            state: State::Suspended,
+        }
+    }
+
+    /// What those who join wait for.
+    pub(crate) fn flight(&self) -> &Arc<Flight> {
+        &self.flight
+    }
+
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    fn seat(&self) -> (Key<'_>, &Shard) {
+        let (hash, text) = (self.hash, &*self.key);
+        (Key { hash, text }, self.engine.shard_of(hash))
+    }
+
+    /// Runs code of the caller's.
+    pub(crate) fn run<T>(&mut self, code: impl FnOnce() -> T) -> T {
+        self.state = State::Running;
+        let result = code();
+        self.state = State::Suspended;
+        result
+    }
+
+    /// Polls the loader.
+    pub(crate) fn poll<T>(&mut self, loader: impl FnOnce() -> Poll<T>) -> Poll<T> {
+        self.state = State::Running;
+        let polled = loader();
+        if polled.is_pending() {
+            self.state = State::Suspended;
+        }
+        polled
+    }
+
+    /// Ends with a value, and stores it if the load was not fenced. Says until when it is
+    /// fresh.
+    pub(crate) fn land(&mut self, mut write: Write, own: &TagNames) -> Moment {
+        let now = self.engine.now();
+        let (key, shard) = self.seat();
+        let landing = Landing {
+            flight: &self.flight,
+            write: &mut write,
+            own,
+            journal: &self.engine.journal,
+        };
+        let stop = shard.land(key, landing, &now);
+        self.engine.tidy_another(stop.writes, &now);
+        drop(now);
+        match stop.for_waiters {
+            Some(landed) => self.end(Some(Ok(landed))),
+            None => self.over(),
+        }
+        stop.fresh_until
+    }
+
+    /// Ends with an error. `failed` is whether it counts as a failure of the load.
+    pub(crate) fn fail(&mut self, error: CacheError, failed: bool) -> CacheError {
+        let failure = match failed {
+            true => Failure::Error(&error, self.backoff),
+            false => Failure::None,
+        };
+        self.give_up(&failure);
+        self.end(Some(Err(error.clone())));
+        error
+    }
+
+    fn give_up(&self, failure: &Failure<'_>) {
+        let (key, shard) = self.seat();
+        shard.give_up(key, &self.flight, failure, &self.engine.now());
+    }
+
+    fn end(&mut self, outcome: Option<Outcome>) {
+        self.over();
+        self.flight.end(outcome);
+    }
+
+    fn over(&mut self) {
+        self.state = State::Ended;
+        if self.flight.started.is_some() {
+            self.engine.journal.close();
+        }
+    }
+}
+
+impl<C: Codec> Lead<'static, C> {
+    /// The same load, in a future that keeps the cache.
+    pub(crate) fn away(lead: Lead<'_, C>, engine: Shared<C>) -> Self {
+        let mut lead = lead;
+        let away = Self {
+            engine: Hold::Away(engine),
+            key: Cow::Owned(lead.key().to_owned()),
+            hash: lead.hash,
+            flight: Arc::clone(&lead.flight),
+            backoff: lead.backoff,
+            state: State::Suspended,
+        };
+        lead.state = State::Ended;
+        away
+    }
+}
+
+impl<C: Codec> Drop for Lead<'_, C> {
+    fn drop(&mut self) {
+        match self.state {
+            State::Ended => {}
+            State::Suspended => {
+                self.give_up(&Failure::None);
+                self.end(None);
+            }
+            State::Running => {
+                let error = CacheError::panic(&self.key);
+                self.give_up(&Failure::Error(&error, self.backoff));
+                self.end(Some(Err(error)));
+            }
+        }
+    }
+}
