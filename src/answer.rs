@@ -139,12 +139,6 @@ impl<C: Codec> Engine<C> {
         shard.count(|stats| stats.decode_failures += 1);
     }
 
-    /// The value alone.
-    #[inline]
-    pub(crate) fn value_of<V>(&self, answer: Answer<V>) -> V {
-        answer.value
-    }
-
     /// The value, with where it comes from and its times.
     pub(crate) fn fetched<V>(&self, answer: Answer<V>) -> Fetched<V> {
         let now = self.now();
@@ -160,4 +154,10 @@ impl<C: Codec> Engine<C> {
             time_left,
         }
     }
+}
+
+/// The value alone, which is what most verbs give.
+#[inline]
+pub(crate) fn value_of<C, V>(_: &Engine<C>, answer: Answer<V>) -> V {
+    answer.value
 }

@@ -19,6 +19,7 @@ use crate::lead::Lead;
 use crate::load::{Seat, Step, Wait, drive};
 use crate::options::CacheOptions;
 use crate::patience::Patience;
+use crate::sync::Arc;
 
 /// How long a load may take in the background if its options do not say.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -70,7 +71,7 @@ where
             return driven.await.map(|answer| pick(engine, answer));
         };
         let wait = Wait {
-            flight: lead.flight().clone(),
+            flight: Arc::clone(lead.flight()),
             old: true,
             note: lead.flight().started,
         };
@@ -81,7 +82,7 @@ where
             lead,
             old,
             options.clone(),
-            Some(deadline),
+            Some(Box::new(deadline)),
             Instead::Nothing,
             loader,
         );

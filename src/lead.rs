@@ -112,7 +112,6 @@ impl<'a, C: Codec> Lead<'a, C> {
         };
         let stop = shard.land(key, landing, &now);
         self.engine.tidy_another(stop.writes, &now);
-        drop(now);
         match stop.for_waiters {
             Some(landed) => self.end(Some(Ok(landed))),
             None => self.over(),
@@ -122,9 +121,10 @@ impl<'a, C: Codec> Lead<'a, C> {
 
     /// Ends with an error. `failed` is whether it counts as a failure of the load.
     pub(crate) fn fail(&mut self, error: CacheError, failed: bool) -> CacheError {
-        let failure = match failed {
-            true => Failure::Error(&error, self.backoff),
-            false => Failure::None,
+        let failure = if failed {
+            Failure::Error(&error, self.backoff)
+        } else {
+            Failure::None
         };
         self.give_up(&failure);
         self.end(Some(Err(error.clone())));

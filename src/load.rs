@@ -335,8 +335,8 @@ enum Waited<'a, V> {
 
 /// Runs a loader to its end, within its time, and lands what it gives.
 #[allow(clippy::manual_async_fn, reason = "as of `load`")]
-pub(crate) fn drive<'a, const FULL: bool, C, V, L, E, F, Fut>(
-    mut lead: Lead<'a, C>,
+pub(crate) fn drive<const FULL: bool, C, V, L, E, F, Fut>(
+    mut lead: Lead<'_, C>,
     old: Option<(Stored, Vec<Text>)>,
     options: CacheOptions,
     mut patience: Option<Box<Patience>>,
@@ -365,7 +365,7 @@ where
         let ended = poll_fn(|cx| {
             let polled = lead.poll(|| loading.as_mut().poll(cx));
             match (polled, &mut patience) {
-                (Poll::Ready(loaded), _) => Poll::Ready(Ok(loaded)),
+                (Poll::Ready(given), _) => Poll::Ready(Ok(given)),
                 (Poll::Pending, Some(patience)) => {
                     let (timer, now) = (lead.engine.timer(), lead.engine.now());
                     patience.poll_hard(timer, &now, cx).map(Err)
@@ -374,13 +374,13 @@ where
             }
         });
         let error = match ended.await {
-            Ok(Ok(loaded)) => {
+            Ok(Ok(given)) => {
                 let Loaded {
                     value,
                     ttl: own,
                     tags,
                     unchanged,
-                } = loaded.into();
+                } = given.into();
                 let write = |value| Write {
                     value,
                     ttl: own.or(ttl),

@@ -35,15 +35,15 @@ impl Patience {
     }
 
     /// That of a load in the background: its deadline, or another if it has none.
-    pub(crate) fn until(rare: Option<&Rare>, deadline: Duration, now: &Now<'_>) -> Box<Self> {
+    pub(crate) fn until(rare: Option<&Rare>, deadline: Duration, now: &Now<'_>) -> Self {
         let own = rare.and_then(|rare| rare.load_timeout);
         let time = own.unwrap_or(deadline);
         let hard = Some(Limit { time, sleep: None });
-        Box::new(Self {
+        Self {
             began: now.get(),
             hard,
             soft: None,
-        })
+        }
     }
 
     /// Ends when the call has run out of time; with the time it was given.
@@ -87,11 +87,10 @@ impl Limit {
         cx: &mut Context<'_>,
     ) -> Poll<()> {
         if self.sleep.is_none() {
-            let gone = match self.time.is_zero() {
-                true => Duration::ZERO,
-                false => now.get().since(began),
-            };
-            let left = self.time.saturating_sub(gone);
+            if self.time.is_zero() {
+                return Poll::Ready(());
+            }
+            let left = self.time.saturating_sub(now.get().since(began));
             if left.is_zero() {
                 return Poll::Ready(());
             }

@@ -80,6 +80,10 @@ impl Timer for AsyncIoTimer {
 }
 
 /// The timer of a cache that was given none.
+#[allow(
+    clippy::unnecessary_wraps,
+    reason = "there is none without the feature"
+)]
 pub(crate) fn default_timer() -> Option<Box<dyn Timer>> {
     #[cfg(feature = "async-io")]
     {

@@ -4,8 +4,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::HydraCache;
+use crate::answer::value_of;
 use crate::codec::Codec;
-use crate::engine::Engine;
 use crate::error::{BoxError, CacheResult};
 use crate::options::CacheOptions;
 
@@ -100,7 +100,7 @@ impl<C: Codec> HydraCache<C> {
         Fut: Future<Output = Result<V, E>>,
     {
         self.engine
-            .load::<false, _, _, _, _, _, _>(key, options, |_| loader(), Engine::value_of)
+            .load::<false, _, _, _, _, _, _>(key, options, |_| loader(), value_of)
     }
 
     /// Returns the value of a key, inserting what a fallible loader gives if there

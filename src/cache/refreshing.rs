@@ -2,6 +2,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::HydraCache;
+use crate::answer::value_of;
 use crate::background::load_owned;
 use crate::codec::Codec;
 use crate::engine::Engine;
@@ -181,12 +182,6 @@ impl<C: Codec> HydraCache<C> {
         Fut: Future<Output = Result<V, E>> + Send + 'static,
     {
         let loader = |_| loader();
-        load_owned::<false, _, _, _, _, _, _, _>(
-            &self.engine,
-            key,
-            options,
-            loader,
-            Engine::value_of,
-        )
+        load_owned::<false, _, _, _, _, _, _, _>(&self.engine, key, options, loader, value_of)
     }
 }

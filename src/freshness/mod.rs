@@ -254,7 +254,8 @@ fn part_of(time: Duration, part: f32) -> Duration {
 /// A time less a random part of it.
 fn shortened(time: Duration, most: f32, chance: u64) -> Duration {
     let most = part_of(time, most);
-    time - from_nanos(most.as_nanos() * u128::from(chance >> 32) >> 32)
+    let part = from_nanos((most.as_nanos() * u128::from(chance >> 32)) >> 32);
+    time.saturating_sub(part)
 }
 
 fn from_nanos(nanos: u128) -> Duration {

@@ -8,7 +8,7 @@ use super::kinds::Kinds;
 use super::trash::Trash;
 use crate::clock::{Moment, Now};
 use crate::encoded::Encoded;
-use crate::freshness::{Life, State};
+use crate::freshness::{Life, State, Times};
 use crate::hash::Hashing;
 use crate::store::{Entry, Id, Standing, Store};
 use crate::sync::Arc;
@@ -148,7 +148,7 @@ impl Contents {
 
     /// Whether an entry has a window after its time to live.
     pub(super) fn has_window(&self, id: Id) -> bool {
-        self.store.times(id).is_some_and(|times| times.has_window())
+        self.store.times(id).is_some_and(Times::has_window)
     }
 
     /// Ends the freshness of an entry. Whether anything of it is left to be served.

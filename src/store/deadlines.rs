@@ -315,7 +315,7 @@ mod tests {
                     world.add(nanos(now.saturating_add(after)));
                 }
                 // One of them was read, and is due later than it is filed.
-                let moved = random as usize % world.at.len();
+                let moved = ahead as usize % world.at.len();
                 let later = world.at[moved].1.nanos().saturating_add(random >> 40);
                 if later < u64::MAX {
                     world.at[moved].1 = nanos(later);

@@ -135,10 +135,8 @@ impl World {
                 self.core.remove(key, &now, &mut trash);
             }
             9 => {
-                let kind = match self.rng.random_bool(0.5) {
-                    true => Kind::Remove,
-                    false => Kind::Expire,
-                };
+                let kinds = [Kind::Remove, Kind::Expire];
+                let kind = kinds[self.rng.random_range(0..2)];
                 let doom = Arc::new(Doom::new(kind, self.now));
                 let name = TAGS[self.rng.random_range(0..TAGS.len())];
                 self.core.doom(&[name.into()], &doom);
