@@ -16,7 +16,7 @@ use crate::engine::{Engine, Shared};
 use crate::error::{BoxError, CacheError, CacheResult};
 use crate::fetched::{Loaded, Old};
 use crate::lead::Lead;
-use crate::load::{Seat, Step, Wait, drive};
+use crate::load::{Seat, Step, Wait, drive, start};
 use crate::options::CacheOptions;
 use crate::patience::Patience;
 use crate::sync::Arc;
@@ -63,11 +63,10 @@ where
             tags,
             permit,
         } = seat;
-        let old = at_hand.clone().filter(|_| FULL).map(|old| (old, tags));
         let Some(permit) = permit else {
             let instead = Instead::old_if(at_hand.is_some());
-            let driven =
-                drive::<FULL, _, _, _, _, _, _>(lead, old, options, patience, instead, loader);
+            let (lead, loading) = start::<FULL, _, _, _, _>(lead, at_hand, tags, loader);
+            let driven = drive::<FULL, _, _, _, _, _>(lead, loading, patience, instead);
             return driven.await.map(|answer| pick(engine, answer));
         };
         let wait = Wait {
@@ -78,20 +77,17 @@ where
         let permit = permit.away(engine);
         let lead = Lead::away(lead, Shared::clone(engine));
         let deadline = Patience::until(options.rare.as_deref(), DEADLINE, &engine.now());
-        let driven = drive::<FULL, _, _, _, _, _, _>(
-            lead,
-            old,
-            options.clone(),
-            Some(Box::new(deadline)),
-            Instead::Nothing,
-            loader,
-        );
+        let old = at_hand.clone();
+        let background = async move {
+            let (lead, loading) = start::<FULL, _, _, _, _>(lead, old, tags, loader);
+            let deadline = Some(Box::new(deadline));
+            let driven = drive::<FULL, _, _, _, _, _>(lead, loading, deadline, Instead::Nothing);
+            // Whoever waits has the answer from the flight.
+            let _ = driven.await;
+            drop(permit);
+        };
         if let Some(spawner) = &engine.settings.spawner {
-            spawner.spawn(Box::pin(async move {
-                // Whoever waits has the answer from the flight.
-                let _ = driven.await;
-                drop(permit);
-            }));
+            spawner.spawn(Box::pin(background));
         }
         let servable = at_hand.filter(|old| old.dates.state.is_servable());
         if let Some(answer) = servable.and_then(|old| engine.serve(key, &old).ok()) {

@@ -198,7 +198,7 @@ impl<C: Codec> Engine<C> {
         &self,
         key: &str,
         value: &V,
-        options: CacheOptions,
+        options: &CacheOptions,
     ) -> CacheResult<()> {
         let value = self.encode(key, value)?;
         self.store(key, value, options);
@@ -206,23 +206,36 @@ impl<C: Codec> Engine<C> {
     }
 
     #[inline]
-    pub(crate) fn put_bytes(&self, key: &str, bytes: Bytes, options: CacheOptions) {
+    pub(crate) fn put_bytes(&self, key: &str, bytes: Bytes, options: &CacheOptions) {
         self.store(key, Encoded::raw(bytes), options);
     }
 
     #[inline]
-    fn store(&self, key: &str, value: Encoded, mut options: CacheOptions) {
-        self.fill_in(&mut options);
+    fn store(&self, key: &str, value: Encoded, options: &CacheOptions) {
+        let filled;
+        let options = if self.settings.default_options.is_plain() {
+            options
+        } else {
+            filled = self.filled_in(options);
+            &filled
+        };
         let (at, shard) = self.locate(key);
         let now = self.now();
         let mut write = Write {
             value,
-            ttl: options.ttl,
-            rare: options.rare,
+            ttl: options.ttl.or(self.settings.default_options.ttl),
+            rare: options.rare.as_deref(),
             dated: false,
         };
         let writes = shard.put(at, &mut write, &options.tags, &now);
         self.tidy_another(writes, &now);
+    }
+
+    #[cold]
+    fn filled_in(&self, options: &CacheOptions) -> CacheOptions {
+        let mut filled = options.clone();
+        self.fill_in(&mut filled);
+        filled
     }
 
     /// Stores a value if what there is still is what was read. Whether it did.
@@ -239,7 +252,7 @@ impl<C: Codec> Engine<C> {
         let mut write = Write {
             value,
             ttl: options.ttl,
-            rare: options.rare.clone(),
+            rare: options.rare.as_deref(),
             dated: false,
         };
         let writes = shard.put_if(at, read, &mut write, &options.tags, &now);

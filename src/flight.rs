@@ -55,7 +55,7 @@ impl Flight {
     }
 
     /// Waits for the end. `None` means: look again.
-    pub(crate) async fn wait(&self) -> Option<&Outcome> {
-        self.end.wait().await.as_ref()
+    pub(crate) fn wait(&self) -> impl Future<Output = &Option<Outcome>> {
+        self.end.wait()
     }
 }

@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::codec::Codec;
+use crate::encoded::Encoded;
 use crate::engine::{Engine, Shared};
 use crate::error::CacheError;
 use crate::flight::{Flight, Outcome};
-use crate::options::TagNames;
+use crate::options::{CacheOptions, SharedRare, TagNames};
+use crate::patience::Patience;
 use crate::shard::{Failure, Landing, Shard, Write};
 use crate::sync::Arc;
 use crate::text::Key;
@@ -32,6 +34,12 @@ impl<C> Deref for Hold<'_, C> {
     }
 }
 
+/// What a loader wishes for its value.
+pub(crate) struct Wishes<'a> {
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) tags: &'a TagNames,
+}
+
 /// Dropped before it ends, its load is over: the seat is free and those who waited are
 /// told.
 pub(crate) struct Lead<'a, C: Codec> {
@@ -39,8 +47,8 @@ pub(crate) struct Lead<'a, C: Codec> {
     key: Cow<'a, str>,
     hash: u64,
     flight: Arc<Flight>,
-    /// How long its key is not to be loaded if it fails.
-    pub(crate) backoff: Duration,
+    ttl: Option<Duration>,
+    rare: Option<SharedRare>,
     state: State,
 }
 
@@ -56,13 +64,19 @@ enum State {
 }
 
 impl<'a, C: Codec> Lead<'a, C> {
-    pub(crate) fn new(engine: &'a Engine<C>, key: Key<'a>, flight: Arc<Flight>) -> Self {
+    pub(crate) fn new(
+        engine: &'a Engine<C>,
+        key: Key<'a>,
+        flight: Arc<Flight>,
+        options: &CacheOptions,
+    ) -> Self {
         Self {
             engine: Hold::Here(engine),
             key: Cow::Borrowed(key.text),
             hash: key.hash,
             flight,
-            backoff: Duration::ZERO,
+            ttl: options.ttl,
+            rare: options.rare.clone(),
             state: State::Suspended,
         }
     }
@@ -101,13 +115,19 @@ impl<'a, C: Codec> Lead<'a, C> {
 
     /// Ends with a value, and stores it if the load was not fenced. Says until when it is
     /// fresh.
-    pub(crate) fn land(&mut self, mut write: Write, own: &TagNames) -> Moment {
+    pub(crate) fn land(&mut self, value: Encoded, loaded: Wishes<'_>, dated: bool) -> Moment {
+        let mut write = Write {
+            value,
+            ttl: loaded.ttl.or(self.ttl),
+            rare: self.rare.as_deref(),
+            dated,
+        };
         let now = self.engine.now();
         let (key, shard) = self.seat();
         let landing = Landing {
             flight: &self.flight,
             write: &mut write,
-            own,
+            own: loaded.tags,
             journal: &self.engine.journal,
         };
         let stop = shard.land(key, landing, &now);
@@ -119,10 +139,21 @@ impl<'a, C: Codec> Lead<'a, C> {
         stop.fresh_until
     }
 
+    /// How long its key is not to be loaded if it fails.
+    fn backoff(&self) -> Duration {
+        let rare = self.rare.as_ref();
+        rare.and_then(|rare| rare.error_backoff).unwrap_or_default()
+    }
+
+    /// How long its caller waits for it.
+    pub(crate) fn patience(&self) -> Option<Box<Patience>> {
+        Patience::of(self.rare.as_deref(), &self.engine.now())
+    }
+
     /// Ends with an error. `failed` is whether it counts as a failure of the load.
     pub(crate) fn fail(&mut self, error: CacheError, failed: bool) -> CacheError {
         let failure = if failed {
-            Failure::Error(&error, self.backoff)
+            Failure::Error(&error, self.backoff())
         } else {
             Failure::None
         };
@@ -158,7 +189,8 @@ impl<C: Codec> Lead<'static, C> {
             key: Cow::Owned(lead.key().to_owned()),
             hash: lead.hash,
             flight: Arc::clone(&lead.flight),
-            backoff: lead.backoff,
+            ttl: lead.ttl,
+            rare: lead.rare.clone(),
             state: State::Suspended,
         };
         lead.state = State::Ended;
@@ -176,7 +208,7 @@ impl<C: Codec> Drop for Lead<'_, C> {
             }
             State::Running => {
                 let error = CacheError::panic(&self.key);
-                self.give_up(&Failure::Error(&error, self.backoff));
+                self.give_up(&Failure::Error(&error, self.backoff()));
                 self.end(Some(Err(error)));
             }
         }

@@ -27,11 +27,11 @@ use crate::engine::Engine;
 use crate::error::{BoxError, CacheError, CacheResult};
 use crate::fetched::{Loaded, Old};
 use crate::flight::{Flight, Landed};
-use crate::lead::Lead;
-use crate::options::{CacheOptions, TagNames};
+use crate::lead::{Lead, Wishes};
+use crate::options::CacheOptions;
 use crate::patience::Patience;
 use crate::permit::Permit;
-use crate::shard::{Look, Request, Seated, Stored, Write};
+use crate::shard::{Look, Request, Seated, Stored};
 use crate::sync::Arc;
 use crate::text::Text;
 use crate::types::TypeTag;
@@ -103,9 +103,9 @@ impl<C: Codec> Engine<C> {
                 first = false;
             };
             let instead = Instead::old_if(old.is_some());
-            let old = old.filter(|_| FULL).map(|old| (old, tags));
-            let driven =
-                drive::<FULL, _, _, _, _, _, _>(lead, old, options, patience, instead, loader);
+            drop(options);
+            let (lead, loading) = start::<FULL, _, _, _, _>(lead, old, tags, loader);
+            let driven = drive::<FULL, _, _, _, _, _>(lead, loading, patience, instead);
             Ok(pick(self, driven.await?))
         }
     }
@@ -139,11 +139,10 @@ impl<C: Codec> Engine<C> {
             self.tally.count(is_hit);
             let (flight, _) =
                 seated.map_err(|held| CacheError::wrong_type(key, held, request.ty))?;
-            let lead = Lead::new(self, at, flight);
-            let instead = Instead::Windowed;
-            let loader = |_| loader();
-            let driven =
-                drive::<false, _, _, _, _, _, _>(lead, None, options, None, instead, loader);
+            let mut lead = Lead::new(self, at, flight, &options);
+            drop(options);
+            let loading = lead.run(loader);
+            let driven = drive::<false, _, _, _, _, _>(lead, loading, None, Instead::Windowed);
             Ok(driven.await?.value)
         }
     }
@@ -233,7 +232,7 @@ impl<C: Codec> Engine<C> {
                 Ok(Further::Step(Step::Wait(Wait { flight, old, note })))
             }
             Look::Lead(Seated { flight, old, tags }) => {
-                let lead = Lead::new(self, at, flight);
+                let lead = Lead::new(self, at, flight, options);
                 let permit = permit.filter(|_| old.is_some());
                 let seat = Seat {
                     lead,
@@ -263,7 +262,7 @@ impl<C: Codec> Engine<C> {
             let mut end = pin!(wait.flight.wait());
             let waited = poll_fn(|cx| {
                 if let Poll::Ready(outcome) = end.as_mut().poll(cx) {
-                    return Poll::Ready(Waited::Ended(outcome));
+                    return Poll::Ready(Waited::Ended(outcome.as_ref()));
                 }
                 match patience {
                     Some(patience) => self.run_out(key, wait.old, patience, cx),
@@ -333,35 +332,44 @@ enum Waited<'a, V> {
     Enough(Answer<V>),
 }
 
-/// Runs a loader to its end, within its time, and lands what it gives.
+/// Calls a loader, with the old value if it is a full one.
+pub(crate) fn start<'a, const FULL: bool, C, V, F, Fut>(
+    mut lead: Lead<'a, C>,
+    old: Option<Stored>,
+    tags: Vec<Text>,
+    loader: F,
+) -> (Lead<'a, C>, Fut)
+where
+    C: Codec,
+    V: DeserializeOwned,
+    F: FnOnce(Option<Old<V>>) -> Fut,
+{
+    let old = old.filter(|_| FULL);
+    let old = old.and_then(|old| lead.engine.open_old(lead.key(), old, tags));
+    let loading = lead.run(|| loader(old));
+    (lead, loading)
+}
+
+/// Drives a loader to its end, within its time, and lands what it gives.
 #[allow(clippy::manual_async_fn, reason = "as of `load`")]
-pub(crate) fn drive<const FULL: bool, C, V, L, E, F, Fut>(
+pub(crate) fn drive<const FULL: bool, C, V, L, E, Fut>(
     mut lead: Lead<'_, C>,
-    old: Option<(Stored, Vec<Text>)>,
-    options: CacheOptions,
+    loading: Fut,
     mut patience: Option<Box<Patience>>,
     instead: Instead,
-    loader: F,
 ) -> impl Future<Output = CacheResult<Answer<V>>>
 where
     C: Codec,
     V: Serialize + DeserializeOwned,
     L: Into<Loaded<V>>,
     E: Into<BoxError>,
-    F: FnOnce(Option<Old<V>>) -> Fut,
     Fut: Future<Output = Result<L, E>>,
 {
     async move {
-        let CacheOptions { ttl, rare, .. } = options;
         if patience.is_none() {
-            patience = Patience::of(rare.as_deref(), &lead.engine.now());
+            patience = lead.patience();
         }
-        let backoff = rare.as_ref().and_then(|rare| rare.error_backoff);
-        lead.backoff = backoff.unwrap_or_default();
-        let mut loading = pin!({
-            let old = old.and_then(|(old, tags)| lead.engine.open_old(lead.key(), old, tags));
-            lead.run(|| loader(old))
-        });
+        let mut loading = pin!(loading);
         let ended = poll_fn(|cx| {
             let polled = lead.poll(|| loading.as_mut().poll(cx));
             match (polled, &mut patience) {
@@ -377,17 +385,22 @@ where
             Ok(Ok(given)) => {
                 let Loaded {
                     value,
-                    ttl: own,
+                    ttl,
                     tags,
                     unchanged,
                 } = given.into();
-                let write = |value| Write {
-                    value,
-                    ttl: own.or(ttl),
-                    rare,
-                    dated: FULL,
+                let encoded = match unchanged {
+                    Some(encoded) => Ok(encoded),
+                    None => lead.engine.encode(lead.key(), &value),
                 };
-                return arrive(&mut lead, value, unchanged, write, &tags);
+                let wishes = Wishes { ttl, tags: &tags };
+                return match encoded {
+                    Ok(encoded) => {
+                        let fresh_until = lead.land(encoded, wishes, FULL);
+                        Ok(Answer::loaded(value, fresh_until))
+                    }
+                    Err(error) => Err(lead.fail(error, false)),
+                };
             }
             Ok(Err(error)) => CacheError::load(lead.key(), error.into()),
             Err(time) => {
@@ -397,26 +410,5 @@ where
         };
         let error = lead.fail(error, true);
         lead.engine.instead(lead.key(), instead).ok_or(error)
-    }
-}
-
-/// Ends a load whose loader has given a value.
-fn arrive<C: Codec, V: Serialize>(
-    lead: &mut Lead<'_, C>,
-    value: V,
-    unchanged: Option<Encoded>,
-    write: impl FnOnce(Encoded) -> Write,
-    own: &TagNames,
-) -> CacheResult<Answer<V>> {
-    let encoded = match unchanged {
-        Some(encoded) => Ok(encoded),
-        None => lead.engine.encode(lead.key(), &value),
-    };
-    match encoded {
-        Ok(encoded) => {
-            let fresh_until = lead.land(write(encoded), own);
-            Ok(Answer::loaded(value, fresh_until))
-        }
-        Err(error) => Err(lead.fail(error, false)),
     }
 }

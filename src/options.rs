@@ -313,20 +313,27 @@ impl CacheOptions {
         Arc::make_mut(self.rare.get_or_insert_default())
     }
 
+    /// Whether they have nothing but a time to live, if that.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.rare.is_none() && self.tags.is_empty()
+    }
+
     /// Fills in what is not set, and adds the tags.
     #[inline]
     pub(crate) fn fill_in(&mut self, defaults: &Self) {
         self.ttl = self.ttl.or(defaults.ttl);
-        if !defaults.tags.is_empty() {
-            self.tags.extend(defaults.tags.iter().cloned());
-        }
-        if let Some(rare) = &defaults.rare {
-            self.fill_in_rare(rare);
+        if !defaults.is_plain() {
+            self.fill_in_rest(defaults);
         }
     }
 
     #[cold]
-    fn fill_in_rare(&mut self, defaults: &SharedRare) {
+    fn fill_in_rest(&mut self, defaults: &Self) {
+        self.tags.extend(defaults.tags.iter().cloned());
+        let Some(defaults) = &defaults.rare else {
+            return;
+        };
         let Some(rare) = &mut self.rare else {
             self.rare = Some(Arc::clone(defaults));
             return;

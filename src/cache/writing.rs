@@ -55,7 +55,7 @@ impl<C: Codec> HydraCache<C> {
         value: V,
         options: CacheOptions,
     ) -> CacheResult<()> {
-        self.engine.put(key, &value, options)
+        self.engine.put(key, &value, &options)
     }
 
     /// Stores a value as [`put`](Self::put) does if the key has no fresh entry, and returns
@@ -185,7 +185,7 @@ impl<C: Codec> HydraCache<C> {
         bytes: Bytes,
         options: CacheOptions,
     ) -> CacheResult<()> {
-        self.engine.put_bytes(key, bytes, options);
+        self.engine.put_bytes(key, bytes, &options);
         Ok(())
     }
 }

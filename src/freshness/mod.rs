@@ -76,6 +76,7 @@ const IDLE_PARTS: u64 = 32;
 impl Life {
     /// The times of what is stored now. `chance`, any number, is what jitter goes by.
     /// `dated` asks for a record for the sake of the age alone.
+    #[inline]
     pub(crate) fn new(
         ttl: Option<Duration>,
         rare: Option<&Rare>,
@@ -83,13 +84,21 @@ impl Life {
         now: impl Fn() -> Moment,
         chance: impl FnOnce() -> u64,
     ) -> Self {
-        let Some(rare) = rare else {
-            return match ttl {
-                None if !dated => Self::Plain(Moment::NEVER),
-                Some(ttl) if !dated => Self::Plain(now().after(ttl)),
-                _ => Self::Timed(Box::new(Times::new(ttl, &Rare::default(), now()))),
-            };
-        };
+        if rare.is_none() && !dated {
+            return Self::Plain(ttl.map_or(Moment::NEVER, |ttl| now().after(ttl)));
+        }
+        Self::rare(ttl, rare, dated, now, chance)
+    }
+
+    fn rare(
+        ttl: Option<Duration>,
+        rare: Option<&Rare>,
+        dated: bool,
+        now: impl Fn() -> Moment,
+        chance: impl FnOnce() -> u64,
+    ) -> Self {
+        let none = Rare::default();
+        let rare = rare.unwrap_or(&none);
         let ttl = match (ttl, rare.jitter) {
             (Some(ttl), Some(part)) => Some(shortened(ttl, part, chance())),
             _ => ttl,

@@ -37,7 +37,7 @@ pub(super) struct Backoffs {
 impl Backoffs {
     /// The error of a key that is not to be loaded now.
     pub(super) fn error(&self, key: Key<'_>, now: impl FnOnce() -> Moment) -> Option<CacheError> {
-        if self.failures.is_empty() {
+        if self.is_empty() {
             return None;
         }
         let same = |&place: &usize| self.failures[place].is_of(key);
@@ -78,9 +78,14 @@ impl Backoffs {
         [same, oldest]
     }
 
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.failures.is_empty()
+    }
+
     /// Forgets a key.
     pub(super) fn take(&mut self, key: Key<'_>) -> Option<Backoff> {
-        if self.failures.is_empty() {
+        if self.is_empty() {
             return None;
         }
         let same = |&place: &usize| self.failures[place].is_of(key);

@@ -121,7 +121,7 @@ impl Shard {
     pub(crate) fn put(
         &self,
         key: Key<'_>,
-        write: &mut Write,
+        write: &mut Write<'_>,
         tags: &TagNames,
         now: &Now<'_>,
     ) -> usize {
@@ -133,7 +133,7 @@ impl Shard {
         &self,
         key: Key<'_>,
         read: Option<&Encoded>,
-        write: &mut Write,
+        write: &mut Write<'_>,
         tags: &TagNames,
         now: &Now<'_>,
     ) -> Option<usize> {

@@ -14,14 +14,14 @@ pub(super) struct Trash {
     entries: SmallVec<[Entry<Bytes>; AT_ONCE]>,
     /// A value that was replaced.
     value: Option<Bytes>,
-    /// Failures hold errors of the caller's. A write ends one at most, a failure two.
-    backoffs: SmallVec<[Backoff; 1]>,
-    tables: Vec<Table>,
+    rest: Vec<Rest>,
 }
 
 #[derive(Debug)]
 #[expect(dead_code, reason = "they are here to be dropped")]
-enum Table {
+enum Rest {
+    /// Failures hold errors of the caller's.
+    Backoff(Backoff),
     Contents(Box<Contents>),
     Seats(Seats),
     Backoffs(Backoffs),
@@ -41,21 +41,20 @@ impl Trash {
     }
 
     pub(super) fn contents(&mut self, contents: Box<Contents>) {
-        self.tables.push(Table::Contents(contents));
+        self.rest.push(Rest::Contents(contents));
     }
 
     pub(super) fn seats(&mut self, seats: Seats) {
-        self.tables.push(Table::Seats(seats));
+        self.rest.push(Rest::Seats(seats));
     }
 
-    #[inline]
     pub(super) fn backoff(&mut self, backoff: Option<Backoff>) {
         if let Some(backoff) = backoff {
-            self.backoffs.push(backoff);
+            self.rest.push(Rest::Backoff(backoff));
         }
     }
 
     pub(super) fn backoffs(&mut self, backoffs: Backoffs) {
-        self.tables.push(Table::Backoffs(backoffs));
+        self.rest.push(Rest::Backoffs(backoffs));
     }
 }

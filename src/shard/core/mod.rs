@@ -21,7 +21,7 @@ use crate::flight::{Flight, Landed};
 use crate::freshness::State;
 use crate::hash::Hashing;
 use crate::journal::{Journal, Marks};
-use crate::options::{SharedRare, TagNames};
+use crate::options::{Rare, TagNames};
 use crate::stats::CacheStats;
 use crate::store::Id;
 use crate::sync::Arc;
@@ -43,18 +43,19 @@ pub(crate) struct Limits {
 
 /// A value to store.
 #[derive(Debug)]
-pub(crate) struct Write {
+pub(crate) struct Write<'a> {
     pub(crate) value: Encoded,
     pub(crate) ttl: Option<Duration>,
-    pub(crate) rare: Option<SharedRare>,
+    pub(crate) rare: Option<&'a Rare>,
     /// Whether its age will be asked for.
     pub(crate) dated: bool,
 }
 
-impl Write {
+impl Write<'_> {
     /// Whether storing it takes the time.
+    #[inline]
     fn needs_time(&self) -> bool {
-        let timed = || self.rare.as_ref().is_some_and(|rare| rare.has_times());
+        let timed = || self.rare.is_some_and(Rare::has_times);
         self.ttl.is_some() || self.dated || timed()
     }
 }
@@ -128,7 +129,7 @@ pub(crate) struct Seated {
 #[derive(Debug)]
 pub(crate) struct Landing<'a> {
     pub(crate) flight: &'a Arc<Flight>,
-    pub(crate) write: &'a mut Write,
+    pub(crate) write: &'a mut Write<'a>,
     /// The tags that the load named by itself.
     pub(crate) own: &'a TagNames,
     pub(crate) journal: &'a Journal,
@@ -253,7 +254,7 @@ impl Core {
             self.take(id, &fate, trash);
         }
         self.fence(key);
-        trash.backoff(self.backoffs.take(key));
+        self.forgive(key, trash);
         live
     }
 
@@ -277,7 +278,7 @@ impl Core {
     pub(super) fn put(
         &mut self,
         key: Key<'_>,
-        write: &mut Write,
+        write: &mut Write<'_>,
         tags: &TagNames,
         now: &Now<'_>,
         trash: &mut Trash,
@@ -378,7 +379,7 @@ impl Core {
                 let servable = |old: &Stored| old.dates.state.is_servable();
                 self.stats.refreshes += u64::from(old.as_ref().is_some_and(servable));
                 // A failure that is left is over.
-                trash.backoff(self.backoffs.take(key));
+                self.forgive(key, trash);
                 let id = self.contents.find(key);
                 let id = id.filter(|_| old.is_some() && started.is_some());
                 Look::Lead(Seated {
@@ -539,6 +540,14 @@ impl Core {
     fn fence(&mut self, key: Key<'_>) {
         let seat = self.seats.take(key);
         self.vacate(seat);
+    }
+
+    /// Lets a key be loaded though a load of it failed.
+    #[inline]
+    fn forgive(&mut self, key: Key<'_>, trash: &mut Trash) {
+        if !self.backoffs.is_empty() {
+            trash.backoff(self.backoffs.take(key));
+        }
     }
 
     /// Lets go of what a seat held. Its flight lives on in its leader.

@@ -22,17 +22,16 @@ impl Core {
     pub(super) fn store(
         &mut self,
         key: Key<'_>,
-        write: &mut Write,
+        write: &mut Write<'_>,
         tags: Held,
         now: &Now<'_>,
         trash: &mut Trash,
     ) -> Option<Moment> {
         self.writes = self.writes.wrapping_add(1);
-        trash.backoff(self.backoffs.take(key));
+        self.forgive(key, trash);
         self.tidy(now, trash);
         let chance = || self.contents.chance(key.hash, self.writes);
-        let (rare, dated) = (write.rare.as_deref(), write.dated);
-        let life = Life::new(write.ttl, rare, dated, || now.get(), chance);
+        let life = Life::new(write.ttl, write.rare, write.dated, || now.get(), chance);
         let timed = matches!(life, Life::Timed(_));
         let old = self.contents.find(key);
         let fate = old.map_or(Fate::Live, |id| self.contents.fate(id, now));

@@ -67,7 +67,7 @@ impl World {
         CacheOptions::new().tags((0..count).map(tag)).tags
     }
 
-    fn write(&mut self) -> Write {
+    fn write<'a>(&mut self, options: &'a mut CacheOptions) -> Write<'a> {
         let ttl = match self.rng.random_range(0..4) {
             0 => None,
             seconds => Some(Duration::from_secs(seconds - 1)),
@@ -75,17 +75,16 @@ impl World {
         let bytes = Bytes::from(vec![0; self.rng.random_range(0..5)]);
         let value = Encoded { bytes, ty: None };
         let window = |rng: &mut StdRng| Duration::from_secs(rng.random_range(1..4));
-        let mut options = CacheOptions::new();
         if self.rng.random_bool(0.3) {
-            options = options.stale_if_error(window(&mut self.rng));
+            *options = CacheOptions::new().stale_if_error(window(&mut self.rng));
         }
         if self.rng.random_bool(0.2) {
-            options = options.time_to_idle(window(&mut self.rng));
+            *options = options.clone().time_to_idle(window(&mut self.rng));
         }
         Write {
             value,
             ttl,
-            rare: options.rare,
+            rare: options.rare.as_deref(),
             dated: self.rng.random_bool(0.2),
         }
     }
@@ -95,7 +94,8 @@ impl World {
         let (key, now) = (self.key(), Now::Known(self.now));
         match self.rng.random_range(0..14) {
             0..3 => {
-                let (mut write, tags) = (self.write(), self.tags());
+                let mut options = CacheOptions::new();
+                let (mut write, tags) = (self.write(&mut options), self.tags());
                 self.core.put(key, &mut write, &tags, &now, &mut trash);
             }
             3..6 => {
@@ -122,9 +122,10 @@ impl World {
                     let core = &mut self.core;
                     core.give_up(key, &flight, &failure, &now, &mut trash);
                 } else {
+                    let mut options = CacheOptions::new();
                     let landing = Landing {
                         flight: &flight,
-                        write: &mut self.write(),
+                        write: &mut self.write(&mut options),
                         own: &self.tags(),
                         journal: &Journal::default(),
                     };
