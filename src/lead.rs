@@ -115,7 +115,7 @@ impl<'a, C: Codec> Lead<'a, C> {
 
     /// Ends with a value, and stores it if the load was not fenced. Says until when it is
     /// fresh.
-    pub(crate) fn land(&mut self, value: Encoded, loaded: Wishes<'_>, dated: bool) -> Moment {
+    pub(crate) fn land(&mut self, value: Encoded, loaded: &Wishes<'_>, dated: bool) -> Moment {
         let mut write = Write {
             value,
             ttl: loaded.ttl.or(self.ttl),

@@ -333,12 +333,12 @@ enum Waited<'a, V> {
 }
 
 /// Calls a loader, with the old value if it is a full one.
-pub(crate) fn start<'a, const FULL: bool, C, V, F, Fut>(
-    mut lead: Lead<'a, C>,
+pub(crate) fn start<const FULL: bool, C, V, F, Fut>(
+    mut lead: Lead<'_, C>,
     old: Option<Stored>,
     tags: Vec<Text>,
     loader: F,
-) -> (Lead<'a, C>, Fut)
+) -> (Lead<'_, C>, Fut)
 where
     C: Codec,
     V: DeserializeOwned,
@@ -396,7 +396,7 @@ where
                 let wishes = Wishes { ttl, tags: &tags };
                 return match encoded {
                     Ok(encoded) => {
-                        let fresh_until = lead.land(encoded, wishes, FULL);
+                        let fresh_until = lead.land(encoded, &wishes, FULL);
                         Ok(Answer::loaded(value, fresh_until))
                     }
                     Err(error) => Err(lead.fail(error, false)),

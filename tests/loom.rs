@@ -12,8 +12,9 @@ use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
-use hydracache::{CacheOptions, HydraCache};
+use hydracache::{CacheOptions, HydraCache, Loaded, ManualClock};
 use loom::future::block_on;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU32, Ordering};
@@ -43,6 +44,16 @@ impl Service {
         let cache = HydraCache::local().max_capacity(2).build();
         let row = Arc::new(AtomicU32::new(0));
         Self { cache, row }
+    }
+
+    /// Reads with a loader that chooses its tags.
+    fn fetch(&self) -> u32 {
+        let loader = |_| async {
+            let read = self.row.load(Ordering::SeqCst);
+            Ok::<_, Infallible>(Loaded::new(read).tag("tag"))
+        };
+        let fetched = block_on(self.cache.fetch("key", CacheOptions::new(), loader));
+        fetched.unwrap().value
     }
 
     fn read(&self) -> u32 {
@@ -90,6 +101,104 @@ fn load_against_flush() {
 #[test]
 fn load_against_put() {
     load_against(|cache| block_on(cache.put("key", 1_u32, options())).unwrap());
+}
+
+#[test]
+fn load_against_expire() {
+    load_against(|cache| {
+        block_on(cache.expire("key")).unwrap();
+    });
+}
+
+#[test]
+fn load_against_expire_tag() {
+    load_against(|cache| {
+        block_on(cache.expire_tag("tag")).unwrap();
+    });
+}
+
+#[test]
+fn load_against_update() {
+    load_against(|cache| {
+        let change = |_: Option<u32>| Some(1);
+        block_on(cache.update("key", options(), change)).unwrap();
+    });
+}
+
+/// The tag is known only when the load lands: it is marked, then the shard is visited.
+/// Who comes after that may still join the load.
+fn fetch_against(invalidate: fn(&HydraCache)) {
+    explore(move || {
+        let service = Service::new();
+        let reader = {
+            let service = service.clone();
+            thread::spawn(move || service.fetch())
+        };
+        service.row.store(1, Ordering::SeqCst);
+        invalidate(&service.cache);
+        assert_eq!(service.fetch(), 1, "stale after the invalidation");
+        reader.join().unwrap();
+        assert_eq!(service.fetch(), 1, "stale after the load");
+    });
+}
+
+#[test]
+fn fetch_against_invalidate_tag() {
+    fetch_against(|cache| {
+        block_on(cache.invalidate_tag("tag")).unwrap();
+    });
+}
+
+#[test]
+fn fetch_against_expire_tag() {
+    fetch_against(|cache| {
+        block_on(cache.expire_tag("tag")).unwrap();
+    });
+}
+
+/// A load in the background, in a thread of its own, against an invalidation.
+fn background_against(invalidate: fn(&HydraCache)) {
+    explore(move || {
+        let clock = ManualClock::new();
+        let (give, take) = std::sync::mpsc::channel();
+        let cache = HydraCache::local()
+            .max_capacity(2)
+            .clock(clock.clone())
+            .timer(|_| std::future::pending::<()>())
+            .spawner(move |load| give.send(load).unwrap())
+            .build();
+        let row = Arc::new(AtomicU32::new(0));
+        let service = Service { cache, row };
+        let second = Duration::from_secs(1);
+        let stale = options().ttl(second).stale_while_revalidate(second);
+        block_on(service.cache.put("key", 0_u32, stale)).unwrap();
+        clock.advance(second);
+        let row = service.row.clone();
+        let loader = move || async move { Ok::<_, Infallible>(row.load(Ordering::SeqCst)) };
+        let call = service.cache.get_or_refresh("key", options(), loader);
+        assert_eq!(block_on(call).unwrap(), 0);
+        let load = take.recv().unwrap();
+        let background = thread::spawn(move || block_on(load));
+        service.row.store(1, Ordering::SeqCst);
+        invalidate(&service.cache);
+        assert_eq!(service.read(), 1, "stale after the invalidation");
+        background.join().unwrap();
+        assert_eq!(service.read(), 1, "stale after the load");
+    });
+}
+
+#[test]
+fn background_load_against_remove() {
+    background_against(|cache| {
+        block_on(cache.remove("key")).unwrap();
+    });
+}
+
+#[test]
+fn background_load_against_invalidate_tag() {
+    background_against(|cache| {
+        block_on(cache.invalidate_tag("tag")).unwrap();
+    });
 }
 
 #[test]
