@@ -1,9 +1,11 @@
-//! Seeded schedules over the real cache: loads that wait, fail, panic, are dropped or
-//! never polled again, among puts, removals, invalidations, flushes and expiry, all
-//! on one thread and polled by hand, in every order that the seed says.
+//! Seeded schedules over the real cache: loads that wait, fail, panic, run out of time, are
+//! dropped or never polled again, in their callers or in the background, with tags of their
+//! own or without, among puts, removals, invalidations, flushes and expiry, all on one
+//! thread and polled by hand, in every order that the seed says.
 //!
 //! One rule is checked at each answer: it is not older than an invalidation of its
-//! key that had made its first poll before the call began.
+//! key that had made its first poll before the call began; nor than an expiry, unless it is
+//! an old value, served for want of a new one.
 //!
 //! A failing seed is printed; `INTERLEAVE_SEED=17 cargo test --test interleave` runs
 //! that one alone.
@@ -17,15 +19,17 @@
 #[allow(dead_code, unreachable_pub, reason = "shared with the tests of `it`")]
 mod support;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
-use std::task::Poll;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 
 use futures_lite::future::yield_now;
-use hydracache::{CacheOptions, CacheResult, HydraCache, ManualClock};
+use hydracache::{BoxFuture, CacheOptions, CacheResult, HydraCache, Loaded, ManualClock, Source};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use support::{Hand, SECOND, block_on, clocked};
+use support::{Hand, SECOND, block_on};
 
 const SCHEDULES: u64 = 20_000;
 const STEPS: usize = 60;
@@ -39,14 +43,30 @@ const KEYS: [(&str, &[&str]); 4] = [
 ];
 const TAGS: [&str; 3] = ["x", "y", "z"];
 
+/// A number that a load on any thread might change.
+#[derive(Default)]
+struct Number(AtomicU32);
+
+impl Number {
+    fn get(&self) -> u32 {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    fn set(&self, number: u32) {
+        self.0.store(number, Ordering::SeqCst);
+    }
+}
+
 /// The database: a version a key. And what must be seen of it.
 #[derive(Default)]
 struct Rows {
-    version: [Cell<u32>; KEYS.len()],
+    version: [Number; KEYS.len()],
     /// The version that was there when the last invalidation of the key began.
-    floor: [Cell<u32>; KEYS.len()],
-    loads: Cell<u64>,
-    failures: Cell<u64>,
+    floor: [Number; KEYS.len()],
+    /// The same for its last expiry, or invalidation.
+    fresh_floor: [Number; KEYS.len()],
+    loads: Number,
+    failures: Number,
 }
 
 impl Rows {
@@ -57,6 +77,11 @@ impl Rows {
 
     fn invalidated(&self, key: usize) {
         self.floor[key].set(self.version[key].get());
+        self.expired(key);
+    }
+
+    fn expired(&self, key: usize) {
+        self.fresh_floor[key].set(self.version[key].get());
     }
 }
 
@@ -68,7 +93,7 @@ enum End {
     Panic,
 }
 
-async fn load(rows: &Rows, key: usize, polls: u32, end: End) -> Result<u32, &'static str> {
+async fn load(rows: Arc<Rows>, key: usize, polls: u32, end: End) -> Result<u32, &'static str> {
     rows.loads.set(rows.loads.get() + 1);
     let read = rows.version[key].get();
     for _ in 0..polls {
@@ -92,19 +117,28 @@ struct Planned;
 /// A loading call that has begun.
 struct Call<'a> {
     key: usize,
-    /// What its answer must not be older than.
+    /// What its answer must not be older than; and what, if it is not an old value.
     floor: u32,
-    hand: Hand<'a, CacheResult<u32>>,
+    fresh_floor: u32,
+    hand: Hand<'a, CacheResult<Answer>>,
+}
+
+/// What a call answered, and whether it is known to be no old value.
+struct Answer {
+    read: u32,
+    fresh: bool,
 }
 
 struct World<'a> {
     rng: RefCell<StdRng>,
     cache: &'a HydraCache,
     clock: &'a ManualClock,
-    rows: &'a Rows,
+    rows: &'a Arc<Rows>,
     calls: Vec<Call<'a>>,
     /// Calls that are kept, and never polled again.
     parked: Vec<Call<'a>>,
+    /// Loads in the background.
+    jobs: &'a Mutex<Vec<BoxFuture>>,
 }
 
 impl World<'_> {
@@ -112,18 +146,33 @@ impl World<'_> {
         self.rng.borrow_mut().random_range(0..most)
     }
 
-    fn options(&self, key: usize) -> CacheOptions {
-        let options = CacheOptions::new().tags(KEYS[key].1);
-        match self.random(4) {
+    fn options(&self, tags: &[&str]) -> CacheOptions {
+        let options = CacheOptions::new().tags(tags);
+        let some = |one_in: usize| self.random(one_in) == 0;
+        let mut options = match self.random(4) {
             0 => options.ttl(SECOND),
+            1 => options.ttl(3 * SECOND).refresh_ahead(0.5),
             _ => options,
+        };
+        if some(3) {
+            options = options.stale_while_revalidate(SECOND);
         }
+        if some(3) {
+            options = options.stale_if_error(5 * SECOND);
+        }
+        if some(4) {
+            options = options.load_timeout(SECOND).soft_timeout(SECOND / 2);
+        }
+        if some(4) {
+            options = options.error_backoff(2 * SECOND);
+        }
+        options
     }
 
     fn step(&mut self) {
         let key = self.random(KEYS.len());
         let name = KEYS[key].0;
-        match self.random(16) {
+        match self.random(20) {
             0..4 => self.begin(key),
             4..9 if !self.calls.is_empty() => self.poll(),
             9 if !self.calls.is_empty() => {
@@ -136,7 +185,7 @@ impl World<'_> {
             }
             11 => {
                 let value = self.rows.write(key);
-                let options = self.options(key);
+                let options = self.options(KEYS[key].1);
                 block_on(self.cache.put(name, value, options)).unwrap();
                 self.rows.invalidated(key);
             }
@@ -145,7 +194,7 @@ impl World<'_> {
                 block_on(self.cache.remove(name)).unwrap();
                 self.rows.invalidated(key);
             }
-            13 => self.invalidate_tag(),
+            13 => self.end_tag(true),
             14 if self.random(3) == 0 => {
                 for key in 0..KEYS.len() {
                     self.rows.write(key);
@@ -154,10 +203,18 @@ impl World<'_> {
                 drop(Hand::hold(self.cache.flush()).poll());
                 (0..KEYS.len()).for_each(|key| self.rows.invalidated(key));
             }
-            15 if self.random(3) == 0 => self.clock.advance(SECOND),
+            15 if self.random(2) == 0 => self.clock.advance(SECOND / 2),
+            16 => self.work(),
+            17 => {
+                self.rows.write(key);
+                block_on(self.cache.expire(name)).unwrap();
+                self.rows.expired(key);
+            }
+            18 => self.end_tag(false),
             _ => {
                 if let Some(read) = block_on(self.cache.get::<u32>(name)).unwrap() {
-                    assert!(read >= self.rows.floor[key].get(), "{name}: a stale read");
+                    let floor = self.rows.fresh_floor[key].get();
+                    assert!(read >= floor, "{name}: a stale read");
                 }
             }
         }
@@ -172,13 +229,34 @@ impl World<'_> {
             _ => End::Value,
         };
         let (rows, polls) = (self.rows, u32::try_from(polls).unwrap());
-        let loader = move || load(rows, key, polls, end);
-        let options = self.options(key);
-        let call = self.cache.get_or_load(KEYS[key].0, options, loader);
+        let rows_of_load = Arc::clone(rows);
+        let loader = move || load(rows_of_load, key, polls, end);
+        let (cache, name, options) = (self.cache, KEYS[key].0, self.options(KEYS[key].1));
+        let any = |read| Answer { read, fresh: false };
+        let hand = match self.random(4) {
+            0 => {
+                let own = KEYS[key].1;
+                let options = self.options(&[]);
+                let full = async move |_| Ok::<_, &str>(Loaded::new(loader().await?).tags(own));
+                Hand::hold(async move {
+                    let fetched = cache.fetch(name, options, full).await?;
+                    let (read, source) = (fetched.value, fetched.source);
+                    let fresh = source != Source::Stale;
+                    Ok(Answer { read, fresh })
+                })
+            }
+            1 => Hand::hold(async move { cache.refresh(name, options, loader).await.map(any) }),
+            2 => {
+                let call = cache.get_or_refresh(name, options, loader);
+                Hand::hold(async move { call.await.map(any) })
+            }
+            _ => Hand::hold(async move { cache.get_or_load(name, options, loader).await.map(any) }),
+        };
         self.calls.push(Call {
             key,
             floor: rows.floor[key].get(),
-            hand: Hand::hold(call),
+            fresh_floor: rows.fresh_floor[key].get(),
+            hand,
         });
         let last = self.calls.len() - 1;
         self.poll_one(last);
@@ -191,26 +269,60 @@ impl World<'_> {
 
     /// Polls a call, and checks its answer if it has one.
     fn poll_one(&mut self, at: usize) {
-        let Call { key, floor, hand } = &mut self.calls[at];
+        let Call {
+            key,
+            floor,
+            fresh_floor,
+            hand,
+        } = &mut self.calls[at];
         match catch_unwind(AssertUnwindSafe(|| hand.poll())) {
             Ok(Poll::Pending) => return,
-            Ok(Poll::Ready(Ok(read))) => {
-                assert!(read >= *floor, "{}: a stale answer", KEYS[*key].0);
+            Ok(Poll::Ready(Ok(Answer { read, fresh }))) => {
+                let floor = if fresh { *fresh_floor } else { *floor };
+                assert!(read >= floor, "{}: a stale answer", KEYS[*key].0);
             }
-            Ok(Poll::Ready(Err(error))) => assert!(error.is_load() || error.is_panic()),
+            Ok(Poll::Ready(Err(error))) => {
+                let dropped = error.to_string().contains("dropped before it ended");
+                let failed = error.is_load() || error.is_panic() || error.is_timeout();
+                assert!(failed || dropped, "{error}");
+            }
             Err(payload) => assert!(payload.is::<Planned>(), "a panic of the cache's"),
         }
         self.calls.swap_remove(at);
     }
 
-    fn invalidate_tag(&mut self) {
+    /// Polls a load in the background, or drops it.
+    fn work(&mut self) {
+        let mut jobs = std::mem::take(&mut *self.jobs.lock().unwrap());
+        if !jobs.is_empty() {
+            let at = self.random(jobs.len());
+            let mut job = jobs.swap_remove(at);
+            if self.random(4) > 0 {
+                let mut cx = Context::from_waker(Waker::noop());
+                match catch_unwind(AssertUnwindSafe(|| job.as_mut().poll(&mut cx))) {
+                    Ok(Poll::Pending) => jobs.push(job),
+                    Ok(Poll::Ready(())) => {}
+                    Err(payload) => assert!(payload.is::<Planned>(), "a panic of the cache's"),
+                }
+            }
+        }
+        self.jobs.lock().unwrap().append(&mut jobs);
+    }
+
+    /// Invalidates a tag, or expires it.
+    fn end_tag(&mut self, remove: bool) {
         let tag = TAGS[self.random(TAGS.len())];
         let tagged = || (0..KEYS.len()).filter(|&key| KEYS[key].1.contains(&tag));
         for key in tagged() {
             self.rows.write(key);
         }
-        drop(Hand::hold(self.cache.invalidate_tag(tag)).poll());
-        tagged().for_each(|key| self.rows.invalidated(key));
+        if remove {
+            drop(Hand::hold(self.cache.invalidate_tag(tag)).poll());
+            tagged().for_each(|key| self.rows.invalidated(key));
+        } else {
+            drop(Hand::hold(self.cache.expire_tag(tag)).poll());
+            tagged().for_each(|key| self.rows.expired(key));
+        }
     }
 
     /// Every call that is polled comes to an end, whatever others were left behind.
@@ -218,22 +330,35 @@ impl World<'_> {
         // A removal sends nobody past a parked leader who waits for it already; with
         // the parked dropped, nobody has anything to wait for.
         self.parked.clear();
+        self.jobs.lock().unwrap().clear();
         for _ in 0..1000 {
             if self.calls.is_empty() {
                 break;
             }
             (0..self.calls.len()).rev().for_each(|at| self.poll_one(at));
+            self.work();
         }
         assert!(self.calls.is_empty(), "calls that wait for nobody");
-        let stats = self.cache.stats();
-        assert_eq!(stats.loads, self.rows.loads.get());
-        assert_eq!(stats.load_failures, self.rows.failures.get());
+        let (stats, rows) = (self.cache.stats(), self.rows);
+        // A load in the background may be dropped before its loader has begun.
+        assert!(stats.loads >= rows.loads.get().into());
+        let failures = stats.load_failures - u64::from(rows.failures.get());
+        assert!(failures <= stats.timeouts, "only timeouts are failures too");
     }
 }
 
 fn run(seed: u64) {
-    let (cache, clock) = clocked(3);
-    let rows = Rows::default();
+    let clock = ManualClock::new();
+    let jobs = Arc::new(Mutex::new(Vec::new()));
+    let spawned = Arc::clone(&jobs);
+    let cache = HydraCache::local()
+        .max_capacity(3)
+        .clock(clock.clone())
+        .timer(clock.clone())
+        .spawner(move |job| spawned.lock().unwrap().push(job))
+        .max_background_loads(2)
+        .build();
+    let rows = Arc::new(Rows::default());
     let mut world = World {
         rng: RefCell::new(StdRng::seed_from_u64(seed)),
         cache: &cache,
@@ -241,6 +366,7 @@ fn run(seed: u64) {
         rows: &rows,
         calls: Vec::new(),
         parked: Vec::new(),
+        jobs: &jobs,
     };
     for _ in 0..STEPS {
         world.step();
