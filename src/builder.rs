@@ -98,8 +98,9 @@ impl<C: Codec> CacheBuilder<C> {
     /// Sets how many bytes all entries may cost together.
     ///
     /// Default: no bound. An entry costs the bytes of its key and of its encoded value,
-    /// 104 for what is kept beside them, and 28 for each of its tags: within 15 percent
-    /// of the memory it takes, on average and where tags are shared. The sum is never
+    /// 104 for what is kept beside them, 28 for each of its tags, and 88 for a record of its
+    /// times if it has more than a time to live: within 15 percent of the memory it takes,
+    /// on average and where tags are shared. The sum is never
     /// more than the bound. An entry that costs more by itself is not stored, counts as
     /// a rejection, and evicts nothing. With [`max_capacity`](Self::max_capacity) both
     /// bounds hold; without it the number of entries has none.

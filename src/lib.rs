@@ -32,12 +32,15 @@
 //!   stored.
 //! - **Types.** A key holds one type. Reading it as another is an error that names
 //!   both: never garbage, never a silent miss.
+//! - **Windows.** After its time to live a value may be served while it is loaded anew, or
+//!   if that fails, for as long as its options say and not an instant longer.
 //! - **Counts.** What leaves is counted once, for the reason it left. See
 //!   [`CacheStats`].
-//! - **Independence.** No runtime, no thread, no timer: everything happens in the
-//!   calls of the callers. Time comes from a [`Clock`] that tests can hold still.
-//! - **No foreign code under a lock** of the cache, save [`Clock::now`]: values,
-//!   codecs, loaders and wakers may call it.
+//! - **Independence.** No runtime, no thread: everything happens in the calls of the
+//!   callers, unless they give the cache a [`Spawn`]. Time comes from a [`Clock`], and
+//!   timeouts from a [`Timer`], that tests can hold still.
+//! - **No foreign code under a lock** of the cache, save [`Clock::now`]: values, codecs,
+//!   loaders, timers, spawners and wakers may call it.
 //!
 //! # Trade-offs
 //!
@@ -46,7 +49,7 @@
 //!   not be `Clone`, `Send` or `'static`, and [`get_bytes`] copies nothing.
 //! - A load runs inside the call that started it. It may borrow and need not be
 //!   `Send`; it stops when that call is dropped, and it waits while that call is
-//!   not polled.
+//!   not polled. [`get_or_refresh`] takes a loader over, and can do better.
 //! - Expired entries give their memory back when something is written, not at the
 //!   tick of a timer.
 //! - A cache for fewer than 16,384 entries is behind one lock, which readers share; a
@@ -62,10 +65,14 @@
 //!
 //! # Features
 //!
-//! None: there is one way to build this crate. `bytes` and `serde` are public
-//! dependencies; a new major version of either is one of this crate. The oldest
-//! Rust that builds it is 1.85.
+//! - `async-io`, on by default: `AsyncIoTimer`, which timeouts go by where the builder was
+//!   given no other timer. Its first use starts the one thread of that crate. Without the
+//!   feature ten dependencies fewer are built.
 //!
+//! `bytes` and `serde` are public dependencies; a new major version of either is one of
+//! this crate. The oldest Rust that builds it is 1.85.
+//!
+//! [`get_or_refresh`]: HydraCache::get_or_refresh
 //! [`remove`]: HydraCache::remove
 //! [`invalidate_tag`]: HydraCache::invalidate_tag
 //! [`flush`]: HydraCache::flush
@@ -134,8 +141,10 @@ pub use crate::timer::{BoxFuture, Timer};
 #[doc = include_str!("../docs/errors-and-types.md")]
 #[doc = include_str!("../docs/eviction.md")]
 #[doc = include_str!("../docs/expiry.md")]
+#[doc = include_str!("../docs/freshness.md")]
 #[doc = include_str!("../docs/guarantees.md")]
 #[doc = include_str!("../docs/invalidate-after-commit.md")]
+#[doc = include_str!("../docs/loading.md")]
 #[doc = include_str!("../docs/performance.md")]
 #[doc = include_str!("../docs/runtimes.md")]
 #[doc = include_str!("../docs/single-flight.md")]
