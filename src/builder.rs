@@ -1,7 +1,10 @@
 //! How a cache is set up.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
+
+use bytes::Bytes;
 
 use crate::cache::HydraCache;
 use crate::clock::{Clock, SystemClock};
@@ -9,6 +12,7 @@ use crate::codec::{Codec, Postcard};
 use crate::engine::{Engine, Settings};
 use crate::hash::KeyHasher;
 use crate::options::CacheOptions;
+use crate::removal::RemovalCause;
 use crate::spawn::Spawn;
 use crate::timer::{Timer, default_timer};
 
@@ -56,6 +60,7 @@ impl HydraCache {
                 timer: default_timer(),
                 spawner: None,
                 max_background_loads: 64,
+                listener: None,
             },
             codec: Postcard,
         }
@@ -260,6 +265,40 @@ impl<C: Codec> CacheBuilder<C> {
     /// ```
     pub fn max_background_loads(mut self, loads: usize) -> Self {
         self.settings.max_background_loads = loads;
+        self
+    }
+
+    /// Sets who is told of every entry that leaves: its key, its stored form, and why.
+    ///
+    /// Default: nobody. It is called in the call that gave the entry's memory back, once an
+    /// entry, with no lock of the cache held, and before that call returns; what an
+    /// invalidation left behind is told of when it is swept. It may call the cache. If it
+    /// panics, that call does, and what left in the same act is not told of.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+    ///
+    /// use hydracache::{HydraCache, RemovalCause};
+    ///
+    /// let evicted = Arc::new(AtomicU64::new(0)); // bytes
+    /// let sum = Arc::clone(&evicted);
+    /// let cache = HydraCache::local()
+    ///     .on_removal(move |_key, value, cause| {
+    ///         if cause == RemovalCause::Evicted {
+    ///             sum.fetch_add(value.len() as u64, Relaxed);
+    ///         }
+    ///     })
+    ///     .build();
+    /// # drop(cache);
+    /// ```
+    pub fn on_removal(
+        mut self,
+        listener: impl Fn(&str, &Bytes, RemovalCause) + Send + Sync + 'static,
+    ) -> Self {
+        self.settings.listener = Some(Arc::new(listener));
         self
     }
 

@@ -18,6 +18,7 @@ use crate::error::{CacheError, CacheResult};
 use crate::hash::{Hashing, KeyHasher};
 use crate::journal::Journal;
 use crate::options::CacheOptions;
+use crate::removal::Listener;
 use crate::shard::{Limits, Shard, Write};
 use crate::spawn::Spawn;
 use crate::stats::CacheStats;
@@ -64,6 +65,7 @@ pub(crate) struct Settings {
     pub(crate) timer: Option<Box<dyn Timer>>,
     pub(crate) spawner: Option<Box<dyn Spawn>>,
     pub(crate) max_background_loads: usize,
+    pub(crate) listener: Option<Listener>,
 }
 
 impl Settings {
@@ -136,7 +138,7 @@ impl<C: Codec> Engine<C> {
                 entry_bytes: settings.max_entry_bytes,
                 evicted_at_once: if count > 1 { AT_ONCE } else { 1 },
             };
-            Shard::new(limits, hashing.clone())
+            Shard::new(limits, hashing.clone(), settings.listener.clone())
         };
         Self {
             shards: (0..count).map(shard).collect(),
@@ -364,6 +366,12 @@ impl<C: Codec> Engine<C> {
             ..CacheStats::default()
         };
         all.fold(read, CacheStats::add)
+    }
+
+    /// Every fresh key, shard by shard.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = String> {
+        let keys = |shard: &Shard| shard.keys(false, &self.now());
+        self.shards.iter().flat_map(keys)
     }
 
     pub(crate) fn entry_count(&self) -> u64 {

@@ -32,6 +32,24 @@ impl<C: Codec> Engine<C> {
         doom.count()
     }
 
+    /// Ends every entry, and fences every load, whose key is not to be kept. Says how many
+    /// were fresh.
+    pub(crate) async fn retain(&self, mut keep: impl FnMut(&str) -> bool) -> u64 {
+        let mut removed = 0;
+        for shard in &self.shards {
+            let keys = shard.keys(true, &self.now());
+            for (number, key) in (1..).zip(&keys) {
+                if !keep(key) {
+                    removed += u64::from(self.remove(key));
+                }
+                if number % SLICE == 0 {
+                    yield_now().await;
+                }
+            }
+        }
+        removed
+    }
+
     /// Ends everything.
     pub(crate) async fn flush(&self) {
         let at = self.now().get();

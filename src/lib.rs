@@ -104,6 +104,7 @@ mod manual;
 mod options;
 mod patience;
 mod permit;
+mod removal;
 mod ring;
 mod shard;
 mod spawn;
@@ -127,6 +128,7 @@ pub use crate::fetched::{Fetched, Loaded, Old, Source};
 pub use crate::hash::KeyHasher;
 pub use crate::manual::ManualClock;
 pub use crate::options::CacheOptions;
+pub use crate::removal::RemovalCause;
 pub use crate::spawn::Spawn;
 pub use crate::stats::CacheStats;
 #[cfg(feature = "async-io")]

@@ -213,6 +213,45 @@ impl<C: Codec> HydraCache<C> {
         Ok(self.engine.invalidate(vec![tag.into()], Kind::Expire).await)
     }
 
+    /// Removes every key that `keep` does not want kept, and returns how many had a fresh
+    /// entry.
+    ///
+    /// `keep` is asked once for each key that may be served or is being loaded when its
+    /// shard's turn comes, under no lock; each removal is one of [`remove`](Self::remove),
+    /// loads in progress included.
+    ///
+    /// # Errors
+    ///
+    /// Never fails; the `Result` leaves room for a remote tier.
+    ///
+    /// # Panics
+    ///
+    /// If `keep` does; what it did not want until then is removed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Yields after every 256 keys. Dropped, it has removed some of what it was to.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::future::block_on;
+    /// use hydracache::{CacheOptions, HydraCache};
+    ///
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let cache = HydraCache::local().build();
+    /// for key in ["user:1", "user:2", "page:1"] {
+    ///     block_on(cache.put(key, 0_u8, CacheOptions::new()))?;
+    /// }
+    /// assert_eq!(block_on(cache.retain(|key| !key.starts_with("user:")))?, 2);
+    /// assert_eq!(cache.entry_count(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn retain(&self, keep: impl FnMut(&str) -> bool) -> CacheResult<u64> {
+        Ok(self.engine.retain(keep).await)
+    }
+
     /// Removes everything.
     ///
     /// A load that began before gives its value to those who wait for it, and is

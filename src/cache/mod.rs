@@ -86,6 +86,28 @@ impl<C: Codec> HydraCache<C> {
         self.engine.stats()
     }
 
+    /// Returns every key that has a fresh entry.
+    ///
+    /// A snapshot, taken shard by shard as the iterator comes to it, in no order: what is
+    /// stored or leaves meanwhile may be in it or not. It holds no lock between two keys.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::future::block_on;
+    /// use hydracache::{CacheOptions, HydraCache};
+    ///
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let cache = HydraCache::local().build();
+    /// block_on(cache.put("a", 1_u8, CacheOptions::new()))?;
+    /// assert_eq!(cache.keys().collect::<Vec<_>>(), ["a"]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn keys(&self) -> impl Iterator<Item = String> {
+        self.engine.keys()
+    }
+
     /// Returns how many entries are held.
     ///
     /// Expired ones count until a write reclaims them; invalidated ones do not.

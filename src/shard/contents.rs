@@ -10,9 +10,10 @@ use crate::clock::{Moment, Now};
 use crate::encoded::Encoded;
 use crate::freshness::{Life, State, Times};
 use crate::hash::Hashing;
+use crate::removal::RemovalCause;
 use crate::store::{Entry, Id, Standing, Store};
 use crate::sync::Arc;
-use crate::tags::{Doom, Held, Tags};
+use crate::tags::{Doom, Held, Kind, Tags};
 use crate::text::{Key, Text};
 
 #[derive(Debug)]
@@ -23,6 +24,21 @@ pub(super) struct Contents {
     pub(super) tags: Tags,
     /// What all entries cost.
     cost: usize,
+}
+
+impl Fate {
+    /// The cause to tell of. `live` is that of the act, for an entry that is fresh.
+    #[inline]
+    pub(super) fn cause(&self, live: RemovalCause) -> RemovalCause {
+        match self {
+            Self::Live => live,
+            Self::Expired => RemovalCause::Expired,
+            Self::Doomed(doom) => match doom.kind {
+                Kind::Remove => RemovalCause::Invalidated,
+                Kind::Expire => RemovalCause::Expired,
+            },
+        }
+    }
 }
 
 /// What an entry costs of `max_bytes`, beside its key and its value.
@@ -190,6 +206,10 @@ impl Contents {
         self.hashing.hash(name.as_bytes())
     }
 
+    pub(super) fn key(&self, id: Id) -> &Text {
+        self.store.key(id)
+    }
+
     #[inline]
     pub(super) fn bytes(&self, id: Id) -> &Bytes {
         self.store.value(id)
@@ -338,16 +358,17 @@ impl Contents {
     ) -> (usize, usize) {
         let (tags, total, mut stale) = (&mut self.tags, &mut self.cost, 0);
         let evicted = self.store.evict(most, |id, entry, life| {
-            let timed = match life {
-                Life::Plain(_) => false,
-                Life::Timed(times) => {
-                    stale += usize::from(!times.state(now.get()).is_fresh());
-                    true
+            let (mut timed, mut cause) = (false, RemovalCause::Evicted);
+            if let Life::Timed(times) = life {
+                timed = true;
+                if !times.state(now.get()).is_fresh() {
+                    cause = RemovalCause::Expired;
+                    stale += 1;
                 }
-            };
+            }
             let tags = tags.leave(id);
             *total -= cost(entry.key.len(), entry.value.len(), tags, timed);
-            trash.entry(entry);
+            trash.entry(entry, cause);
         });
         (evicted, stale)
     }

@@ -25,6 +25,7 @@ use crate::flight::Flight;
 use crate::freshness::State;
 use crate::hash::Hashing;
 use crate::options::TagNames;
+use crate::removal::Listener;
 use crate::stats::CacheStats;
 use crate::store::Id;
 use crate::sync::{Arc, RwLock};
@@ -34,28 +35,34 @@ use crate::types::TypeTag;
 
 /// Shares no line of the processor's cache with another, so that two threads in two do
 /// not slow each other.
-#[derive(Debug)]
 #[repr(align(128))]
 pub(crate) struct Shard {
     core: RwLock<Core>,
+    listener: Option<Listener>,
 }
 
 impl Shard {
-    pub(crate) fn new(limits: Limits, hashing: Hashing) -> Self {
+    pub(crate) fn new(limits: Limits, hashing: Hashing, listener: Option<Listener>) -> Self {
         Self {
             core: RwLock::new(Core::new(limits, hashing)),
+            listener,
         }
     }
 
-    /// Runs one act under the lock, and drops what it took out after the unlock.
+    /// Runs one act under the lock, and tells of what it took out and drops it after the
+    /// unlock.
     ///
     /// What an act is given must be borrowed: were it moved in, a panic of the clock
     /// would drop it under the lock.
     #[inline]
     fn act<R>(&self, act: impl FnOnce(&mut Core, &mut Trash) -> R) -> R {
         // Dropped in reverse: first the guard, then the trash.
-        let mut trash = Trash::default();
-        self.alter(|core| act(core, &mut trash))
+        let mut trash = Trash::new(self.listener.is_some());
+        let result = self.alter(|core| act(core, &mut trash));
+        if let Some(listener) = &self.listener {
+            trash.tell(listener);
+        }
+        result
     }
 
     /// Runs an act that takes nothing out.
@@ -237,6 +244,12 @@ impl Shard {
     /// many it did. Fewer than `most` means that none is left.
     pub(crate) fn sweep(&self, most: usize) -> usize {
         self.act(|core, trash| core.sweep(most, trash))
+    }
+
+    /// The keys that are fresh; or all that may still be served or are being loaded, in
+    /// order.
+    pub(crate) fn keys(&self, all: bool, now: &Now<'_>) -> Vec<String> {
+        self.look_in(|core| core.keys(all, now))
     }
 
     /// How many entries are held. Those that are unreachable but not swept count.

@@ -61,6 +61,10 @@ impl Seats {
         Some(found.ok()?.remove().0)
     }
 
+    pub(super) fn keys(&self) -> impl Iterator<Item = &Text> {
+        self.0.iter().map(|seat| &seat.key)
+    }
+
     /// How many places are used, and how many reserved.
     pub(super) fn places(&self) -> (usize, usize) {
         (self.0.len(), self.0.capacity())

@@ -1,4 +1,4 @@
-//! What leaves a shard in one act, to be dropped after the unlock.
+//! What leaves a shard in one act, to be told of and dropped after the unlock.
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -6,14 +6,22 @@ use smallvec::SmallVec;
 use super::backoffs::{Backoff, Backoffs};
 use super::contents::Contents;
 use super::seats::Seats;
+use crate::removal::{Listener, RemovalCause};
 use crate::store::{AT_ONCE, Entry};
+use crate::text::{Key, Text};
 
 /// Most acts take out few entries, if any: those need no memory to wait in.
 #[derive(Debug, Default)]
 pub(super) struct Trash {
     entries: SmallVec<[Entry<Bytes>; AT_ONCE]>,
+    /// Why each of them left.
+    causes: SmallVec<[RemovalCause; AT_ONCE]>,
     /// A value that was replaced.
     value: Option<Bytes>,
+    /// Its key, and why it left, if somebody listens.
+    value_of: Option<(Text, RemovalCause)>,
+    /// Whether anybody listens.
+    is_told: bool,
     rest: Vec<Rest>,
 }
 
@@ -29,15 +37,27 @@ enum Rest {
 
 impl Trash {
     #[inline]
-    pub(super) fn entry(&mut self, entry: Entry<Bytes>) {
+    pub(super) fn new(is_told: bool) -> Self {
+        Self {
+            is_told,
+            ..Self::default()
+        }
+    }
+
+    #[inline]
+    pub(super) fn entry(&mut self, entry: Entry<Bytes>, cause: RemovalCause) {
         self.entries.push(entry);
+        self.causes.push(cause);
     }
 
     /// At most one value is replaced in an act.
     #[inline]
-    pub(super) fn value(&mut self, value: Bytes) {
+    pub(super) fn value(&mut self, value: Bytes, key: Key<'_>, cause: RemovalCause) {
         debug_assert!(self.value.is_none(), "a value that would be dropped here");
         self.value = Some(value);
+        if self.is_told {
+            self.value_of = Some((key.text.into(), cause));
+        }
     }
 
     pub(super) fn contents(&mut self, contents: Box<Contents>) {
@@ -56,5 +76,18 @@ impl Trash {
 
     pub(super) fn backoffs(&mut self, backoffs: Backoffs) {
         self.rest.push(Rest::Backoffs(backoffs));
+    }
+
+    /// Tells of every entry that left. Foreign code: after the unlock.
+    pub(super) fn tell(&self, listener: &Listener) {
+        let tell = |key: &Text, value: &Bytes, cause: RemovalCause| {
+            listener(&String::from_utf8_lossy(key.as_bytes()), value, cause);
+        };
+        if let (Some(value), Some((key, cause))) = (&self.value, &self.value_of) {
+            tell(key, value, *cause);
+        }
+        for (entry, cause) in self.entries.iter().zip(&self.causes) {
+            tell(&entry.key, &entry.value, *cause);
+        }
     }
 }

@@ -25,6 +25,7 @@ mod foreign_code;
 mod invalidation;
 mod max_bytes;
 mod memory;
+mod removal;
 mod single_flight;
 mod stats;
 mod support;

@@ -22,6 +22,7 @@ use crate::freshness::State;
 use crate::hash::Hashing;
 use crate::journal::{Journal, Marks};
 use crate::options::{Rare, TagNames};
+use crate::removal::RemovalCause;
 use crate::stats::CacheStats;
 use crate::store::Id;
 use crate::sync::Arc;
@@ -240,7 +241,7 @@ impl Core {
         if let Some(id) = self.contents.find(key) {
             if self.contents.state(id, now) == State::Gone {
                 let fate = self.contents.fate(id, now);
-                self.take(id, &fate, trash);
+                self.take(id, &fate, RemovalCause::Invalidated, trash);
             }
         }
     }
@@ -251,7 +252,7 @@ impl Core {
         let live = matches!(fate, Some(Fate::Live));
         self.stats.invalidations += u64::from(live);
         if let (Some(id), Some(fate)) = (id, fate) {
-            self.take(id, &fate, trash);
+            self.take(id, &fate, RemovalCause::Invalidated, trash);
         }
         self.fence(key);
         self.forgive(key, trash);
@@ -267,7 +268,7 @@ impl Core {
             let dead = matches!(fate, Fate::Doomed(_));
             if dead || !self.contents.expire(id, now.get()) {
                 let fate = if live { Fate::Expired } else { fate };
-                self.take(id, &fate, trash);
+                self.take(id, &fate, RemovalCause::Invalidated, trash);
             }
         }
         self.fence(key);
@@ -498,16 +499,35 @@ impl Core {
         self.vacate(seat);
     }
 
+    pub(super) fn keys(&self, all: bool, now: &Now<'_>) -> Vec<String> {
+        let text = |key: &Text| String::from_utf8_lossy(key.as_bytes()).into_owned();
+        let mut keys = Vec::new();
+        let mut next = Some(0);
+        while let Some(id) = next.and_then(|id| self.contents.next_from(id)) {
+            let state = self.contents.state(id, now);
+            if state.is_fresh() || (all && state != State::Gone) {
+                keys.push(text(self.contents.key(id)));
+            }
+            next = id.checked_add(1);
+        }
+        if all {
+            keys.extend(self.seats.keys().map(text));
+            keys.sort_unstable();
+            keys.dedup();
+        }
+        keys
+    }
+
     pub(super) fn doom(&mut self, names: &[Text], doom: &Arc<Doom>) {
         for name in names {
             self.contents.tags.doom(name, doom);
         }
     }
 
-    /// Takes an entry out and counts it as its fate says.
+    /// Takes an entry out and counts it as its fate says. `cause` is that of the act.
     #[inline]
-    fn take(&mut self, id: Id, fate: &Fate, trash: &mut Trash) {
-        trash.entry(self.contents.remove(id));
+    fn take(&mut self, id: Id, fate: &Fate, cause: RemovalCause, trash: &mut Trash) {
+        trash.entry(self.contents.remove(id), fate.cause(cause));
         self.count_fate(fate);
     }
 

@@ -7,6 +7,7 @@ use super::sweeping::TIDIED_BY_A_WRITE;
 use super::{Core, Write};
 use crate::clock::{Moment, Now};
 use crate::freshness::Life;
+use crate::removal::RemovalCause;
 use crate::shard::contents::{Fate, cost};
 use crate::shard::trash::Trash;
 use crate::tags::Held;
@@ -43,7 +44,7 @@ impl Core {
             self.stats.rejections += u64::from(refused);
             self.contents.tags.release(tags);
             if let Some(id) = old {
-                self.take(id, &fate, trash);
+                self.take(id, &fate, RemovalCause::Replaced, trash);
             }
             return None;
         }
@@ -53,12 +54,12 @@ impl Core {
         if let Some(id) = old {
             if self.contents.cost() - self.contents.cost_of(id) + cost <= self.limits.bytes {
                 let replaced = self.contents.replace(id, value, life, tags);
-                trash.value(replaced);
+                trash.value(replaced, key, fate.cause(RemovalCause::Replaced));
                 self.count_fate(&fate);
                 return Some(fresh_until);
             }
             standing = Some(self.contents.standing(id));
-            self.take(id, &fate, trash);
+            self.take(id, &fate, RemovalCause::Replaced, trash);
         }
         self.make_room(cost, now, trash);
         let key = (key.text.into(), key.hash);

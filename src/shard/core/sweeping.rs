@@ -4,6 +4,7 @@ use std::mem;
 
 use super::{Core, Fate, Flushed};
 use crate::clock::{Moment, Now};
+use crate::removal::RemovalCause;
 use crate::shard::trash::Trash;
 
 /// How many entries a write gives back at most of each kind: flushed, invalidated,
@@ -70,7 +71,8 @@ impl Core {
         while let Some(flushed) = self.flushed.front_mut() {
             if let Some(id) = flushed.contents.next_from(flushed.next) {
                 let fate = flushed.contents.fate(id, &Now::Known(flushed.at));
-                trash.entry(flushed.contents.remove(id));
+                let cause = fate.cause(RemovalCause::Flushed);
+                trash.entry(flushed.contents.remove(id), cause);
                 flushed.next = id;
                 self.count_fate(&fate);
                 return true;
@@ -88,7 +90,7 @@ impl Core {
     pub(super) fn sweep_doomed(&mut self, trash: &mut Trash) -> Option<bool> {
         let (leaves, fate) = self.contents.next_doomed()?;
         match (leaves, &fate) {
-            (Some(id), fate) => self.take(id, fate, trash),
+            (Some(id), fate) => self.take(id, fate, RemovalCause::Invalidated, trash),
             (None, Fate::Doomed(doom)) => doom.count_one(),
             (None, Fate::Live | Fate::Expired) => {}
         }
@@ -106,7 +108,7 @@ impl Core {
             return false;
         };
         let fate = self.contents.fate(id, now);
-        self.take(id, &fate, trash);
+        self.take(id, &fate, RemovalCause::Expired, trash);
         true
     }
 
