@@ -12,11 +12,12 @@ use serde::de::DeserializeOwned;
 
 use crate::answer::{Answer, Instead};
 use crate::codec::Codec;
+use crate::drive::{drive, start};
 use crate::engine::{Engine, Shared};
 use crate::error::{BoxError, CacheError, CacheResult};
 use crate::fetched::{Loaded, Old};
 use crate::lead::Lead;
-use crate::load::{Seat, Step, Wait, drive, start};
+use crate::load::{Seat, Step, Wait};
 use crate::options::CacheOptions;
 use crate::patience::Patience;
 use crate::sync::Arc;

@@ -88,6 +88,7 @@ mod builder;
 mod cache;
 mod clock;
 mod codec;
+mod drive;
 mod encoded;
 mod engine;
 mod error;
@@ -116,6 +117,7 @@ mod tally;
 mod text;
 mod timer;
 mod types;
+mod update;
 
 pub use bytes::Bytes;
 

@@ -8,7 +8,9 @@
 mod backoffs;
 mod contents;
 mod core;
+mod fate;
 mod kinds;
+mod requests;
 mod seats;
 mod trash;
 
@@ -16,8 +18,10 @@ use std::sync::PoisonError;
 
 use bytes::Bytes;
 
-use self::core::{Core, Found};
-pub(crate) use self::core::{Failure, Landing, Limits, Look, Request, Seated, Stop, Stored, Write};
+use self::core::Core;
+pub(crate) use self::core::Limits;
+use self::fate::Found;
+pub(crate) use self::requests::{Failure, Landing, Look, Request, Seated, Stop, Stored, Write};
 use self::trash::Trash;
 use crate::clock::{Moment, Now};
 use crate::encoded::Encoded;

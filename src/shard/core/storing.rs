@@ -3,12 +3,14 @@
 use std::mem;
 use std::time::Duration;
 
+use super::Core;
 use super::sweeping::TIDIED_BY_A_WRITE;
-use super::{Core, Write};
 use crate::clock::{Moment, Now};
 use crate::freshness::Life;
 use crate::removal::RemovalCause;
-use crate::shard::contents::{Fate, cost};
+use crate::shard::contents::cost;
+use crate::shard::fate::Fate;
+use crate::shard::requests::Write;
 use crate::shard::trash::Trash;
 use crate::tags::Held;
 use crate::text::Key;

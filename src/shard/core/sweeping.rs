@@ -2,9 +2,10 @@
 
 use std::mem;
 
-use super::{Core, Fate, Flushed};
+use super::{Core, Flushed};
 use crate::clock::{Moment, Now};
 use crate::removal::RemovalCause;
+use crate::shard::fate::Fate;
 use crate::shard::trash::Trash;
 
 /// How many entries a write gives back at most of each kind: flushed, invalidated,

@@ -6,8 +6,15 @@ use rand::{RngExt, SeedableRng};
 
 use bytes::Bytes;
 
+use std::time::Duration;
+
 use super::*;
+use crate::error::CacheError;
+use crate::flight::Flight;
+use crate::journal::Journal;
 use crate::options::CacheOptions;
+use crate::shard::requests::{Failure, Landing, Look, Request};
+use crate::types::TypeTag;
 
 impl Core {
     fn validate(&self) {

@@ -1,0 +1,98 @@
+//! Driving a load: its loader to the end, within its time, and what it gives to the table.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::answer::{Answer, Instead};
+use crate::codec::Codec;
+use crate::error::{BoxError, CacheError, CacheResult};
+use crate::fetched::{Loaded, Old};
+use crate::lead::{Lead, Wishes};
+use crate::patience::Patience;
+use crate::shard::Stored;
+use crate::text::Text;
+
+/// Calls a loader, with the old value if it is a full one.
+pub(crate) fn start<const FULL: bool, C, V, F, Fut>(
+    mut lead: Lead<'_, C>,
+    old: Option<Stored>,
+    tags: Vec<Text>,
+    loader: F,
+) -> (Lead<'_, C>, Fut)
+where
+    C: Codec,
+    V: DeserializeOwned,
+    F: FnOnce(Option<Old<V>>) -> Fut,
+{
+    let old = old.filter(|_| FULL);
+    let old = old.and_then(|old| lead.engine.open_old(lead.key(), old, tags));
+    let loading = lead.run(|| loader(old));
+    (lead, loading)
+}
+
+/// Drives a loader to its end, within its time, and lands what it gives.
+#[allow(clippy::manual_async_fn, reason = "as of `load`")]
+pub(crate) fn drive<const FULL: bool, C, V, L, E, Fut>(
+    mut lead: Lead<'_, C>,
+    loading: Fut,
+    mut patience: Option<Box<Patience>>,
+    instead: Instead,
+) -> impl Future<Output = CacheResult<Answer<V>>>
+where
+    C: Codec,
+    V: Serialize + DeserializeOwned,
+    L: Into<Loaded<V>>,
+    E: Into<BoxError>,
+    Fut: Future<Output = Result<L, E>>,
+{
+    async move {
+        if patience.is_none() {
+            patience = lead.patience();
+        }
+        let mut loading = pin!(loading);
+        let ended = poll_fn(|cx| {
+            let polled = lead.poll(|| loading.as_mut().poll(cx));
+            match (polled, &mut patience) {
+                (Poll::Ready(given), _) => Poll::Ready(Ok(given)),
+                (Poll::Pending, Some(patience)) => {
+                    let (timer, now) = (lead.engine.timer(), lead.engine.now());
+                    patience.poll_hard(timer, &now, cx).map(Err)
+                }
+                (Poll::Pending, None) => Poll::Pending,
+            }
+        });
+        let error = match ended.await {
+            Ok(Ok(given)) => {
+                let Loaded {
+                    value,
+                    ttl,
+                    tags,
+                    unchanged,
+                } = given.into();
+                let encoded = match unchanged {
+                    Some(encoded) => Ok(encoded),
+                    None => lead.engine.encode(lead.key(), &value),
+                };
+                let wishes = Wishes { ttl, tags: &tags };
+                return match encoded {
+                    Ok(encoded) => {
+                        let fresh_until = lead.land(encoded, &wishes, FULL);
+                        Ok(Answer::loaded(value, fresh_until))
+                    }
+                    Err(error) => Err(lead.fail(error, false)),
+                };
+            }
+            Ok(Err(error)) => CacheError::load(lead.key(), error.into()),
+            Err(time) => {
+                lead.engine.tally.count_timeout();
+                CacheError::timeout(lead.key(), time)
+            }
+        };
+        let error = lead.fail(error, true);
+        lead.engine.instead(lead.key(), instead).ok_or(error)
+    }
+}

@@ -1,0 +1,232 @@
+//! Looking for a value or a load, sitting down to load, landing.
+
+use super::{Core, Found, Seat};
+use crate::clock::{Moment, Now};
+use crate::flight::{Flight, Landed};
+use crate::freshness::State;
+use crate::journal::Marks;
+use crate::shard::requests::{Failure, Landing, Look, Request, Seated, Stop, Stored};
+use crate::shard::trash::Trash;
+use crate::store::Id;
+use crate::sync::Arc;
+use crate::text::Key;
+use crate::types::TypeTag;
+
+impl Core {
+    /// Looks for a value that a loading call can use, and tells the policy; or for a load
+    /// to join.
+    #[inline]
+    pub(in crate::shard) fn look_for(
+        &self,
+        key: Key<'_>,
+        request: &Request<'_>,
+        now: &Now<'_>,
+    ) -> Look {
+        let found = self.contents.look_up(key, now);
+        if let Found::Fresh(id) = found {
+            if let Some(stored) = self.usable(id, State::Fresh, request, now) {
+                return Look::Hit(stored);
+            }
+        }
+        self.look_further(key, found, request, now)
+    }
+
+    fn look_further(
+        &self,
+        key: Key<'_>,
+        found: Found,
+        request: &Request<'_>,
+        now: &Now<'_>,
+    ) -> Look {
+        let old = match found {
+            Found::Close(id, state) => self.usable(id, state, request, now),
+            Found::Fresh(_) | Found::Nothing => None,
+        };
+        let state = old.as_ref().map_or(State::Gone, |old| old.dates.state);
+        let seat = self.seats.get(key);
+        let seat = seat.filter(|seat| !self.contents.tags.any_dead(&seat.tags));
+        match (old, seat) {
+            (Some(old), _) if state == State::Fresh => Look::Hit(old),
+            (Some(old), Some(_)) if state.is_servable() => Look::Hit(old),
+            (old, Some(seat)) => Look::Join {
+                flight: Arc::clone(&seat.flight),
+                old: old.is_some(),
+            },
+            (old, None) => match (self.backoffs.error(key, || now.get()), old) {
+                (Some(_), Some(old)) => Look::Hit(old),
+                (Some(error), None) => Look::Failed(error),
+                (None, old) => Look::Missing(old),
+            },
+        }
+    }
+
+    /// The value of an entry, if a loading call can use it. What is not fresh and of
+    /// another type is as good as nothing.
+    #[inline]
+    fn usable(&self, id: Id, state: State, request: &Request<'_>, now: &Now<'_>) -> Option<Stored> {
+        if state == State::Gone {
+            return None;
+        }
+        let value = self.contents.value(id);
+        let is_undecodable = request.undecodable.is_some_and(|it| it.is_still(&value));
+        if is_undecodable || !(state.is_fresh() || value.reads_as(request.ty)) {
+            return None;
+        }
+        self.contents.touch(id, now);
+        let dates = self.contents.dates(id, state);
+        Some(Stored { value, dates })
+    }
+
+    /// What there is to be served instead of a load that failed. It counts as no use.
+    pub(in crate::shard) fn old(
+        &self,
+        key: Key<'_>,
+        ty: TypeTag,
+        now: &Now<'_>,
+    ) -> Option<(Stored, bool)> {
+        let id = self.contents.find(key)?;
+        let state = self.contents.state(id, now);
+        let value = self.contents.value(id);
+        if state == State::Gone || !value.reads_as(ty) {
+            return None;
+        }
+        let dates = self.contents.dates(id, state);
+        Some((Stored { value, dates }, self.contents.has_window(id)))
+    }
+
+    /// Looks again, alone, and takes the seat for a load if that is what is missing.
+    ///
+    /// Takes nothing out: what is expired stays until the load lands or a write
+    /// reclaims it.
+    pub(in crate::shard) fn sit(
+        &mut self,
+        key: Key<'_>,
+        request: &Request<'_>,
+        started: Option<u64>,
+        now: &Now<'_>,
+        trash: &mut Trash,
+    ) -> Look {
+        match self.look_for(key, request, now) {
+            Look::Missing(old) => {
+                let servable = |old: &Stored| old.dates.state.is_servable();
+                self.stats.refreshes += u64::from(old.as_ref().is_some_and(servable));
+                // A failure that is left is over.
+                self.forgive(key, trash);
+                let id = self.contents.find(key);
+                let id = id.filter(|_| old.is_some() && started.is_some());
+                Look::Lead(Seated {
+                    flight: self.seat(key, request, started),
+                    old,
+                    tags: id.map_or(Vec::new(), |id| self.contents.tags_of(id)),
+                })
+            }
+            other => other,
+        }
+    }
+
+    /// Takes the seat for a load, whatever there is, unless that is fresh and of another
+    /// type. Gives what there is.
+    pub(in crate::shard) fn sit_anew(
+        &mut self,
+        key: Key<'_>,
+        request: &Request<'_>,
+        now: &Now<'_>,
+    ) -> Result<(Arc<Flight>, Option<Stored>), TypeTag> {
+        let id = self.contents.find(key);
+        let old = id.and_then(|id| {
+            let state = self.contents.state(id, now);
+            self.usable(id, state, request, now)
+        });
+        if let Some(ty) = old.as_ref().and_then(|old| old.value.ty) {
+            if !ty.reads_as(request.ty) {
+                return Err(ty);
+            }
+        }
+        self.stats.refreshes += 1;
+        Ok((self.seat(key, request, None), old))
+    }
+
+    fn seat(&mut self, key: Key<'_>, request: &Request<'_>, started: Option<u64>) -> Arc<Flight> {
+        self.fence(key);
+        let flight = Arc::new(Flight::new(request.ty, started));
+        let tags = self.hold(request.tags);
+        self.seats.insert(key, Arc::clone(&flight), tags);
+        self.stats.loads += 1;
+        flight
+    }
+
+    pub(in crate::shard) fn land(
+        &mut self,
+        key: Key<'_>,
+        landing: Landing<'_>,
+        now: &Now<'_>,
+        trash: &mut Trash,
+    ) -> Stop {
+        let Landing {
+            flight,
+            write,
+            own,
+            journal,
+        } = landing;
+        self.ask_time(write.needs_time(), now);
+        let seat = self.seats.take_from(key, flight);
+        // The seat and the leader have a handle each, and so has everybody who waits;
+        // others can only join by the seat.
+        let waiting = Arc::strong_count(flight) > 1 + usize::from(seat.is_some());
+        let for_waiters = waiting.then(|| write.value.clone());
+        let hashes = || own.iter().map(|name| self.contents.hash_of_tag(name));
+        let marks = match flight.started {
+            Some(start) => journal.marks_since(start, hashes()),
+            None => Marks::None,
+        };
+        let alive = |seat: &Seat| !self.contents.tags.any_dead(&seat.tags);
+        let fresh_until = match seat {
+            Some(mut seat) if alive(&seat) && matches!(marks, Marks::None) => {
+                self.contents.tags.hold_more(&mut seat.tags, own.iter());
+                let stored = self.store(key, write, seat.tags, now, trash);
+                self.compact(trash);
+                stored
+            }
+            fenced => {
+                self.stats.stale_load_discards += 1;
+                self.vacate(fenced);
+                None
+            }
+        };
+        let fresh_until = fresh_until.unwrap_or(Moment::ZERO);
+        Stop {
+            writes: self.writes,
+            fresh_until,
+            for_waiters: for_waiters.map(|value| Landed {
+                value,
+                fresh_until,
+                marks,
+            }),
+        }
+    }
+
+    pub(in crate::shard) fn give_up(
+        &mut self,
+        key: Key<'_>,
+        flight: &Arc<Flight>,
+        failure: &Failure<'_>,
+        now: &Now<'_>,
+        trash: &mut Trash,
+    ) {
+        let until = match failure {
+            Failure::Error(_, time) if !time.is_zero() => Some(now.get().after(*time)),
+            _ => None,
+        };
+        let seat = self.seats.take_from(key, flight);
+        if let Failure::Error(error, _) = failure {
+            self.stats.load_failures += 1;
+            // What took the seat away knew better, or will.
+            if let (Some(until), Some(_)) = (until, &seat) {
+                for over in self.backoffs.add(key, until, (*error).clone()) {
+                    trash.backoff(over);
+                }
+            }
+        }
+        self.vacate(seat);
+    }
+}
