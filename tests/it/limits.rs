@@ -5,6 +5,7 @@ use std::future::pending;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
+use std::time::Duration;
 
 use hydracache::{BoxFuture, CacheOptions, CacheResult, HydraCache, ManualClock};
 
@@ -125,7 +126,7 @@ fn a_soft_timeout_bounds_those_who_wait_and_not_who_drives() {
     let door = Door::default();
     let mut leader = lead(&cache, "a", 2, soft(), &door);
     let mut waiter = Hand::start(cache.get_or_load("a", soft(), never::<u32>));
-    let at_once = options().soft_timeout(SECOND * 0);
+    let at_once = options().soft_timeout(Duration::ZERO);
     assert_eq!(
         block_on(cache.get_or_load("a", at_once, never::<u32>)).unwrap(),
         1
@@ -168,14 +169,14 @@ fn without_a_timer_a_timeout_is_an_error_before_the_loader_starts() {
 fn after_a_failure_the_same_error_is_given_without_a_load_until_the_time_is_over() {
     let (cache, clock) = timed();
     let error = fails(&cache, options().error_backoff(SECOND * 5)).unwrap_err();
-    clock.advance(SECOND * 5 - SECOND / 1000);
+    clock.advance(Duration::from_millis(4999));
     let again = block_on(cache.get_or_load("a", options(), never::<u32>)).unwrap_err();
     assert_eq!(again.to_string(), error.to_string());
     assert_eq!(get(&cache, "a"), None);
     assert!(!block_on(cache.contains_key("a")));
     assert_eq!(cache.entry_count(), 0);
     assert_eq!(cache.stats().loads, 1);
-    clock.advance(SECOND / 1000);
+    clock.advance(Duration::from_millis(1));
     assert_eq!(load(&cache, "a", 1), 1);
 }
 
@@ -260,7 +261,7 @@ fn a_hung_loader_in_the_background_holds_its_key_until_its_deadline() {
     let (cache, clock, jobs) = with_jobs(64);
     put(&cache, "a", 1, stale());
     clock.advance(SECOND);
-    let soft = || options().soft_timeout(SECOND * 0);
+    let soft = || options().soft_timeout(Duration::ZERO);
     let hang = || block_on(cache.get_or_refresh("a", soft(), pending::<Result<u32, Infallible>>));
     assert_eq!(hang().unwrap(), 1);
     work(&jobs);

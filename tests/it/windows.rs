@@ -37,7 +37,7 @@ fn a_failing_load_serves_the_old_value_to_the_very_limit() {
         for _ in 0..3 {
             assert_eq!(fails(&cache, "a").unwrap(), 1);
         }
-        clock.advance(SECOND * 20 - NANO);
+        clock.advance((SECOND * 20).saturating_sub(NANO));
         assert_eq!(fails(&cache, "a").unwrap(), 1);
         let stats = cache.stats();
         assert_eq!((stats.misses, stats.stale_serves), (4, 4));
@@ -164,7 +164,7 @@ fn the_windows_are_those_given_when_it_was_stored() {
 fn a_refresh_ahead_is_a_hit_for_all_but_the_one_who_loads() {
     let (cache, clock) = clocked(9);
     put(&cache, "a", 1, lasting(10).refresh_ahead(0.8));
-    clock.advance(SECOND * 8 - NANO);
+    clock.advance((SECOND * 8).saturating_sub(NANO));
     assert_eq!(load(&cache, "a", 2), 1);
     clock.advance(NANO);
     let door = Door::default();
@@ -221,7 +221,7 @@ fn jitter_spreads_what_was_stored_together() {
         put(&cache, &key.to_string(), 1, lasting(100).jitter(0.5));
     }
     let live = || (0..count).filter(|key| block_on(cache.contains_key(&key.to_string())));
-    clock.advance(SECOND * 50 - NANO);
+    clock.advance((SECOND * 50).saturating_sub(NANO));
     assert_eq!(live().count(), count);
     clock.advance(SECOND * 25);
     assert!((400..600).contains(&live().count()));
