@@ -5,8 +5,6 @@
 //! has a deadline and a place among few, one load a key, and is fenced like any other: a
 //! loader that hangs holds its key until the deadline and no longer.
 
-use std::time::Duration;
-
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -21,9 +19,6 @@ use crate::load::{Seat, Step, Wait};
 use crate::options::CacheOptions;
 use crate::patience::Patience;
 use crate::sync::Arc;
-
-/// How long a load may take in the background if its options do not say.
-const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A loading call with a loader that the cache may keep.
 #[allow(clippy::manual_async_fn, reason = "as of `load`")]
@@ -66,7 +61,8 @@ where
         } = seat;
         let Some(permit) = permit else {
             let instead = Instead::old_if(at_hand.is_some());
-            let (lead, loading) = start::<FULL, _, _, _, _>(lead, at_hand, tags, loader);
+            let (lead, loading, instead) =
+                start::<FULL, _, _, _, _>(lead, at_hand, tags, instead, loader);
             let driven = drive::<FULL, _, _, _, _, _>(lead, loading, patience, instead);
             return driven.await.map(|answer| pick(engine, answer));
         };
@@ -74,15 +70,17 @@ where
             flight: Arc::clone(lead.flight()),
             old: true,
             note: lead.flight().started,
+            own: true,
         };
         let permit = permit.away(engine);
         let lead = Lead::away(lead, Shared::clone(engine));
-        let deadline = Patience::until(options.rare.as_deref(), DEADLINE, &engine.now());
+        let deadline = Patience::of_background(options.rare.as_deref(), &engine.now());
         let old = at_hand.clone();
         let background = async move {
-            let (lead, loading) = start::<FULL, _, _, _, _>(lead, old, tags, loader);
+            let (lead, loading, instead) =
+                start::<FULL, _, _, _, _>(lead, old, tags, Instead::Nothing, loader);
             let deadline = Some(Box::new(deadline));
-            let driven = drive::<FULL, _, _, _, _, _>(lead, loading, deadline, Instead::Nothing);
+            let driven = drive::<FULL, _, _, _, _, _>(lead, loading, deadline, instead);
             // Whoever waits has the answer from the flight.
             let _ = driven.await;
             drop(permit);

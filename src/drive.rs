@@ -16,22 +16,28 @@ use crate::patience::Patience;
 use crate::shard::Stored;
 use crate::text::Text;
 
-/// Calls a loader, with the old value if it is a full one.
+/// Calls a loader, with the old value if it is a full one. An old value that cannot be
+/// decoded then is none to be served instead of a new one either.
 pub(crate) fn start<const FULL: bool, C, V, F, Fut>(
     mut lead: Lead<'_, C>,
     old: Option<Stored>,
     tags: Vec<Text>,
+    instead: Instead,
     loader: F,
-) -> (Lead<'_, C>, Fut)
+) -> (Lead<'_, C>, Fut, Instead)
 where
     C: Codec,
     V: DeserializeOwned,
     F: FnOnce(Option<Old<V>>) -> Fut,
 {
     let old = old.filter(|_| FULL);
-    let old = old.and_then(|old| lead.engine.open_old(lead.key(), old, tags));
-    let loading = lead.run(|| loader(old));
-    (lead, loading)
+    let old = old.map(|old| lead.engine.open_old(lead.key(), old, tags));
+    let instead = match old {
+        Some(None) => Instead::Nothing,
+        _ => instead,
+    };
+    let loading = lead.run(|| loader(old.flatten()));
+    (lead, loading, instead)
 }
 
 /// Drives a loader to its end, within its time, and lands what it gives.
@@ -73,11 +79,16 @@ where
                     tags,
                     unchanged,
                 } = given.into();
+                let is_unchanged = unchanged.is_some();
                 let encoded = match unchanged {
                     Some(encoded) => Ok(encoded),
                     None => lead.engine.encode(lead.key(), &value),
                 };
-                let wishes = Wishes { ttl, tags: &tags };
+                let wishes = Wishes {
+                    ttl,
+                    tags: &tags,
+                    unchanged: is_unchanged,
+                };
                 return match encoded {
                     Ok(encoded) => {
                         let fresh_until = lead.land(encoded, &wishes, FULL);

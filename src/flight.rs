@@ -33,15 +33,19 @@ pub(crate) struct Flight {
     pub(crate) ty: TypeTag,
     /// The journal's sequence when it began, if it may name tags of its own.
     pub(crate) started: Option<u64>,
+    /// When it is over, if nobody drives it: whoever runs it in the background may never
+    /// poll it again.
+    pub(crate) until: Option<Moment>,
     /// How it ended. `None` is the end of a leader that was dropped.
     end: OnceCell<Option<Outcome>>,
 }
 
 impl Flight {
-    pub(crate) fn new(ty: TypeTag, started: Option<u64>) -> Self {
+    pub(crate) fn new(ty: TypeTag, started: Option<u64>, until: Option<Moment>) -> Self {
         Self {
             ty,
             started,
+            until,
             end: OnceCell::new(),
         }
     }

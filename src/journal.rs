@@ -17,8 +17,6 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::PoisonError;
 
-use smallvec::SmallVec;
-
 use crate::sync::Mutex;
 
 /// How many invalidated tags are remembered. A load that is older than the memory, and
@@ -34,18 +32,11 @@ struct Pages {
     readers: usize,
     /// The number of the last mark.
     sequence: u64,
-    /// The last marks; the last of them has the number `sequence`.
-    marks: VecDeque<Mark>,
-    /// By the hash of a tag's name: the number of its last mark.
-    last: HashMap<u64, u64>,
-}
-
-#[derive(Debug)]
-struct Mark {
-    /// Of the name. Two names with one hash can only discard what might have been stored.
-    hash: u64,
-    /// The number of the mark before of the same name; 0 is none.
-    before: u64,
+    /// The hashes of the last marks' names; the last of them has the number `sequence`. Two
+    /// names with one hash can only discard what might have been stored.
+    marks: VecDeque<u64>,
+    /// By hash: the numbers of its marks, in order.
+    numbers: HashMap<u64, VecDeque<u64>>,
 }
 
 /// Which of a load's own tags were invalidated while it ran.
@@ -53,8 +44,8 @@ struct Mark {
 pub(crate) enum Marks {
     #[default]
     None,
-    /// By marks of these numbers.
-    At(SmallVec<[u64; 2]>),
+    /// First by the mark of this number.
+    At(u64),
     /// Perhaps: the memory does not go back to its start.
     Forgotten,
 }
@@ -64,7 +55,7 @@ impl Marks {
     pub(crate) fn any_until(&self, note: u64) -> bool {
         match self {
             Self::None => false,
-            Self::At(numbers) => numbers.iter().any(|&number| number <= note),
+            Self::At(number) => *number <= note,
             Self::Forgotten => true,
         }
     }
@@ -107,7 +98,7 @@ impl Journal {
             pages.readers -= 1;
             if pages.readers == 0 {
                 pages.marks = VecDeque::new();
-                pages.last = HashMap::new();
+                pages.numbers = HashMap::new();
             }
         });
     }
@@ -143,16 +134,25 @@ impl Journal {
 impl Pages {
     fn mark(&mut self, hash: u64) {
         if self.marks.len() == REMEMBERED {
-            let number = self.first();
             if let Some(oldest) = self.marks.pop_front() {
-                if self.last.get(&oldest.hash) == Some(&number) {
-                    self.last.remove(&oldest.hash);
-                }
+                self.forget_first_of(oldest);
             }
         }
         self.sequence += 1;
-        let before = self.last.insert(hash, self.sequence).unwrap_or(0);
-        self.marks.push_back(Mark { hash, before });
+        self.marks.push_back(hash);
+        self.numbers
+            .entry(hash)
+            .or_default()
+            .push_back(self.sequence);
+    }
+
+    fn forget_first_of(&mut self, hash: u64) {
+        if let Some(numbers) = self.numbers.get_mut(&hash) {
+            numbers.pop_front();
+            if numbers.is_empty() {
+                self.numbers.remove(&hash);
+            }
+        }
     }
 
     /// The number of the oldest mark, if there is any.
@@ -169,21 +169,15 @@ impl Pages {
         if start + 1 < first {
             return Marks::Forgotten;
         }
-        let mut numbers = SmallVec::new();
-        for hash in hashes {
-            let mut number = self.last.get(&hash).copied().unwrap_or(0);
-            while number > start {
-                numbers.push(number);
-                #[allow(clippy::cast_possible_truncation, reason = "one of 65,536")]
-                let place = (number - first) as usize;
-                number = self.marks[place].before;
-            }
-        }
-        if numbers.is_empty() {
-            Marks::None
-        } else {
-            Marks::At(numbers)
-        }
+        let first_after_start = |hash: u64| {
+            let numbers = self.numbers.get(&hash)?;
+            let place = numbers.partition_point(|&number| number <= start);
+            numbers.get(place).copied()
+        };
+        hashes
+            .filter_map(first_after_start)
+            .min()
+            .map_or(Marks::None, Marks::At)
     }
 }
 
@@ -191,10 +185,10 @@ impl Pages {
 mod tests {
     use super::*;
 
-    fn marks(journal: &Journal, start: u64, tags: &[u64]) -> Vec<u64> {
+    fn first(journal: &Journal, start: u64, tags: &[u64]) -> Option<u64> {
         match journal.marks_since(start, tags.iter().copied()) {
-            Marks::None => Vec::new(),
-            Marks::At(numbers) => numbers.to_vec(),
+            Marks::None => None,
+            Marks::At(number) => Some(number),
             Marks::Forgotten => panic!("forgotten"),
         }
     }
@@ -217,10 +211,11 @@ mod tests {
         journal.mark([1, 2].into_iter());
         let start = journal.open();
         journal.mark([2, 3, 2].into_iter());
-        assert_eq!(marks(&journal, start, &[1]), []);
-        assert_eq!(marks(&journal, start, &[2]), [5, 3]);
-        assert_eq!(marks(&journal, start, &[3, 1]), [4]);
-        assert_eq!(marks(&journal, start, &[]), []);
+        assert_eq!(first(&journal, start, &[1]), None);
+        assert_eq!(first(&journal, start, &[2]), Some(3));
+        assert_eq!(first(&journal, 3, &[2]), Some(5));
+        assert_eq!(first(&journal, start, &[3, 1]), Some(4));
+        assert_eq!(first(&journal, start, &[]), None);
         let of_two = journal.marks_since(start, [2].into_iter());
         assert!(of_two.any_until(3) && !of_two.any_until(2));
     }
@@ -231,12 +226,12 @@ mod tests {
         let start = journal.open();
         let all = REMEMBERED as u64;
         journal.mark(0..all);
-        assert_eq!(marks(&journal, start, &[0, all]), [1]);
+        assert_eq!(first(&journal, start, &[0, all]), Some(1));
         journal.mark([all + 1].into_iter());
         let forgotten = journal.marks_since(start, [all].into_iter());
         assert!(matches!(forgotten, Marks::Forgotten) && forgotten.any_until(0));
-        assert!(!journal.0.lock().unwrap().last.contains_key(&0));
-        assert_eq!(marks(&journal, start + 1, &[0, 1]), [2]);
+        assert!(!journal.0.lock().unwrap().numbers.contains_key(&0));
+        assert_eq!(first(&journal, start + 1, &[0, 1]), Some(2));
         assert!(matches!(
             journal.marks_since(start, [].into_iter()),
             Marks::None

@@ -38,6 +38,8 @@ impl<C> Deref for Hold<'_, C> {
 pub(crate) struct Wishes<'a> {
     pub(crate) ttl: Option<Duration>,
     pub(crate) tags: &'a TagNames,
+    /// Whether it is the old one.
+    pub(crate) unchanged: bool,
 }
 
 /// Dropped before it ends, its load is over: the seat is free and those who waited are
@@ -128,6 +130,7 @@ impl<'a, C: Codec> Lead<'a, C> {
             flight: &self.flight,
             write: &mut write,
             own: loaded.tags,
+            unchanged: loaded.unchanged,
             journal: &self.engine.journal,
         };
         let stop = shard.land(key, landing, &now);

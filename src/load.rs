@@ -30,7 +30,7 @@ use crate::fetched::{Loaded, Old};
 use crate::flight::{Flight, Landed};
 use crate::lead::Lead;
 use crate::options::CacheOptions;
-use crate::patience::Patience;
+use crate::patience::{Patience, deadline};
 use crate::permit::Permit;
 use crate::shard::{Look, Request, Seated, Stored};
 use crate::sync::Arc;
@@ -62,6 +62,8 @@ pub(crate) struct Wait {
     pub(crate) old: bool,
     /// The journal's sequence, if the load may name tags of its own.
     pub(crate) note: Option<u64>,
+    /// Whether this call began the load, and handed it over.
+    pub(crate) own: bool,
 }
 
 impl<C: Codec> Engine<C> {
@@ -105,7 +107,8 @@ impl<C: Codec> Engine<C> {
             };
             let instead = Instead::old_if(old.is_some());
             drop(options);
-            let (lead, loading) = start::<FULL, _, _, _, _>(lead, old, tags, loader);
+            let (lead, loading, instead) =
+                start::<FULL, _, _, _, _>(lead, old, tags, instead, loader);
             let driven = drive::<FULL, _, _, _, _, _>(lead, loading, patience, instead);
             Ok(pick(self, driven.await?))
         }
@@ -129,11 +132,7 @@ impl<C: Codec> Engine<C> {
             self.fill_in(&mut options);
             self.ask_for_timer(key, &options)?;
             let (at, shard) = self.locate(key);
-            let request = Request {
-                ty: TypeTag::of::<V>(),
-                tags: &options.tags,
-                undecodable: None,
-            };
+            let request = Request::new(TypeTag::of::<V>(), &options.tags);
             let seated = shard.sit_anew(at, &request, &self.now());
             let fresh = |old: &Option<Stored>| old.as_ref().is_some_and(Stored::is_fresh);
             let is_hit = seated.as_ref().map_or(true, |(_, old)| fresh(old));
@@ -159,44 +158,42 @@ impl<C: Codec> Engine<C> {
     ) -> CacheResult<Step<'a, C, V>> {
         let (at, shard) = self.locate(key);
         let mut uncounted = first;
+        let mut counted_hit = false;
         let mut undecodable: Option<Encoded> = None;
         loop {
-            let request = Request {
-                ty: TypeTag::of::<V>(),
-                tags: &options.tags,
-                undecodable: undecodable.as_ref(),
-            };
+            let mut request = Request::new(TypeTag::of::<V>(), &options.tags);
+            request.undecodable = undecodable.as_ref();
             let look = shard.look(at, &request, &self.now());
             if std::mem::take(&mut uncounted) {
-                self.tally.count(look.is_hit());
+                counted_hit = look.is_hit();
+                self.tally.count(counted_hit);
             }
-            let stored = match look {
-                Look::Hit(stored) => stored,
-                other => match self.further::<FULL, OWNED, V>(key, options, &request, other)? {
-                    Further::Stored(stored) => stored,
+            let (stored, error) = match look {
+                Look::Hit(stored) => match self.serve(key, &stored) {
+                    Ok(answer) => return Ok(Step::Have(answer)),
+                    Err(error) => (stored, error),
+                },
+                other => match self.further::<FULL, OWNED, V>(key, options, request, other)? {
                     Further::Step(step) => return Ok(step),
+                    Further::Unusable(stored, error) => (stored, error),
                 },
             };
-            let is_fresh = stored.is_fresh();
-            match self.serve(key, &stored) {
-                Ok(answer) => return Ok(Step::Have(answer)),
-                Err(error) if error.is_decode() => {
-                    if first && is_fresh && undecodable.is_none() {
-                        self.tally.uncount_hit();
-                    }
-                    undecodable = Some(stored.value);
-                }
-                Err(error) => return Err(error),
+            if !error.is_decode() {
+                return Err(error);
             }
+            if std::mem::take(&mut counted_hit) {
+                self.tally.uncount_hit();
+            }
+            undecodable = Some(stored.value);
         }
     }
 
     /// Goes on from a look that found nothing to serve.
-    fn further<'a, const FULL: bool, const OWNED: bool, V>(
+    fn further<'a, const FULL: bool, const OWNED: bool, V: DeserializeOwned>(
         &'a self,
         key: &'a str,
         options: &CacheOptions,
-        request: &Request<'_>,
+        mut request: Request<'_>,
         look: Look,
     ) -> CacheResult<Further<'a, C, V>> {
         if matches!(look, Look::Missing(_) | Look::Join { .. }) {
@@ -206,15 +203,24 @@ impl<C: Codec> Engine<C> {
         let mut permit = None;
         let look = match look {
             Look::Missing(old) => {
+                // A fresh value that cannot be decoded is none: found out before it counts
+                // as one that is to be loaded anew.
+                if let Some(old) = old.as_ref().filter(|old| old.is_fresh()) {
+                    if let Err(error) = self.decode_counted::<V>(key, &old.value) {
+                        return Ok(Further::Unusable(old.clone(), error));
+                    }
+                }
+                let now = self.now();
                 if let Some(old) = old.filter(|_| OWNED && self.has_background()) {
                     permit = self.permit();
                     if permit.is_none() {
-                        return Ok(Further::Stored(old));
+                        return Ok(self.step_of(key, old));
                     }
+                    request.until = Some(now.get().after(deadline(options.rare.as_deref())));
                 }
                 let open = FULL.then(|| self.journal.open_here());
-                let started = open.as_ref().map(|open| open.sequence);
-                let look = shard.sit(at, request, started, &self.now());
+                request.started = open.as_ref().map(|open| open.sequence);
+                let look = shard.sit(at, &request, &now);
                 if let (Look::Lead(_), Some(open)) = (&look, open) {
                     open.take_over();
                 }
@@ -223,14 +229,19 @@ impl<C: Codec> Engine<C> {
             look => look,
         };
         match look {
-            Look::Hit(stored) => Ok(Further::Stored(stored)),
+            Look::Hit(stored) => Ok(self.step_of(key, stored)),
             Look::Failed(error) => Err(error),
             Look::Join { flight, old } => {
                 if !flight.ty.reads_as(request.ty) {
                     return Err(CacheError::wrong_type(key, flight.ty, request.ty));
                 }
                 let note = flight.started.map(|_| self.journal.sequence());
-                Ok(Further::Step(Step::Wait(Wait { flight, old, note })))
+                Ok(Further::Step(Step::Wait(Wait {
+                    flight,
+                    old,
+                    note,
+                    own: false,
+                })))
             }
             Look::Lead(Seated { flight, old, tags }) => {
                 let lead = Lead::new(self, at, flight, options);
@@ -247,7 +258,14 @@ impl<C: Codec> Engine<C> {
         }
     }
 
-    /// Waits for another's load. `None` is to look again.
+    fn step_of<V: DeserializeOwned>(&self, key: &str, stored: Stored) -> Further<'_, C, V> {
+        match self.serve(key, &stored) {
+            Ok(answer) => Further::Step(Step::Have(answer)),
+            Err(error) => Further::Unusable(stored, error),
+        }
+    }
+
+    /// Waits for a load that this call does not drive. `None` is to look again.
     #[allow(clippy::manual_async_fn, reason = "as of `load`")]
     pub(crate) fn wait<V: DeserializeOwned>(
         &self,
@@ -260,13 +278,17 @@ impl<C: Codec> Engine<C> {
             if patience.is_none() {
                 *patience = Patience::of(options.rare.as_deref(), &self.now());
             }
+            if let Some(until) = wait.flight.until {
+                let left = until.since(self.now().get());
+                Patience::bound(patience, left, &self.now());
+            }
             let mut end = pin!(wait.flight.wait());
             let waited = poll_fn(|cx| {
                 if let Poll::Ready(outcome) = end.as_mut().poll(cx) {
                     return Poll::Ready(Waited::Ended(outcome.as_ref()));
                 }
                 match patience {
-                    Some(patience) => self.run_out(key, wait.old, patience, cx),
+                    Some(patience) => self.run_out(key, wait, patience, cx),
                     None => Poll::Pending,
                 }
             });
@@ -274,17 +296,22 @@ impl<C: Codec> Engine<C> {
                 Waited::Ended(None) => None,
                 Waited::Ended(Some(Ok(landed))) => {
                     let marked = wait.note.is_some_and(|note| landed.marks.any_until(note));
-                    (!marked).then(|| self.joined(key, landed))
+                    (!marked).then(|| self.joined(key, wait.own, landed))
                 }
                 Waited::Ended(Some(Err(error))) => {
-                    let old = Instead::old_if(wait.old);
+                    let old = Instead::old_if(wait.old && !error.is_encode());
                     Some(self.instead(key, old).ok_or_else(|| {
-                        self.tally.count_join();
+                        if !wait.own {
+                            self.tally.count_join();
+                        }
                         error.clone()
                     }))
                 }
                 Waited::OutOfTime(time) => {
-                    self.tally.count_timeout();
+                    // One of its own that is in the background runs out by itself.
+                    if !wait.own {
+                        self.tally.count_timeout();
+                    }
                     let old = self.instead(key, Instead::old_if(wait.old));
                     Some(old.ok_or_else(|| CacheError::timeout(key, time)))
                 }
@@ -297,32 +324,48 @@ impl<C: Codec> Engine<C> {
     fn run_out<V: DeserializeOwned>(
         &self,
         key: &str,
-        old: bool,
+        wait: &Wait,
         patience: &mut Patience,
         cx: &mut Context<'_>,
     ) -> Poll<Waited<'static, V>> {
         if let Poll::Ready(time) = patience.poll_hard(self.timer(), &self.now(), cx) {
             return Poll::Ready(Waited::OutOfTime(time));
         }
-        if old && patience.poll_soft(self.timer(), &self.now(), cx).is_ready() {
+        if wait.old && patience.poll_soft(self.timer(), &self.now(), cx).is_ready() {
             match self.instead(key, Instead::Old) {
                 Some(answer) => return Poll::Ready(Waited::Enough(answer)),
                 None => patience.forget_soft(),
             }
         }
+        if wait.flight.until.is_some() {
+            let over = patience.poll_bound(self.timer(), &self.now(), cx);
+            return over.map(|()| Waited::Ended(None));
+        }
         Poll::Pending
     }
 
-    /// Takes the answer of another call's load.
-    fn joined<V: DeserializeOwned>(&self, key: &str, landed: &Landed) -> CacheResult<Answer<V>> {
-        self.tally.count_join();
+    /// Takes the answer of a load that ran elsewhere.
+    fn joined<V: DeserializeOwned>(
+        &self,
+        key: &str,
+        own: bool,
+        landed: &Landed,
+    ) -> CacheResult<Answer<V>> {
+        if !own {
+            self.tally.count_join();
+        }
         let value = self.decode_counted(key, &landed.value)?;
-        Ok(Answer::joined(value, landed.fresh_until))
+        Ok(if own {
+            Answer::loaded(value, landed.fresh_until)
+        } else {
+            Answer::joined(value, landed.fresh_until)
+        })
     }
 }
 
 enum Further<'a, C: Codec, V> {
-    Stored(Stored),
+    /// What is there is of another type, or cannot be decoded.
+    Unusable(Stored, CacheError),
     Step(Step<'a, C, V>),
 }
 

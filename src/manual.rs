@@ -72,7 +72,7 @@ impl ManualClock {
     /// assert_eq!(clock.now(), Duration::from_millis(1500));
     /// ```
     pub fn advance(&self, time: Duration) {
-        let mut woken = {
+        let woken = {
             let mut state = self.state();
             state.now = state.now.saturating_add(time);
             let later = match state.now.checked_add(Duration::from_nanos(1)) {
@@ -81,8 +81,10 @@ impl ManualClock {
             };
             std::mem::replace(&mut state.sleepers, later)
         };
-        // Wakers are foreign code: outside the lock.
-        while let Some((_, waker)) = woken.pop_first() {
+        // Wakers are foreign code: outside the lock. Should one panic, the others are woken
+        // when the clock moves again.
+        let mut woken = Woken { clock: self, woken };
+        while let Some((_, waker)) = woken.woken.pop_first() {
             waker.wake();
         }
     }
@@ -106,6 +108,18 @@ impl Timer for ManualClock {
         let until = (state.now.saturating_add(time), state.numbered);
         let clock = self.clone();
         Box::pin(Sleep { clock, until })
+    }
+}
+
+/// Who is to be woken. Who was not sleeps on.
+struct Woken<'a> {
+    clock: &'a ManualClock,
+    woken: BTreeMap<(Duration, u64), Waker>,
+}
+
+impl Drop for Woken<'_> {
+    fn drop(&mut self) {
+        self.clock.state().sleepers.append(&mut self.woken);
     }
 }
 

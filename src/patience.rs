@@ -14,6 +14,17 @@ pub(crate) struct Patience {
     hard: Option<Limit>,
     /// While there is an old value to be served.
     soft: Option<Limit>,
+    /// That of the load that is waited for, if nobody drives it.
+    bound: Option<Limit>,
+}
+
+/// How long a load may take in the background if its options do not say.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long a load may take in the background.
+pub(crate) fn deadline(rare: Option<&Rare>) -> Duration {
+    let own = rare.and_then(|rare| rare.load_timeout);
+    own.unwrap_or(DEADLINE)
 }
 
 struct Limit {
@@ -25,24 +36,36 @@ impl Patience {
     /// That of a call with these options; none without a timeout.
     pub(crate) fn of(rare: Option<&Rare>, now: &Now<'_>) -> Option<Box<Self>> {
         let rare = rare?;
-        let limit = |time: Option<Duration>| time.map(|time| Limit { time, sleep: None });
+        let limit = |time: Option<Duration>| time.map(Limit::new);
         let (hard, soft) = (limit(rare.load_timeout), limit(rare.soft_timeout));
         if hard.is_none() && soft.is_none() {
             return None;
         }
-        let began = now.get();
-        Some(Box::new(Self { began, hard, soft }))
+        let none = Self::none(now);
+        Some(Box::new(Self { hard, soft, ..none }))
     }
 
-    /// That of a load in the background: its deadline, or another if it has none.
-    pub(crate) fn until(rare: Option<&Rare>, deadline: Duration, now: &Now<'_>) -> Self {
-        let own = rare.and_then(|rare| rare.load_timeout);
-        let time = own.unwrap_or(deadline);
-        let hard = Some(Limit { time, sleep: None });
+    /// That of a load in the background.
+    pub(crate) fn of_background(rare: Option<&Rare>, now: &Now<'_>) -> Self {
+        Self {
+            hard: Some(Limit::new(deadline(rare))),
+            ..Self::none(now)
+        }
+    }
+
+    /// Bounds how long a load is waited for that may never be polled again.
+    pub(crate) fn bound(patience: &mut Option<Box<Self>>, left: Duration, now: &Now<'_>) {
+        let patience = patience.get_or_insert_with(|| Box::new(Self::none(now)));
+        let gone = now.get().since(patience.began);
+        patience.bound = Some(Limit::new(gone.saturating_add(left)));
+    }
+
+    fn none(now: &Now<'_>) -> Self {
         Self {
             began: now.get(),
-            hard,
+            hard: None,
             soft: None,
+            bound: None,
         }
     }
 
@@ -72,6 +95,19 @@ impl Patience {
         }
     }
 
+    /// Ends when the load that is waited for is over, whoever was to drive it.
+    pub(crate) fn poll_bound(
+        &mut self,
+        timer: Option<&dyn Timer>,
+        now: &Now<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        match &mut self.bound {
+            Some(bound) => bound.poll(self.began, timer, now, cx),
+            None => Poll::Pending,
+        }
+    }
+
     /// Waits on although there was an old value.
     pub(crate) fn forget_soft(&mut self) {
         self.soft = None;
@@ -79,6 +115,10 @@ impl Patience {
 }
 
 impl Limit {
+    fn new(time: Duration) -> Self {
+        Self { time, sleep: None }
+    }
+
     fn poll(
         &mut self,
         began: Moment,

@@ -129,8 +129,9 @@ impl<C: Codec> HydraCache<C> {
     /// It does if the builder was given a [`spawner`], and there is a value to be served in
     /// the meantime. Then nobody waits for it in the window of refreshing ahead and in
     /// that of [`stale_while_revalidate`]; in the window of [`stale_if_error`] alone callers
-    /// wait, for [`soft_timeout`] at most. Without a spawner, or a value, or a place among the
-    /// [`max_background_loads`], the caller drives it.
+    /// wait, for [`soft_timeout`] at most. Without a spawner, or a value, the caller drives it.
+    /// Without a place among the [`max_background_loads`] what there is is served, and
+    /// nothing starts.
     ///
     /// [`spawner`]: crate::CacheBuilder::spawner
     /// [`max_background_loads`]: crate::CacheBuilder::max_background_loads

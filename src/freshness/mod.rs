@@ -119,6 +119,15 @@ impl Life {
         }
     }
 
+    /// How it stands with the entry.
+    pub(crate) fn state(&self, now: Moment) -> State {
+        match self {
+            Self::Plain(end) if end.has_come(now) => State::Gone,
+            Self::Plain(_) => State::Fresh,
+            Self::Timed(times) => times.state(now),
+        }
+    }
+
     pub(crate) fn fresh_until(&self) -> Moment {
         match self {
             Self::Plain(end) => *end,
@@ -216,15 +225,16 @@ impl Times {
 
     /// Whether there is a window after the time to live.
     pub(crate) fn has_window(&self) -> bool {
-        self.servable_until > Moment::ZERO || self.on_error_until > Moment::ZERO
+        self.servable_until.max(self.on_error_until) > self.fresh_until
     }
 
     fn idle_end(&self) -> Moment {
         match self.idle {
-            0 => Moment::NEVER,
+            0 | u64::MAX => Moment::NEVER,
             idle => {
                 let read = self.read.load(Ordering::Relaxed);
-                Moment::of_nanos(read.saturating_add(idle))
+                // A time that is to come may be read later, but never becomes none.
+                Moment::of_nanos(read.saturating_add(idle).min(u64::MAX - 1))
             }
         }
     }

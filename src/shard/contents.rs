@@ -99,9 +99,15 @@ impl Contents {
     /// When an entry was stored, and how it stands with it, which is known.
     pub(super) fn dates(&self, id: Id, state: State) -> Dates {
         let times = self.store.times(id);
+        let fresh_until = times.map_or_else(|| self.store.sure_until(id), |it| it.fresh_until);
         Dates {
             stored: times.map(|times| times.stored),
-            fresh_until: times.map_or_else(|| self.store.sure_until(id), |it| it.fresh_until),
+            // A doom may have ended it before.
+            fresh_until: if state.is_fresh() {
+                fresh_until
+            } else {
+                Moment::ZERO
+            },
             state,
         }
     }
@@ -117,9 +123,13 @@ impl Contents {
     }
 
     /// Lets an entry that a doom expired live on without it, if anything of it is left
-    /// to be served.
-    fn outlives(&mut self, id: Id, over: Moment) -> bool {
-        let left = self.store.expire(id, over);
+    /// to be served. Whether it does.
+    pub(super) fn outlives(&mut self, id: Id) -> bool {
+        let over = self.tags.over(id).filter(|over| !over.removed);
+        let Some(expired) = over.map(|over| over.first.at) else {
+            return false;
+        };
+        let left = self.store.expire(id, expired);
         if left {
             self.tags.readmit(id, self.store.capacity());
         }
@@ -291,30 +301,38 @@ impl Contents {
         old
     }
 
-    /// Takes out up to `most` entries that the policy lets go. Says how many, and how many
-    /// of them were not fresh.
+    /// Takes out up to `most` entries that the policy lets go. Says how many, and gives the
+    /// fates of those that were not live.
     #[inline]
     pub(super) fn evict(
         &mut self,
         most: usize,
         now: &Now<'_>,
         trash: &mut Trash,
-    ) -> (usize, usize) {
-        let (tags, total, mut stale) = (&mut self.tags, &mut self.cost, 0);
+    ) -> (usize, Vec<Fate>) {
+        let (tags, total, mut fates) = (&mut self.tags, &mut self.cost, Vec::new());
         let evicted = self.store.evict(most, |id, entry, life| {
-            let (mut timed, mut cause) = (false, RemovalCause::Evicted);
-            if let Life::Timed(times) = life {
-                timed = true;
-                if !times.state(now.get()).is_fresh() {
-                    cause = RemovalCause::Expired;
-                    stale += 1;
+            let timed = matches!(life, Life::Timed(_));
+            let mut cause = RemovalCause::Evicted;
+            // One that has a deadline alone, and no dead tag, would have been reclaimed.
+            if timed || tags.is_doomed(id) {
+                let fate = match tags.over(id) {
+                    Some(over) if life.state(over.first.at).is_fresh() => {
+                        Fate::Doomed(Arc::clone(over.first))
+                    }
+                    None if life.state(now.get()).is_fresh() => Fate::Live,
+                    _ => Fate::Expired,
+                };
+                cause = fate.cause(cause);
+                if !matches!(fate, Fate::Live) {
+                    fates.push(fate);
                 }
             }
             let tags = tags.leave(id);
             *total -= cost(entry.key.len(), entry.value.len(), tags, timed);
             trash.entry(entry, cause);
         });
-        (evicted, stale)
+        (evicted, fates)
     }
 
     /// The first id from this one on that names an entry.
@@ -331,9 +349,7 @@ impl Contents {
         }
         let id = self.tags.next_dead()?;
         let fate = self.doomed(id)?;
-        let over = self.tags.over(id)?;
-        let expired = (!over.removed).then_some(over.first.at);
-        let stays = expired.is_some_and(|at| self.outlives(id, at));
+        let stays = self.outlives(id);
         Some(((!stays).then_some(id), fate))
     }
 
@@ -343,6 +359,12 @@ impl Contents {
         // While none can expire, nobody need ask the time.
         self.can_expire()
             .then(|| self.store.next_expired(now.get(), patience))?
+    }
+
+    /// Whether an entry may be asked how it stands with it.
+    #[inline]
+    pub(super) fn may_ask_time(&self) -> bool {
+        self.store.can_expire() || self.store.has_times()
     }
 
     /// Whether any entry can expire.

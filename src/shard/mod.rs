@@ -191,14 +191,8 @@ impl Shard {
 
     /// Looks again and, if a load has to begin, takes the seat for it. Whoever looks, joins
     /// or stores meanwhile comes before all of this or after it.
-    pub(crate) fn sit(
-        &self,
-        key: Key<'_>,
-        request: &Request<'_>,
-        started: Option<u64>,
-        now: &Now<'_>,
-    ) -> Look {
-        self.act(|core, trash| core.sit(key, request, started, now, trash))
+    pub(crate) fn sit(&self, key: Key<'_>, request: &Request<'_>, now: &Now<'_>) -> Look {
+        self.act(|core, trash| core.sit(key, request, now, trash))
     }
 
     /// Takes the seat for a load, from another load too, unless there is a fresh entry of

@@ -42,6 +42,22 @@ pub(crate) struct Request<'a> {
     /// What it found before and could not decode: as long as that is still what is
     /// stored, it counts as missing.
     pub(crate) undecodable: Option<&'a Encoded>,
+    /// The journal's sequence, if its load may name tags of its own.
+    pub(crate) started: Option<u64>,
+    /// When its load is over, if nobody drives it.
+    pub(crate) until: Option<Moment>,
+}
+
+impl<'a> Request<'a> {
+    pub(crate) fn new(ty: TypeTag, tags: &'a TagNames) -> Self {
+        Self {
+            ty,
+            tags,
+            undecodable: None,
+            started: None,
+            until: None,
+        }
+    }
 }
 
 /// A value that is stored, and how it stands with it.
@@ -104,6 +120,8 @@ pub(crate) struct Landing<'a> {
     pub(crate) write: &'a mut Write<'a>,
     /// The tags that the load named by itself.
     pub(crate) own: &'a TagNames,
+    /// Whether it says that the old value is unchanged.
+    pub(crate) unchanged: bool,
     pub(crate) journal: &'a Journal,
 }
 

@@ -16,6 +16,10 @@ pub(super) struct Seat {
     pub(super) flight: Arc<Flight>,
     /// The load's tags, as their names were bound when it began.
     pub(super) tags: Held,
+    /// Those of the value that it may say is unchanged.
+    pub(super) old_tags: Held,
+    /// One of these had died when the tables moved.
+    pub(super) old_is_dead: bool,
 }
 
 #[derive(Debug, Default)]
@@ -30,12 +34,14 @@ impl Seats {
     }
 
     /// Seats a load of a key that has none.
-    pub(super) fn insert(&mut self, key: Key<'_>, flight: Arc<Flight>, tags: Held) {
+    pub(super) fn insert(&mut self, key: Key<'_>, flight: Arc<Flight>, tags: Held, old_tags: Held) {
         let seat = Seat {
             key: key.text.into(),
             hash: key.hash,
             flight,
             tags,
+            old_tags,
+            old_is_dead: false,
         };
         self.0.insert_unique(key.hash, seat, |seat| seat.hash);
     }
@@ -70,9 +76,13 @@ impl Seats {
         (self.0.len(), self.0.capacity())
     }
 
-    /// Keeps only some seats.
-    pub(super) fn retain(&mut self, keep: impl Fn(&Seat) -> bool) {
-        self.0.retain(|seat| keep(seat));
+    /// Gives up what has died: a load with a dead tag, and a dead value's tags.
+    pub(super) fn bury(&mut self, is_dead: impl Fn(&Held) -> bool) {
+        self.0.retain(|seat| !is_dead(&seat.tags));
+        for seat in self.0.iter_mut().filter(|seat| is_dead(&seat.old_tags)) {
+            seat.old_is_dead = true;
+            seat.old_tags = Held::default();
+        }
     }
 
     /// Gives back the room that is not used.
@@ -82,6 +92,8 @@ impl Seats {
 
     /// The tags that the loads hold.
     pub(super) fn tags_mut(&mut self) -> impl Iterator<Item = &mut Held> {
-        self.0.iter_mut().map(|seat| &mut seat.tags)
+        self.0
+            .iter_mut()
+            .flat_map(|seat| [&mut seat.tags, &mut seat.old_tags])
     }
 }

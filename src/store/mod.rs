@@ -280,6 +280,11 @@ impl<V> Store<V> {
         self.policy.reinstate(id, standing);
     }
 
+    /// Whether any entry has more times than one.
+    pub(crate) fn has_times(&self) -> bool {
+        self.lives.len() > 0
+    }
+
     /// Whether any entry can expire.
     pub(crate) fn can_expire(&self) -> bool {
         self.deadlines.len() > 0

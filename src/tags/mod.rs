@@ -71,8 +71,10 @@ pub(crate) struct Tags {
     names: HashTable<u32>,
     known: Slab<Tag>,
     members: Members,
-    /// Dead tags whose members were not all handed out.
-    dying: VecDeque<u32>,
+    /// Removed tags whose members were not all handed out.
+    removed: VecDeque<u32>,
+    /// The same of expired ones: they come last, since their members may stay.
+    expired: VecDeque<u32>,
     /// How many of `known` are dead: while none is, nobody need look.
     dead: usize,
     /// How many tags were doomed so far.
@@ -85,7 +87,7 @@ struct Tag {
     name: Text,
     /// Its members are in the ring of this head.
     head: u32,
-    /// Loads that carry it, and its place in `dying`.
+    /// Loads that carry it, and its places in `removed` and `expired`.
     holds: usize,
     /// Whether a doom that removes came over it.
     removed: bool,
@@ -121,7 +123,8 @@ impl Tags {
             names: HashTable::new(),
             known: Slab::new(),
             members: Members::new(),
-            dying: VecDeque::new(),
+            removed: VecDeque::new(),
+            expired: VecDeque::new(),
             dead: 0,
             dooms: 0,
         }
@@ -255,10 +258,12 @@ impl Tags {
         if let Some(tag) = self.bound(hash, name) {
             let doomed = &mut self.known[tag as usize];
             doomed.doom = Some((self.dooms, Arc::clone(doom)));
-            doomed.holds += 1;
-            self.dying.push_back(tag);
             self.dead += 1;
             self.dooms += 1;
+            if doom.kind == Kind::Expire {
+                doomed.holds += 1;
+                self.expired.push_back(tag);
+            }
         }
         if doom.kind == Kind::Remove {
             // The one that was bound, and those that were expired before.
@@ -269,6 +274,8 @@ impl Tags {
             {
                 let (tag, _) = named.remove();
                 known[tag as usize].removed = true;
+                known[tag as usize].holds += 1;
+                self.removed.push_back(tag);
             }
         }
     }
@@ -313,21 +320,30 @@ impl Tags {
     /// Whether dead members may be left.
     #[inline]
     pub(crate) fn is_dying(&self) -> bool {
-        !self.dying.is_empty()
+        !(self.removed.is_empty() && self.expired.is_empty())
     }
 
-    /// A dead member that has not left, of the tag doomed longest ago.
+    /// A dead member that has not left, of the tag doomed longest ago; one that a doom
+    /// removed if there is any.
     pub(crate) fn next_dead(&mut self) -> Option<u32> {
-        while let Some(&tag) = self.dying.front() {
+        loop {
+            let (tag, was_removed) = match (self.removed.front(), self.expired.front()) {
+                (Some(&tag), _) => (tag, true),
+                (None, Some(&tag)) => (tag, false),
+                (None, None) => return None,
+            };
             let dying = &mut self.known[tag as usize];
             if let Some(member) = self.members.oldest_of(dying.head) {
                 return Some(member);
             }
-            self.dying.pop_front();
             dying.holds -= 1;
+            if was_removed {
+                self.removed.pop_front();
+            } else {
+                self.expired.pop_front();
+            }
             self.forget_if_idle(tag);
         }
-        None
     }
 }
 
@@ -371,7 +387,7 @@ impl Tags {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.validate(&[]);
-        self.known.is_empty() && self.names.is_empty() && self.dying.is_empty()
+        self.known.is_empty() && self.names.is_empty() && !self.is_dying()
     }
 }
 

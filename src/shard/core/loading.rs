@@ -9,7 +9,7 @@ use crate::shard::requests::{Failure, Landing, Look, Request, Seated, Stop, Stor
 use crate::shard::trash::Trash;
 use crate::store::Id;
 use crate::sync::Arc;
-use crate::text::Key;
+use crate::text::{Key, Text};
 use crate::types::TypeTag;
 
 impl Core {
@@ -44,9 +44,15 @@ impl Core {
         };
         let state = old.as_ref().map_or(State::Gone, |old| old.dates.state);
         let seat = self.seats.get(key);
-        let seat = seat.filter(|seat| !self.contents.tags.any_dead(&seat.tags));
+        let seat = seat.filter(|seat| {
+            let until = seat.flight.until;
+            let is_over = until.is_some_and(|until| until.has_come(now.get()));
+            !is_over && !self.contents.tags.any_dead(&seat.tags)
+        });
         match (old, seat) {
             (Some(old), _) if state == State::Fresh => Look::Hit(old),
+            // Of another type: whoever reads it learns that.
+            (Some(old), _) if !old.value.reads_as(request.ty) => Look::Hit(old),
             (Some(old), Some(_)) if state.is_servable() => Look::Hit(old),
             (old, Some(seat)) => Look::Join {
                 flight: Arc::clone(&seat.flight),
@@ -102,7 +108,6 @@ impl Core {
         &mut self,
         key: Key<'_>,
         request: &Request<'_>,
-        started: Option<u64>,
         now: &Now<'_>,
         trash: &mut Trash,
     ) -> Look {
@@ -113,12 +118,11 @@ impl Core {
                 // A failure that is left is over.
                 self.forgive(key, trash);
                 let id = self.contents.find(key);
-                let id = id.filter(|_| old.is_some() && started.is_some());
-                Look::Lead(Seated {
-                    flight: self.seat(key, request, started),
-                    old,
-                    tags: id.map_or(Vec::new(), |id| self.contents.tags_of(id)),
-                })
+                let id = id.filter(|_| old.is_some() && request.started.is_some());
+                let tags = id.map_or(Vec::new(), |id| self.contents.tags_of(id));
+                let until = request.until.filter(|_| old.is_some());
+                let flight = self.seat(key, request, until, &tags);
+                Look::Lead(Seated { flight, old, tags })
             }
             other => other,
         }
@@ -143,14 +147,21 @@ impl Core {
             }
         }
         self.stats.refreshes += 1;
-        Ok((self.seat(key, request, None), old))
+        Ok((self.seat(key, request, None, &[]), old))
     }
 
-    fn seat(&mut self, key: Key<'_>, request: &Request<'_>, started: Option<u64>) -> Arc<Flight> {
+    fn seat(
+        &mut self,
+        key: Key<'_>,
+        request: &Request<'_>,
+        until: Option<Moment>,
+        old_tags: &[Text],
+    ) -> Arc<Flight> {
         self.fence(key);
-        let flight = Arc::new(Flight::new(request.ty, started));
+        let flight = Arc::new(Flight::new(request.ty, request.started, until));
         let tags = self.hold(request.tags);
-        self.seats.insert(key, Arc::clone(&flight), tags);
+        let old_tags = self.contents.tags.hold(old_tags.iter());
+        self.seats.insert(key, Arc::clone(&flight), tags, old_tags);
         self.stats.loads += 1;
         flight
     }
@@ -166,6 +177,7 @@ impl Core {
             flight,
             write,
             own,
+            unchanged,
             journal,
         } = landing;
         self.ask_time(write.needs_time(), now);
@@ -179,10 +191,18 @@ impl Core {
             Some(start) => journal.marks_since(start, hashes()),
             None => Marks::None,
         };
-        let alive = |seat: &Seat| !self.contents.tags.any_dead(&seat.tags);
+        let tags = &self.contents.tags;
+        // An invalidation that was written down before this load began may have come to
+        // this shard after it: then what is unchanged is not what may be served.
+        let old_is_dead = |seat: &Seat| seat.old_is_dead || tags.any_dead(&seat.old_tags);
+        let alive = |seat: &Seat| {
+            let revives = unchanged && old_is_dead(seat);
+            !revives && !tags.any_dead(&seat.tags)
+        };
         let fresh_until = match seat {
             Some(mut seat) if alive(&seat) && matches!(marks, Marks::None) => {
                 self.contents.tags.hold_more(&mut seat.tags, own.iter());
+                self.contents.tags.release(seat.old_tags);
                 let stored = self.store(key, write, seat.tags, now, trash);
                 self.compact(trash);
                 stored
@@ -220,8 +240,10 @@ impl Core {
         let seat = self.seats.take_from(key, flight);
         if let Failure::Error(error, _) = failure {
             self.stats.load_failures += 1;
-            // What took the seat away knew better, or will.
-            if let (Some(until), Some(_)) = (until, &seat) {
+            // What fenced the load, by its seat or by a tag, lets others load at once.
+            let tags = &self.contents.tags;
+            let unfenced = seat.as_ref().filter(|seat| !tags.any_dead(&seat.tags));
+            if let (Some(until), Some(_)) = (until, unfenced) {
                 for over in self.backoffs.add(key, until, (*error).clone()) {
                     trash.backoff(over);
                 }

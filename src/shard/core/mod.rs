@@ -146,12 +146,16 @@ impl Core {
         let id = self.contents.find(key);
         let fate = id.map(|id| self.contents.fate(id, now));
         let live = matches!(fate, Some(Fate::Live));
-        if let (Some(id), Some(fate)) = (id, fate) {
-            let dead = matches!(fate, Fate::Doomed(_));
-            if dead || !self.contents.expire(id, now.get()) {
+        match (id, fate) {
+            (Some(id), Some(Fate::Live | Fate::Expired)) if self.contents.expire(id, now.get()) => {
+            }
+            // Its tag was expired, and it may have something left all the same.
+            (Some(id), Some(Fate::Doomed(doom))) if self.contents.outlives(id) => doom.count_one(),
+            (Some(id), Some(fate)) => {
                 let fate = if live { Fate::Expired } else { fate };
                 self.take(id, &fate, RemovalCause::Invalidated, trash);
             }
+            _ => {}
         }
         self.fence(key);
         live
@@ -250,6 +254,7 @@ impl Core {
     fn vacate(&mut self, seat: Option<Seat>) {
         if let Some(seat) = seat {
             self.contents.tags.release(seat.tags);
+            self.contents.tags.release(seat.old_tags);
         }
     }
 
@@ -257,7 +262,7 @@ impl Core {
     /// is foreign code and may panic.
     #[inline]
     fn ask_time(&self, needed: bool, now: &Now<'_>) {
-        if needed || self.contents.can_expire() {
+        if needed || self.contents.may_ask_time() {
             now.get();
         }
     }

@@ -92,13 +92,15 @@ impl Core {
             }
             let most = self.limits.evicted_at_once;
             let most = most.min(1 + self.contents.len() / FOR_EACH_EARLY);
-            let (evicted, stale) = self.contents.evict(most, now, trash);
+            let (evicted, gone) = self.contents.evict(most, now, trash);
             if evicted == 0 {
                 return;
             }
             // What had expired, and was kept to be served in need, was not live.
-            self.stats.evictions += (evicted - stale) as u64;
-            self.stats.expirations += stale as u64;
+            self.stats.evictions += (evicted - gone.len()) as u64;
+            for fate in &gone {
+                self.count_fate(fate);
+            }
         }
     }
 }

@@ -130,7 +130,7 @@ impl Core {
     pub(super) fn move_to_new_tables(&mut self, trash: &mut Trash) {
         // A load with a dead tag is fenced: with or without a seat, it will not store.
         let tags = &self.contents.tags;
-        self.seats.retain(|seat| !tags.any_dead(&seat.tags));
+        self.seats.bury(|held| tags.any_dead(held));
         let old = self.contents.compact(self.seats.tags_mut());
         trash.contents(Box::new(old));
     }

@@ -106,13 +106,12 @@ impl World {
                 self.core.put(key, &mut write, &tags, &now, &mut trash);
             }
             3..6 => {
-                let request = Request {
-                    ty: TypeTag::of::<()>(),
-                    tags: &self.tags(),
-                    undecodable: None,
-                };
-                let started = self.rng.random_bool(0.5).then_some(0);
-                let look = self.core.sit(key, &request, started, &now, &mut trash);
+                let tags = self.tags();
+                let mut request = Request::new(TypeTag::of::<()>(), &tags);
+                request.started = self.rng.random_bool(0.5).then_some(0);
+                let after = Duration::from_secs(self.rng.random_range(0..3));
+                request.until = self.rng.random_bool(0.3).then(|| self.now.after(after));
+                let look = self.core.sit(key, &request, &now, &mut trash);
                 if let Look::Lead(seated) = look {
                     self.leads.push((key, seated.flight));
                 }
@@ -134,6 +133,7 @@ impl World {
                         flight: &flight,
                         write: &mut self.write(&mut options),
                         own: &self.tags(),
+                        unchanged: self.rng.random_bool(0.2),
                         journal: &Journal::default(),
                     };
                     self.core.land(key, landing, &now, &mut trash);
