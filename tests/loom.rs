@@ -14,7 +14,7 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use hydracache::{CacheOptions, HydraCache, Loaded, ManualClock};
+use hydracache::{CacheOptions, HydraCache, Loaded, ManualClock, Old};
 use loom::future::block_on;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU32, Ordering};
@@ -153,6 +153,32 @@ fn fetch_against_invalidate_tag() {
 fn fetch_against_expire_tag() {
     fetch_against(|cache| {
         block_on(cache.expire_tag("tag")).unwrap();
+    });
+}
+
+/// "Not modified" says nothing of a value that was invalidated meanwhile: marked before the
+/// load began, visited after.
+#[test]
+fn unchanged_against_invalidate_tag() {
+    explore(|| {
+        let clock = ManualClock::new();
+        let cache = HydraCache::local().max_capacity(2).clock(clock).build();
+        let second = Duration::from_secs(1);
+        let due = CacheOptions::new().ttl(second).refresh_ahead(0.0);
+        block_on(cache.put("key", 0_u32, due.clone().tag("tag"))).unwrap();
+        let other = {
+            let cache = cache.clone();
+            thread::spawn(move || {
+                let confirm = async |old: Option<Old<u32>>| {
+                    let new = || Loaded::new(1).no_store();
+                    Ok::<_, Infallible>(old.map_or_else(new, Old::unchanged))
+                };
+                block_on(cache.fetch("key", due, confirm)).unwrap();
+            })
+        };
+        block_on(cache.invalidate_tag("tag")).unwrap();
+        other.join().unwrap();
+        assert_eq!(block_on(cache.get::<u32>("key")).unwrap(), None, "revived");
     });
 }
 

@@ -1,10 +1,11 @@
 //! All time is injected, and asked only when an answer depends on it.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hydracache::{Clock, HydraCache, ManualClock, SystemClock};
+use hydracache::{Clock, HydraCache, Loaded, ManualClock, SystemClock};
 
 use crate::support::*;
 
@@ -139,4 +140,33 @@ fn a_clock_that_panics_leaves_the_cache_sound() {
     assert_eq!(invalidate(&cache, "other"), 0);
     assert_eq!(invalidate(&cache, "tag"), 1);
     assert_eq!(cache.entry_count(), 2);
+}
+
+/// Entries that have a record of times and no end are asked how it stands with them too.
+#[test]
+fn a_clock_that_panics_while_an_entry_is_evicted_changes_nothing() {
+    #[derive(Clone, Default)]
+    struct Fragile(Arc<AtomicU64>);
+    impl Clock for Fragile {
+        fn now(&self) -> Duration {
+            assert_eq!(self.0.load(Ordering::Relaxed), 0, "the clock is broken");
+            Duration::ZERO
+        }
+    }
+    let clock = Fragile::default();
+    let builder = HydraCache::local().max_capacity(4);
+    let cache = builder.clock(clock.clone()).build();
+    for n in 0..4 {
+        let loader = |_| std::future::ready(Ok::<_, Infallible>(Loaded::new(n)));
+        block_on(cache.fetch(&n.to_string(), tagged("tag"), loader)).unwrap();
+    }
+    clock.0.store(1, Ordering::Relaxed);
+    let full = std::panic::AssertUnwindSafe(|| put(&cache, "new", 9, options()));
+    assert!(std::panic::catch_unwind(full).is_err());
+    clock.0.store(0, Ordering::Relaxed);
+    assert_eq!(cache.entry_count(), 4);
+    assert_eq!(cache.stats().evictions, 0);
+    put(&cache, "untagged", 9, options());
+    assert_eq!(invalidate(&cache, "tag"), 3);
+    assert_eq!(get(&cache, "untagged"), Some(9));
 }

@@ -1,302 +1,357 @@
-//! Loaders that are given the old value and choose for themselves; loads at once; updates.
+//! The full form of loading: what it says of a value, and what a loader may say.
 
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use hydracache::{CacheOptions, CacheResult, Fetched, HydraCache, Loaded, Old, Source};
+use hydracache::{
+    CacheOptions, CacheResult, Fetched, HydraCache, Loaded, ManualClock, Old, Source,
+};
 
+use crate::stale::*;
 use crate::support::*;
 
-/// A fetch of "a" that gives a value with a tag of its own, once the door is open.
-fn naming<'a>(
+/// Where a value comes from, its age and its time left in seconds.
+fn parts(fetched: &Fetched<u32>) -> (u32, Source, u64, Option<u64>) {
+    let left = fetched.time_left.map(|left| left.as_secs());
+    (fetched.value, fetched.source, fetched.age.as_secs(), left)
+}
+
+/// A fetch that has its seat and waits at the door.
+fn fetch_behind<'a, L: Into<Loaded<u32>> + 'a>(
     cache: &'a HydraCache,
-    value: u32,
-    tag: &'a str,
+    options: CacheOptions,
     door: &'a Door,
+    loaded: impl FnOnce(Option<Old<u32>>) -> L + 'a,
 ) -> Hand<'a, CacheResult<Fetched<u32>>> {
-    Hand::start(cache.fetch("a", options(), move |_| async move {
+    let before = cache.stats().loads;
+    let hand = Hand::start(cache.fetch("key", options, move |old| async move {
         door.pass().await;
-        Ok::<_, Infallible>(Loaded::new(value).tag(tag))
-    }))
-}
-
-fn fetch(cache: &HydraCache, options: CacheOptions, loaded: Loaded<u32>) -> Fetched<u32> {
-    let loader = |_| async { Ok::<_, Infallible>(loaded) };
-    block_on(cache.fetch("a", options, loader)).unwrap()
-}
-
-fn not_modified(cache: &HydraCache, options: CacheOptions) -> Fetched<u32> {
-    let loader = async |old: Option<Old<u32>>| Ok::<_, Infallible>(old.unwrap().unchanged());
-    block_on(cache.fetch("a", options, loader)).unwrap()
-}
-
-#[track_caller]
-fn assert_fetched(fetched: &Fetched<u32>, value: u32, source: Source, age: u32, left: Option<u32>) {
-    assert_eq!((fetched.value, fetched.source), (value, source));
-    assert_eq!(fetched.age, SECOND * age);
-    assert_eq!(fetched.time_left, left.map(|left| SECOND * left));
+        Ok::<_, Infallible>(loaded(old).into())
+    }));
+    assert_eq!(cache.stats().loads, before + 1, "the call did not lead");
+    hand
 }
 
 #[test]
-fn a_fetch_says_where_its_value_is_from_how_old_it_is_and_how_long_it_lasts() {
-    let (cache, clock) = clocked(9);
-    let kept = || lasting(10).stale_if_error(SECOND * 90);
-    assert_fetched(
-        &fetch(&cache, kept(), 1.into()),
-        1,
-        Source::Loaded,
-        0,
-        Some(10),
-    );
+fn what_was_just_loaded_has_no_age_and_all_its_time() {
+    let (cache, clock) = clocked(100);
+    clock.advance(SECOND * 100);
+    let loaded = fetched(&cache, "key", lasting(10), 7);
+    assert_eq!(parts(&loaded), (7, Source::Loaded, 0, Some(10)));
+    let loaded = fetched(&cache, "endless", options(), 7);
+    assert_eq!(parts(&loaded), (7, Source::Loaded, 0, None));
+}
+
+#[test]
+fn a_hit_has_an_age_and_a_rest() {
+    let (cache, clock) = clocked(100);
+    clock.advance(SECOND * 100);
+    fetched(&cache, "key", lasting(10), 7);
+    fetched(&cache, "endless", options(), 8);
     clock.advance(SECOND * 4);
-    assert_fetched(&fetch(&cache, kept(), 2.into()), 1, Source::Hit, 4, Some(6));
-    clock.advance(SECOND * 8);
-    let failing = async |_| Err::<Loaded<u32>, _>("away");
-    let stale = block_on(cache.fetch("a", kept(), failing)).unwrap();
-    assert_fetched(&stale, 1, Source::Stale, 12, Some(0));
-    block_on(cache.remove("a")).unwrap();
-    assert_fetched(
-        &fetch(&cache, options(), 3.into()),
-        3,
-        Source::Loaded,
-        0,
-        None,
-    );
-    block_on(cache.remove("a")).unwrap();
+    assert_eq!(parts(&found(&cache, "key")), (7, Source::Hit, 4, Some(6)));
+    assert_eq!(parts(&found(&cache, "endless")), (8, Source::Hit, 4, None));
+}
+
+#[test]
+fn an_entry_without_a_record_of_its_times_has_no_age() {
+    let (cache, clock) = clocked(100);
+    put(&cache, "plain", 7, lasting(10));
+    put(&cache, "kept", 7, kept(10));
+    clock.advance(SECOND * 4);
+    assert_eq!(parts(&found(&cache, "plain")), (7, Source::Hit, 0, Some(6)));
+    assert_eq!(parts(&found(&cache, "kept")), (7, Source::Hit, 4, Some(6)));
+}
+
+#[test]
+fn an_old_value_says_so() {
+    let (cache, clock) = clocked(100);
+    put(&cache, "key", 1, revalidated(5));
+    clock.advance(SECOND * 12);
     let door = Door::default();
-    let mut leader = naming(&cache, 4, "tag", &door);
-    let never = |_| never::<Loaded<u32>>();
-    let mut waiter = Hand::start(cache.fetch("a", options(), never));
-    door.open();
-    assert_eq!(leader.ends().unwrap().source, Source::Loaded);
-    assert_fetched(&waiter.ends().unwrap(), 4, Source::Joined, 0, None);
-}
-
-#[test]
-fn what_the_loader_says_goes_first_and_tags_add_up() {
-    let builder = HydraCache::local().default_options(lasting(30).tag("builder"));
-    let clock = hydracache::ManualClock::new();
-    let cache = builder.clock(clock.clone()).build();
-    let loaded = Loaded::new(1).ttl(SECOND * 10).tags(["own", "own too"]);
-    let fetched = fetch(&cache, lasting(20).tag("call"), loaded);
-    assert_eq!(fetched.time_left, Some(SECOND * 10));
-    for tag in ["own", "own too", "call", "builder"] {
-        assert_eq!(invalidate(&cache, tag), 1, "{tag}");
-        let loaded = Loaded::new(1).tags(["own", "own too"]);
-        let fetched = fetch(&cache, lasting(20).tag("call"), loaded);
-        assert_eq!(fetched.time_left, Some(SECOND * 20));
-    }
-    block_on(cache.remove("a")).unwrap();
+    let mut leader = fetch_behind(&cache, options(), &door, |_| 2);
     assert_eq!(
-        fetch(&cache, options(), 1.into()).time_left,
-        Some(SECOND * 30)
+        parts(&found(&cache, "key")),
+        (1, Source::Stale, 12, Some(0))
     );
+    door.open();
+    leader.ends().unwrap();
+
+    put(&cache, "key", 1, kept(5));
+    clock.advance(SECOND * 12);
+    let failed = cache.fetch("key", options(), |_: Option<Old<u32>>| away());
+    let failed = block_on(failed).unwrap();
+    assert_eq!(parts(&failed), (1, Source::Stale, 12, Some(0)));
 }
 
 #[test]
-fn what_is_not_to_be_stored_is_given_and_takes_the_place_of_what_was() {
-    let (cache, clock) = clocked(9);
-    put(&cache, "a", 1, lasting(1).stale_if_error(SECOND * 9));
-    clock.advance(SECOND);
-    let fetched = fetch(&cache, options(), Loaded::new(2).no_store());
-    assert_fetched(&fetched, 2, Source::Loaded, 0, Some(0));
-    assert_eq!(cache.entry_count(), 0);
+fn who_waited_for_another_joined_it() {
+    let (cache, clock) = clocked(100);
+    let door = Door::default();
+    let mut leader = fetch_behind(&cache, lasting(10), &door, |_| 7);
+    let mut waiter = Hand::start(cache.fetch("key", options(), nobody));
+    let mut plain = join(&cache, "key");
+    clock.advance(SECOND * 3);
+    door.open();
+    assert_eq!(
+        parts(&leader.ends().unwrap()),
+        (7, Source::Loaded, 0, Some(10))
+    );
+    let joined = waiter.ends().unwrap();
+    assert_eq!(parts(&joined), (7, Source::Joined, 0, Some(10)));
+    assert_eq!(plain.ends().unwrap(), 7);
+}
+
+#[test]
+fn fetch_joins_the_load_of_another_verb() {
+    let (cache, _) = clocked(100);
+    let door = Door::default();
+    let mut leader = lead(&cache, "key", 7, lasting(10), &door);
+    let mut waiter = Hand::start(cache.fetch("key", options(), nobody));
+    door.open();
+    leader.ends().unwrap();
+    let joined = waiter.ends().unwrap();
+    assert_eq!(parts(&joined), (7, Source::Joined, 0, Some(10)));
+}
+
+#[test]
+fn what_was_not_stored_has_no_time_left() {
+    let (cache, _) = clocked(100);
+    let door = Door::default();
+    let mut leader = fetch_behind(&cache, lasting(10), &door, |_| 7);
+    let mut waiter = Hand::start(cache.fetch("key", options(), nobody));
+    assert!(!remove(&cache, "key"));
+    door.open();
+    assert_eq!(
+        parts(&leader.ends().unwrap()),
+        (7, Source::Loaded, 0, Some(0))
+    );
+    assert_eq!(
+        parts(&waiter.ends().unwrap()),
+        (7, Source::Joined, 0, Some(0))
+    );
+    let zero = fetched(&cache, "key", lasting(0), 8);
+    assert_eq!(parts(&zero), (8, Source::Loaded, 0, Some(0)));
+}
+
+#[test]
+fn the_time_of_the_loader_goes_before_that_of_the_call_and_of_the_builder() {
+    let clock = ManualClock::new();
+    let builder = HydraCache::local().clock(clock.clone());
+    let cache = builder.default_ttl(SECOND * 30).build();
+    let left = |key, options, loaded| fetched(&cache, key, options, loaded).time_left;
+    assert_eq!(left("a", options(), Loaded::new(1)), Some(SECOND * 30));
+    assert_eq!(left("b", lasting(20), Loaded::new(1)), Some(SECOND * 20));
+    let own = Loaded::new(1).ttl(SECOND * 10);
+    assert_eq!(left("c", lasting(20), own), Some(SECOND * 10));
+    let longer = Loaded::new(1).ttl(Duration::MAX);
+    assert_eq!(left("d", lasting(20), longer), None);
+    clock.advance(SECOND * 10);
+    assert_eq!(get(&cache, "b"), Some(1));
+    assert_eq!(get(&cache, "c"), None);
+}
+
+#[test]
+fn the_windows_of_the_call_begin_after_the_time_of_the_loader() {
+    let (cache, clock) = clocked(100);
+    let own = Loaded::new(1).ttl(SECOND * 3);
+    fetched(&cache, "key", kept(5), own);
+    clock.advance(nearly(8));
+    assert_eq!(fail(&cache, "key").unwrap(), 1);
+    clock.advance(NANO);
+    assert!(fail(&cache, "key").is_err());
+}
+
+#[test]
+fn the_tags_of_the_loader_are_added_to_those_of_the_call() {
+    for tag in ["call", "one", "two", "three", "builder"] {
+        let builder = HydraCache::local().default_options(tagged("builder"));
+        let cache = builder.build();
+        let own = Loaded::new(1).tag("one").tags(["two", "three"]).tag("call");
+        fetched(&cache, "key", tagged("call"), own);
+        assert_eq!(invalidate(&cache, tag), 1, "{tag}");
+        assert_eq!(get(&cache, "key"), None);
+    }
+}
+
+#[test]
+fn no_store_gives_the_value_to_everybody_and_removes_what_was_there() {
+    let (cache, clock) = clocked(100);
+    put(&cache, "key", 1, kept(100));
+    clock.advance(SECOND * 10);
+    let door = Door::default();
+    let mut leader = fetch_behind(&cache, lasting(10), &door, |_| Loaded::new(2).no_store());
+    let mut waiter = join(&cache, "key");
+    door.open();
+    assert_eq!(leader.ends().unwrap().value, 2);
+    assert_eq!(waiter.ends().unwrap(), 2);
+    assert_eq!(get(&cache, "key"), None);
+    assert!(fail(&cache, "key").is_err(), "the old value is gone");
     assert_eq!(cache.stats().rejections, 0);
+    assert_eq!(cache.stats().stale_load_discards, 0);
 }
 
 #[test]
-fn a_loader_is_given_the_old_value_and_may_say_that_it_is_unchanged() {
-    let (cache, clock) = clocked(9);
-    let kept = || lasting(10).stale_if_error(SECOND * 90);
-    fetch(&cache, kept(), Loaded::new(1).tag("own"));
-    clock.advance(SECOND * 15);
-    let seen = Cell::new(None);
-    let loader = async |old: Option<Old<u32>>| {
-        let old = old.unwrap();
-        seen.set(Some((*old.value(), old.age())));
-        Ok::<_, Infallible>(old.unchanged().tag("more"))
+fn a_missing_row_is_remembered_for_its_own_time() {
+    let (cache, clock) = clocked(100);
+    let calls = Cell::new(0);
+    let ask = || {
+        let load = |_| {
+            calls.set(calls.get() + 1);
+            let none = Loaded::new(None::<u32>).ttl(SECOND);
+            std::future::ready(Ok::<_, Infallible>(none))
+        };
+        block_on(cache.fetch("key", lasting(60), load))
+            .unwrap()
+            .value
     };
-    let fetched = block_on(cache.fetch("a", kept(), loader)).unwrap();
-    assert_eq!(seen.get(), Some((1, SECOND * 15)));
-    assert_fetched(&fetched, 1, Source::Loaded, 0, Some(10));
-    assert_eq!(get(&cache, "a"), Some(1));
-    clock.advance(SECOND * 10);
-    not_modified(&cache, kept());
-    assert_eq!(invalidate(&cache, "more"), 1);
-    fetch(&cache, kept(), Loaded::new(1).tag("own"));
-    clock.advance(SECOND * 10);
-    not_modified(&cache, kept());
-    assert_eq!(invalidate(&cache, "own"), 1);
+    assert_eq!((ask(), ask()), (None, None));
+    assert_eq!(calls.get(), 1);
+    clock.advance(SECOND);
+    assert_eq!(ask(), None);
+    assert_eq!(calls.get(), 2);
 }
 
+/// What the loader of a fetch is given: the old value and its age in seconds.
+fn given(cache: &HydraCache) -> Option<(u32, u64)> {
+    let given = Cell::new(None);
+    let call = cache.fetch("key", options(), |old: Option<Old<u32>>| {
+        given.set(old.map(|old| (*old.value(), old.age().as_secs())));
+        away()
+    });
+    let _ = Hand::hold(call).ends();
+    given.get()
+}
+
+#[test]
+fn a_loader_is_given_the_value_that_it_may_replace() {
+    let ahead = lasting(20).refresh_ahead(0.5);
+    for kept in [kept(10), revalidated(10), ahead] {
+        let (cache, clock) = clocked(100);
+        assert_eq!(given(&cache), None);
+        put(&cache, "key", 1, kept);
+        clock.advance(SECOND * 12);
+        assert_eq!(given(&cache), Some((1, 12)));
+        clock.advance(SECOND * 8);
+        assert_eq!(given(&cache), None, "it is gone");
+    }
+}
+
+#[test]
+fn a_loader_is_not_given_what_was_removed() {
+    let takers: [fn(&HydraCache); 3] = [
+        |cache| assert!(!remove(cache, "key")),
+        |cache| assert_eq!(invalidate(cache, "tag"), 0),
+        flush,
+    ];
+    for taker in takers {
+        let (cache, clock) = clocked(100);
+        put(&cache, "key", 1, kept(10).tag("tag"));
+        clock.advance(SECOND * 12);
+        taker(&cache);
+        assert_eq!(given(&cache), None);
+    }
+}
+
+#[test]
+fn an_unchanged_value_is_stored_anew_with_its_tags_and_the_time_of_the_call() {
+    let (cache, clock) = clocked(100);
+    put(&cache, "key", 1, kept(100).tags(["a", "b"]));
+    clock.advance(SECOND * 12);
+    let call = cache.fetch("key", kept(100), same);
+    let confirmed = block_on(call).unwrap();
+    assert_eq!(parts(&confirmed), (1, Source::Loaded, 0, Some(10)));
+    clock.advance(SECOND * 4);
+    assert_eq!(parts(&found(&cache, "key")), (1, Source::Hit, 4, Some(6)));
+    assert_eq!(invalidate(&cache, "b"), 1);
+    assert_eq!(get(&cache, "key"), None);
+}
+
+#[test]
+fn an_unchanged_value_may_get_further_tags_and_a_time_of_its_own() {
+    for tag in ["old", "new", "call"] {
+        let (cache, clock) = clocked(100);
+        put(&cache, "key", 1, kept(100).tag("old"));
+        clock.advance(SECOND * 12);
+        let call = cache.fetch("key", tagged("call"), |old: Option<Old<u32>>| {
+            let same = old.unwrap().unchanged();
+            std::future::ready(Ok::<_, Infallible>(same.tag("new").ttl(SECOND * 3)))
+        });
+        assert_eq!(block_on(call).unwrap().time_left, Some(SECOND * 3));
+        assert_eq!(invalidate(&cache, tag), 1, "{tag}");
+    }
+}
+
+/// `FusionCache`#638: "not modified" revives a removed value.
 #[test]
 fn not_modified_revives_nothing() {
-    let ends: [fn(&HydraCache); 4] = [
-        |cache| assert!(!block_on(cache.remove("a")).unwrap()),
-        |cache| assert_eq!(invalidate(cache, "own"), 0),
-        |cache| assert_eq!(invalidate(cache, "call"), 0),
-        |cache| block_on(cache.flush()).unwrap(),
+    let takers: [fn(&HydraCache); 6] = [
+        |cache| assert!(!remove(cache, "key")),
+        |cache| assert_eq!(invalidate(cache, "tag"), 0),
+        |cache| assert_eq!(expire_tag(cache, "tag"), 0),
+        |cache| assert!(!expire(cache, "key")),
+        |cache| put(cache, "key", 9, lasting(0)),
+        flush,
     ];
-    for end in ends {
-        let (cache, clock) = clocked(9);
-        let kept = || lasting(1).stale_if_error(SECOND * 9).tag("call");
-        fetch(&cache, kept(), Loaded::new(1).tag("own"));
-        clock.advance(SECOND);
+    for taker in takers {
+        let (cache, clock) = clocked(100);
+        put(&cache, "key", 1, kept(100).tag("tag"));
+        clock.advance(SECOND * 12);
         let door = Door::default();
-        let loader = |old: Option<Old<u32>>| async {
-            door.pass().await;
-            Ok::<_, Infallible>(old.unwrap().unchanged())
-        };
-        let mut call = Hand::start(cache.fetch("a", kept(), loader));
-        end(&cache);
+        let mut leader = fetch_behind(&cache, lasting(10), &door, |old| old.unwrap().unchanged());
+        let mut waiter = join(&cache, "key");
+        taker(&cache);
         door.open();
-        assert_eq!(call.ends().unwrap().value, 1);
-        assert_eq!(get(&cache, "a"), None);
-        let away = cache.get_or_load("a", options(), async || Err::<u32, _>("away"));
-        assert!(block_on(away).is_err());
+        assert_eq!(leader.ends().unwrap().value, 1);
+        assert_eq!(waiter.ends().unwrap(), 1);
+        assert_eq!(get(&cache, "key"), None);
         assert_eq!(cache.stats().stale_load_discards, 1);
     }
 }
 
 #[test]
-fn a_tag_that_was_invalidated_while_its_load_ran_discards_what_it_loaded() {
-    let (cache, _) = clocked(9);
+fn not_modified_does_not_undo_a_put() {
+    let (cache, clock) = clocked(100);
+    put(&cache, "key", 1, kept(100));
+    clock.advance(SECOND * 12);
     let door = Door::default();
-    let mut call = naming(&cache, 1, "own", &door);
-    assert_eq!(invalidate(&cache, "own"), 0);
+    let mut leader = fetch_behind(&cache, lasting(10), &door, |old| old.unwrap().unchanged());
+    put(&cache, "key", 2, options());
     door.open();
-    assert_eq!(call.ends().unwrap().value, 1);
-    assert_eq!(get(&cache, "a"), None);
-    assert_eq!(cache.stats().stale_load_discards, 1);
+    assert_eq!(leader.ends().unwrap().value, 1);
+    assert_eq!(get(&cache, "key"), Some(2));
 }
 
 #[test]
-fn strangers_discard_nothing() {
-    let (cache, _) = clocked(9);
-    let door = Door::default();
-    let mut call = naming(&cache, 1, "own", &door);
-    for stranger in 0..100 {
-        invalidate(&cache, &stranger.to_string());
-    }
-    door.open();
-    call.ends().unwrap();
-    assert_eq!(get(&cache, "a"), Some(1));
-    assert_eq!(invalidate(&cache, "own"), 1);
+fn a_full_loader_that_fails_is_answered_with_the_old_value_or_its_error() {
+    let (cache, clock) = clocked(100);
+    let failing = || cache.fetch("key", options(), |_: Option<Old<u32>>| away());
+    assert!(block_on(failing()).unwrap_err().is_load());
+    put(&cache, "key", 1, kept(5));
+    clock.advance(nearly(15));
+    assert_eq!(block_on(failing()).unwrap().source, Source::Stale);
+    clock.advance(NANO);
+    assert!(block_on(failing()).unwrap_err().is_load());
 }
 
 #[test]
-fn a_load_older_than_the_memory_that_names_tags_is_not_stored_and_others_are() {
-    let (cache, _) = clocked(9);
-    let door = Door::default();
-    let mut naming = naming(&cache, 1, "own", &door);
-    let mut plain = Hand::start(cache.fetch("b", tagged("held"), |_| async {
-        door.pass().await;
-        Ok::<_, Infallible>(Loaded::new(1_u32))
-    }));
-    let many = (0..65_537_u32).map(|tag| tag.to_string());
-    block_on(cache.invalidate_tags(many)).unwrap();
-    door.open();
-    naming.ends().unwrap();
-    plain.ends().unwrap();
-    assert_eq!((get(&cache, "a"), get(&cache, "b")), (None, Some(1)));
+fn a_load_ahead_that_fails_says_that_it_was_a_hit() {
+    let (cache, clock) = clocked(100);
+    put(&cache, "key", 1, lasting(20).refresh_ahead(0.5));
+    clock.advance(SECOND * 12);
+    let failing = cache.fetch("key", options(), |_: Option<Old<u32>>| away());
+    let answer = block_on(failing).unwrap();
+    assert_eq!(parts(&answer), (1, Source::Hit, 12, Some(8)));
 }
 
 #[test]
-fn a_refresh_joins_no_load_fences_it_and_is_joined() {
-    let (cache, _) = clocked(9);
-    let (old_door, door) = (Door::default(), Door::default());
-    let mut old = lead(&cache, "a", 1, options(), &old_door);
-    let mut refresh = Hand::start(cache.refresh("a", options(), || async {
-        door.pass().await;
-        Ok::<_, Infallible>(2_u32)
-    }));
-    let mut joined = join(&cache, "a");
-    old_door.open();
-    assert_eq!(old.ends().unwrap(), 1);
-    assert_eq!(get(&cache, "a"), None);
-    door.open();
-    assert_eq!(refresh.ends().unwrap(), 2);
-    assert_eq!(joined.ends().unwrap(), 2);
-    assert_eq!(get(&cache, "a"), Some(2));
-    let stats = cache.stats();
-    assert_eq!(
-        (stats.loads, stats.refreshes, stats.stale_load_discards),
-        (2, 1, 1)
-    );
-}
-
-#[test]
-fn a_refresh_that_fails_leaves_what_there_was() {
-    let (cache, clock) = clocked(9);
-    let failing = async || Err::<u32, _>("away");
-    put(&cache, "a", 1, options());
-    assert!(
-        block_on(cache.refresh("a", options(), failing))
-            .unwrap_err()
-            .is_load()
-    );
-    assert_eq!(get(&cache, "a"), Some(1));
-    put(&cache, "a", 1, lasting(1).stale_if_error(SECOND * 9));
-    assert_eq!(block_on(cache.refresh("a", options(), failing)).unwrap(), 1);
-    clock.advance(SECOND);
-    assert_eq!(block_on(cache.refresh("a", options(), failing)).unwrap(), 1);
-    let wrong = cache.refresh("b", options(), async || {
-        Ok::<_, Infallible>("text".to_owned())
-    });
-    put(&cache, "b", 1, options());
-    assert!(block_on(wrong).unwrap_err().is_wrong_type());
-    assert_eq!(get(&cache, "b"), Some(1));
-}
-
-#[test]
-fn an_update_is_made_again_if_its_key_has_changed_meanwhile() {
-    let (cache, _) = clocked(9);
-    let mut seen = Vec::new();
-    let updated = block_on(cache.update("a", options(), |old: Option<u32>| {
-        seen.push(old);
-        match seen.len() {
-            1 => put(&cache, "a", 10, options()),
-            2 => drop(block_on(cache.remove("a")).unwrap()),
-            3 => put(&cache, "a", 20, options()),
-            _ => {}
-        }
-        Some(old.unwrap_or(0) + 1)
-    }));
-    assert_eq!(updated.unwrap(), Some(21));
-    assert_eq!(seen, [None, Some(10), None, Some(20)]);
-    assert_eq!(get(&cache, "a"), Some(21));
-}
-
-#[test]
-fn an_update_may_remove_fences_loads_and_moves_no_counter_of_reads() {
-    let (cache, _) = clocked(9);
-    let door = Door::default();
-    let mut call = lead(&cache, "a", 1, options(), &door);
-    let before = cache.stats();
-    let changed = block_on(cache.update("a", options(), |_: Option<u32>| Some(2))).unwrap();
-    assert_eq!(changed, Some(2));
-    assert_eq!(cache.stats(), before);
-    door.open();
-    call.ends().unwrap();
-    assert_eq!(get(&cache, "a"), Some(2));
-    let removed = block_on(cache.update("a", options(), |_: Option<u32>| None)).unwrap();
-    assert_eq!(removed, None);
-    assert_eq!((get(&cache, "a"), cache.stats().invalidations), (None, 1));
-    assert!(block_on(cache.put_if_absent("a", 3_u32, options())).unwrap());
-    assert!(!block_on(cache.put_if_absent("a", 4_u32, options())).unwrap());
-    assert_eq!(get(&cache, "a"), Some(3));
-    assert!(block_on(cache.update("a", options(), |_: Option<String>| None)).is_err());
-    assert_eq!(get(&cache, "a"), Some(3));
-}
-
-#[test]
-fn ages_are_those_of_the_clock() {
-    let (cache, clock) = clocked(9);
-    fetch(&cache, options(), 1.into());
-    clock.advance(Duration::from_nanos(7));
-    assert_eq!(
-        fetch(&cache, options(), 2.into()).age,
-        Duration::from_nanos(7)
-    );
+fn what_cannot_be_decoded_is_counted_once_a_call() {
+    let (cache, clock) = clocked(10);
+    let garbage = hydracache::Bytes::from_static(&[0xff; 20]);
+    block_on(cache.put_bytes("key", garbage, kept(90))).unwrap();
+    clock.advance(SECOND * 10);
+    let call = cache.fetch("key", options(), |_| away::<Loaded<u32>>());
+    assert!(block_on(call).is_err_and(|error| error.is_load()));
+    assert_eq!(cache.stats().decode_failures, 1);
 }

@@ -13,24 +13,37 @@
     reason = "a leader has a loader and loads what was loaded"
 )]
 
+mod ahead;
 mod autotraits;
+mod background;
+mod background_bounds;
+mod backoff;
 mod bad_input;
 mod builder;
 mod cancellation;
 mod clock;
 mod codec;
 mod errors;
+mod expiring;
 mod expiry;
 mod fetching;
 mod foreign_code;
 mod invalidation;
-mod limits;
+mod jitter_and_idle;
 mod max_bytes;
 mod memory;
+mod own_tags;
+mod pool;
+mod refreshing;
 mod removal;
 mod single_flight;
+mod stale;
 mod stats;
 mod support;
 mod tags;
+mod timeouts;
 mod types;
+mod unencodable;
+mod unswept;
+mod updating;
 mod windows;

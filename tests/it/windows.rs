@@ -1,351 +1,365 @@
-//! What is served after a time to live, to whom, and until when.
+//! Old values: who is served one, when, and until when.
 
-use std::cell::Cell;
+use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Poll;
 use std::time::Duration;
 
-use hydracache::{CacheOptions, CacheResult, HydraCache};
+use hydracache::{CacheOptions, HydraCache};
 
+use crate::stale::*;
 use crate::support::*;
 
-const NANO: Duration = Duration::from_nanos(1);
-
-/// Ten seconds fresh, and then so long in each window.
-fn windows(revalidate: u32, on_error: u32) -> CacheOptions {
-    let options = lasting(10).tag("tag");
-    let options = match revalidate {
-        0 => options,
-        seconds => options.stale_while_revalidate(SECOND * seconds),
-    };
-    match on_error {
-        0 => options,
-        seconds => options.stale_if_error(SECOND * seconds),
-    }
-}
-
-/// A loading call whose loader fails.
-fn fails(cache: &HydraCache, key: &str) -> CacheResult<u32> {
-    let call = cache.get_or_load(key, options(), async || Err::<u32, _>("away"));
-    Hand::hold(call).ends()
+#[track_caller]
+fn assert_unseen(cache: &HydraCache, key: &str) {
+    assert_eq!(get(cache, key), None);
+    assert_eq!(block_on(cache.peek::<u32>(key)).unwrap(), None);
+    assert_eq!(block_on(cache.get_bytes(key)).unwrap(), None);
+    assert!(!block_on(cache.contains_key(key)));
 }
 
 #[test]
-fn a_failing_load_serves_the_old_value_to_the_very_limit() {
-    for (revalidate, on_error) in [(20, 0), (0, 20), (5, 20), (20, 5)] {
-        let (cache, clock) = clocked(9);
-        put(&cache, "a", 1, windows(revalidate, on_error));
-        clock.advance(SECOND * 10);
-        for _ in 0..3 {
-            assert_eq!(fails(&cache, "a").unwrap(), 1);
+fn reads_without_a_loader_see_only_what_is_fresh() {
+    for options in [
+        revalidated(5),
+        kept(5),
+        revalidated(2).stale_if_error(SECOND * 5),
+    ] {
+        let (cache, clock) = clocked(100);
+        put(&cache, "key", 1, options);
+        clock.advance(nearly(10));
+        assert_eq!(get(&cache, "key"), Some(1));
+        assert!(block_on(cache.contains_key("key")));
+        for time in [NANO, SECOND, SECOND] {
+            clock.advance(time);
+            assert_unseen(&cache, "key");
         }
-        clock.advance((SECOND * 20).saturating_sub(NANO));
-        assert_eq!(fails(&cache, "a").unwrap(), 1);
-        let stats = cache.stats();
-        assert_eq!((stats.misses, stats.stale_serves), (4, 4));
-        assert_eq!((stats.hits, stats.load_failures), (0, 4));
-        clock.advance(NANO);
-        assert!(fails(&cache, "a").unwrap_err().is_load());
-        assert_eq!(cache.stats().stale_serves, 4);
+        assert_eq!(fail(&cache, "key").unwrap(), 1, "it is still kept");
     }
 }
 
 #[test]
-fn reads_without_a_loader_see_what_is_fresh() {
-    let (cache, clock) = clocked(9);
-    put(&cache, "a", 1, windows(20, 20));
-    clock.advance(SECOND * 10);
-    assert_eq!(get(&cache, "a"), None);
-    assert_eq!(block_on(cache.peek::<u32>("a")).unwrap(), None);
-    assert_eq!(block_on(cache.get_bytes("a")).unwrap(), None);
-    assert!(!block_on(cache.contains_key("a")));
-    assert_eq!(cache.entry_count(), 1);
-    assert_eq!(fails(&cache, "a").unwrap(), 1);
-}
-
-#[test]
-fn while_one_revalidates_the_others_get_the_old_value_at_once() {
-    let (cache, clock) = clocked(9);
-    put(&cache, "a", 1, windows(20, 0));
+fn while_one_loads_the_others_are_served_at_once_to_the_last_nanosecond() {
+    let (cache, clock) = clocked(100);
+    put(&cache, "key", 1, revalidated(5));
     clock.advance(SECOND * 10);
     let door = Door::default();
-    let mut first = lead(&cache, "a", 2, options(), &door);
-    assert_eq!(load(&cache, "a", 3), 1);
-    assert_eq!(load(&cache, "a", 3), 1);
-    first.waits();
-    door.open();
-    assert_eq!(first.ends().unwrap(), 2);
-    assert_eq!(get(&cache, "a"), Some(2));
-    let stats = cache.stats();
-    assert_eq!((stats.loads, stats.refreshes), (1, 1));
-    assert_eq!((stats.misses, stats.stale_serves, stats.hits), (3, 2, 1));
-}
-
-#[test]
-fn in_the_window_of_errors_alone_the_others_wait() {
-    let (cache, clock) = clocked(9);
-    put(&cache, "a", 1, windows(0, 20));
-    clock.advance(SECOND * 10);
-    let door = Door::default();
-    let mut first = lead(&cache, "a", 2, options(), &door);
-    let mut second = join(&cache, "a");
-    door.open();
-    assert_eq!(first.ends().unwrap(), 2);
-    assert_eq!(second.ends().unwrap(), 2);
-    assert_eq!(cache.stats().single_flight_joins, 1);
-    assert_eq!(cache.stats().refreshes, 0);
-}
-
-#[test]
-fn a_failure_is_answered_with_the_old_value_for_those_who_waited_too() {
-    let (cache, clock) = clocked(9);
-    put(&cache, "a", 1, windows(0, 20));
-    clock.advance(SECOND * 10);
-    let door = Door::default();
-    let failing = || async {
-        door.pass().await;
-        Err::<u32, _>("away")
-    };
-    let mut first = Hand::start(cache.get_or_load("a", options(), failing));
-    let mut second = join(&cache, "a");
-    door.open();
-    assert_eq!(first.ends().unwrap(), 1);
-    assert_eq!(second.ends().unwrap(), 1);
-    let stats = cache.stats();
-    assert_eq!((stats.stale_serves, stats.single_flight_joins), (2, 0));
-}
-
-#[test]
-fn what_ended_the_old_value_ends_its_service_and_no_failing_load_revives_it() {
-    let ends: [fn(&HydraCache); 4] = [
-        |cache| assert!(!block_on(cache.remove("a")).unwrap()),
-        |cache| assert_eq!(invalidate(cache, "tag"), 0),
-        |cache| block_on(cache.flush()).unwrap(),
-        |cache| put(cache, "a", 7, lasting(0)),
-    ];
-    for end in ends {
-        let (cache, clock) = clocked(9);
-        put(&cache, "a", 1, windows(20, 20));
-        clock.advance(SECOND * 10);
-        let door = Door::default();
-        let failing = || async {
-            door.pass().await;
-            Err::<u32, _>("away")
-        };
-        let mut call = Hand::start(cache.get_or_load("a", options(), failing));
-        end(&cache);
-        door.open();
-        assert!(call.ends().unwrap_err().is_load());
-        assert!(fails(&cache, "a").unwrap_err().is_load());
-        assert_eq!(cache.stats().invalidations, 0);
-        assert_eq!(cache.stats().expirations, 1);
+    let mut leader = lead(&cache, "key", 2, revalidated(5), &door);
+    for _ in 0..3 {
+        assert_eq!(served(&cache, "key"), 1);
     }
-}
-
-#[test]
-fn an_evicted_value_is_no_old_value() {
-    let (cache, clock) = clocked(1);
-    put(&cache, "a", 1, windows(0, 20));
-    clock.advance(SECOND * 10);
-    put(&cache, "b", 1, options());
-    assert!(fails(&cache, "a").unwrap_err().is_load());
-    let stats = cache.stats();
-    assert_eq!((stats.evictions, stats.expirations), (0, 1));
-}
-
-#[test]
-fn the_windows_are_those_given_when_it_was_stored() {
-    let (cache, clock) = clocked(9);
-    put(&cache, "a", 1, lasting(10));
-    clock.advance(SECOND * 10);
-    let call = cache.get_or_load("a", windows(20, 20), async || Err::<u32, _>("away"));
-    assert!(block_on(call).unwrap_err().is_load());
-}
-
-#[test]
-fn a_refresh_ahead_is_a_hit_for_all_but_the_one_who_loads() {
-    let (cache, clock) = clocked(9);
-    put(&cache, "a", 1, lasting(10).refresh_ahead(0.8));
-    clock.advance((SECOND * 8).saturating_sub(NANO));
-    assert_eq!(load(&cache, "a", 2), 1);
+    clock.advance(nearly(5));
+    assert_eq!(served(&cache, "key"), 1);
     clock.advance(NANO);
-    let door = Door::default();
-    let mut first = lead(&cache, "a", 2, options(), &door);
-    assert_eq!(load(&cache, "a", 3), 1);
-    assert_eq!(get(&cache, "a"), Some(1));
+    let mut waiter = join(&cache, "key");
     door.open();
-    assert_eq!(first.ends().unwrap(), 2);
-    assert_stats(cache.stats(), |expected| {
-        expected.hits = 4;
-        expected.loads = 1;
-        expected.refreshes = 1;
+    assert_eq!(leader.ends().unwrap(), 2);
+    assert_eq!(waiter.ends().unwrap(), 2);
+    assert_eq!(get(&cache, "key"), Some(2));
+    assert_stats(cache.stats(), |stats| {
+        stats.hits = 1;
+        stats.misses = 6;
+        stats.stale_serves = 4;
+        stats.loads = 1;
+        stats.refreshes = 1;
+        stats.single_flight_joins = 1;
+        stats.expirations = 1;
     });
 }
 
 #[test]
-fn a_failed_refresh_ahead_is_a_hit() {
-    let (cache, clock) = clocked(9);
-    put(&cache, "a", 1, lasting(10).refresh_ahead(0.5));
-    clock.advance(SECOND * 5);
-    assert_eq!(fails(&cache, "a").unwrap(), 1);
+fn the_caller_that_loads_waits_for_its_own_load() {
+    let (cache, clock) = clocked(100);
+    put(&cache, "key", 1, revalidated(5));
+    clock.advance(SECOND * 12);
+    assert_eq!(load(&cache, "key", 2), 2);
+    assert_eq!(get(&cache, "key"), Some(2));
     assert_eq!(cache.stats().stale_serves, 0);
-    clock.advance(SECOND * 5);
-    assert!(fails(&cache, "a").is_err());
 }
 
 #[test]
-fn an_idle_entry_is_gone_and_reads_keep_it() {
-    let (cache, clock) = clocked(9);
-    let idle = || options().time_to_idle(SECOND * 32);
-    put(&cache, "read", 1, idle());
-    put(&cache, "loaded", 1, idle());
-    put(&cache, "peeked", 1, idle());
-    for _ in 0..4 {
-        clock.advance(SECOND * 31);
-        assert_eq!(get(&cache, "read"), Some(1));
-        assert_eq!(load(&cache, "loaded", 2), 1);
-        block_on(cache.peek::<u32>("peeked")).unwrap();
-    }
-    assert!(!block_on(cache.contains_key("peeked")));
-    put(&cache, "another", 1, options());
-    assert_eq!(cache.entry_count(), 3);
-    clock.advance(SECOND * 32);
-    put(&cache, "another", 1, options());
-    assert_eq!(cache.entry_count(), 1);
-    assert_eq!(cache.stats().expirations, 3);
-}
-
-#[test]
-fn jitter_spreads_what_was_stored_together() {
-    let (cache, clock) = clocked(9999);
-    let count = 1000;
-    for key in 0..count {
-        put(&cache, &key.to_string(), 1, lasting(100).jitter(0.5));
-    }
-    let live = || (0..count).filter(|key| block_on(cache.contains_key(&key.to_string())));
-    clock.advance((SECOND * 50).saturating_sub(NANO));
-    assert_eq!(live().count(), count);
-    clock.advance(SECOND * 25);
-    assert!((400..600).contains(&live().count()));
-    clock.advance(SECOND * 25 + NANO);
-    assert_eq!(live().count(), 0);
-}
-
-#[test]
-fn a_fraction_outside_its_range_panics_and_says_so() {
-    for part in [-0.1, 1.1, f32::NAN, f32::INFINITY] {
-        for set in [CacheOptions::jitter, CacheOptions::refresh_ahead] {
-            let set = std::panic::catch_unwind(|| set(options(), part));
-            let message = *set.unwrap_err().downcast::<String>().unwrap();
-            assert!(message.contains("0 to 1"), "{message}");
-        }
-    }
-}
-
-#[test]
-fn expiry_ends_freshness_and_keeps_the_value_for_errors() {
-    let (cache, _) = clocked(9);
-    put(&cache, "a", 1, windows(20, 20));
-    put(&cache, "plain", 1, tagged("tag"));
-    assert!(block_on(cache.expire("a")).unwrap());
-    assert!(!block_on(cache.expire("a")).unwrap());
-    assert!(!block_on(cache.expire("nobody")).unwrap());
-    assert!(block_on(cache.expire("plain")).unwrap());
-    assert_eq!(get(&cache, "a"), None);
-    // The window of revalidation has ended: a second caller waits.
+fn in_the_window_of_errors_alone_the_others_wait() {
+    let (cache, clock) = clocked(100);
+    put(&cache, "key", 1, kept(5));
+    clock.advance(SECOND * 10);
     let door = Door::default();
-    let mut first = lead(&cache, "a", 2, options(), &door);
-    join(&cache, "a");
-    drop(first.poll());
-    drop(first);
-    assert_eq!(fails(&cache, "a").unwrap(), 1);
-    assert!(fails(&cache, "plain").is_err());
+    let mut leader = lead(&cache, "key", 2, options(), &door);
+    let mut waiter = join(&cache, "key");
+    door.open();
+    assert_eq!((leader.ends().unwrap(), waiter.ends().unwrap()), (2, 2));
+    assert_stats(cache.stats(), |stats| {
+        stats.misses = 2;
+        stats.loads = 1;
+        stats.single_flight_joins = 1;
+        stats.expirations = 1;
+    });
 }
 
+/// upstream: it works once, and for one of four callers.
 #[test]
-fn an_expired_tag_counts_what_was_fresh_and_a_later_end_still_reaches_it() {
-    let ends: [fn(&HydraCache); 3] = [
-        |cache| assert!(!block_on(cache.remove("a 0")).unwrap()),
-        |cache| assert_eq!(invalidate(cache, "tag"), 0),
-        |cache| block_on(cache.flush()).unwrap(),
-    ];
-    for (dropped, end) in [
-        (false, ends[0]),
-        (true, ends[0]),
-        (false, ends[1]),
-        (true, ends[1]),
-        (true, ends[2]),
+fn a_failed_load_is_answered_with_the_old_value_again_and_again_for_all() {
+    for kept in [
+        kept(100),
+        revalidated(100),
+        revalidated(5).stale_if_error(SECOND * 100),
     ] {
-        let (cache, clock) = clocked(99_999);
-        for key in 0..2000 {
-            put(&cache, &format!("a {key}"), 1, windows(0, 20));
-            put(&cache, &format!("b {key}"), 1, tagged("tag"));
+        let (cache, clock) = clocked(100);
+        put(&cache, "key", 1, kept);
+        clock.advance(SECOND * 10);
+        for round in 1..=3 {
+            clock.advance(SECOND * 20);
+            let door = Door::default();
+            let mut leader = lead_away(&cache, "key", options(), &door);
+            let mut others: Vec<_> = (0..3)
+                .map(|_| Hand::hold(cache.get_or_load("key", options(), never::<u32>)))
+                .collect();
+            // They are served now, or wait.
+            let early: Vec<_> = others.iter_mut().map(Hand::poll).collect();
+            door.open();
+            assert_eq!(leader.ends().unwrap(), 1);
+            for (mut other, early) in others.into_iter().zip(early) {
+                let answer = match early {
+                    Poll::Ready(answer) => answer,
+                    Poll::Pending => other.ends(),
+                };
+                assert_eq!(answer.unwrap(), 1);
+            }
+            assert_eq!(cache.stats().stale_serves, 4 * round);
+            assert_eq!(cache.stats().load_failures, round);
+            assert_eq!(cache.stats().misses, 4 * round);
         }
-        put(&cache, "old", 1, lasting(1).tag("tag"));
-        clock.advance(SECOND);
-        let mut call = Hand::hold(cache.expire_tag("tag"));
-        if dropped {
-            drop(call.poll());
-            drop(call);
-        } else {
-            assert_eq!(call.finish().unwrap(), 4000);
-        }
-        put(&cache, "new", 1, tagged("other"));
-        assert_eq!(get(&cache, "a 0"), None);
-        assert_eq!(fails(&cache, "a 1999").unwrap(), 1);
-        end(&cache);
-        assert!(fails(&cache, "a 0").is_err());
-        assert_eq!(cache.stats().invalidations, 0);
     }
 }
 
 #[test]
-fn expiry_fences_loads_that_began_before() {
-    let acts: [fn(&HydraCache); 2] = [
-        |cache| assert!(!block_on(cache.expire("a")).unwrap()),
-        |cache| assert_eq!(block_on(cache.expire_tag("tag")).unwrap(), 0),
-    ];
-    for act in acts {
-        let (cache, _) = clocked(9);
+fn the_old_value_is_served_to_the_very_limit_and_not_beyond() {
+    for kept in [
+        kept(5),
+        revalidated(5),
+        revalidated(5).stale_if_error(SECOND),
+    ] {
+        let (cache, clock) = clocked(100);
+        clock.advance(NANO * 17);
+        put(&cache, "key", 1, kept);
+        clock.advance(nearly(15));
+        assert_eq!(fail(&cache, "key").unwrap(), 1);
+        clock.advance(NANO);
+        assert!(fail(&cache, "key").unwrap_err().is_load());
+        assert_unseen(&cache, "key");
+        assert_eq!(cache.entry_count(), 0);
+        assert_eq!(cache.stats().expirations, 1);
+    }
+}
+
+/// The limit holds for the end of the load, not for its start.
+#[test]
+fn a_load_that_fails_after_the_limit_is_not_answered_with_what_was_kept() {
+    let (cache, clock) = clocked(100);
+    put(&cache, "key", 1, kept(5));
+    clock.advance(SECOND * 12);
+    let door = Door::default();
+    let mut leader = lead_away(&cache, "key", options(), &door);
+    let mut waiter = join(&cache, "key");
+    clock.advance(SECOND * 3);
+    door.open();
+    assert!(leader.ends().unwrap_err().is_load());
+    assert!(waiter.ends().unwrap_err().is_load());
+    assert_eq!(cache.stats().stale_serves, 0);
+}
+
+#[test]
+fn windows_are_those_of_the_entry_not_of_the_caller() {
+    let (cache, clock) = clocked(100);
+    put(&cache, "bare", 1, lasting(10));
+    put(&cache, "kept", 1, kept(5));
+    clock.advance(SECOND * 10);
+    let of = |key| {
+        let wishes = kept(100).stale_while_revalidate(SECOND * 100);
+        Hand::hold(cache.get_or_load(key, wishes, away::<u32>)).ends()
+    };
+    assert!(of("bare").unwrap_err().is_load());
+    assert_eq!(of("kept").unwrap(), 1);
+    clock.advance(SECOND * 5);
+    assert!(of("kept").unwrap_err().is_load());
+}
+
+#[test]
+fn waiters_of_a_load_that_panics_get_the_old_value() {
+    let (cache, clock) = clocked(100);
+    put(&cache, "key", 1, kept(5));
+    clock.advance(SECOND * 10);
+    let door = Door::default();
+    let mut leader =
+        Hand::start(
+            cache.get_or_load::<u32, Infallible, _, _>("key", options(), || async {
+                door.pass().await;
+                panic!("boom")
+            }),
+        );
+    let mut waiter = join(&cache, "key");
+    door.open();
+    assert!(catch_unwind(AssertUnwindSafe(|| drop(leader.poll()))).is_err());
+    assert_eq!(waiter.ends().unwrap(), 1);
+    assert_eq!(fail(&cache, "key").unwrap(), 1);
+}
+
+#[test]
+fn a_dropped_leader_is_no_failure_and_those_who_waited_load() {
+    let (cache, clock) = clocked(100);
+    put(&cache, "key", 1, kept(5));
+    clock.advance(SECOND * 10);
+    let door = Door::default();
+    let leader = lead(&cache, "key", 2, options(), &door);
+    let mut waiter = Hand::start(cache.get_or_load("key", options(), ready(3_u32)));
+    drop(leader);
+    assert_eq!(waiter.ends().unwrap(), 3);
+    assert_eq!(cache.stats().load_failures, 0);
+}
+
+/// Whatever takes an old value away.
+const TAKERS: [fn(&HydraCache); 6] = [
+    |cache| assert!(!remove(cache, "key"), "it was not live"),
+    |cache| assert!(!block_on(cache.invalidate_key("key")).unwrap()),
+    |cache| assert_eq!(invalidate(cache, "tag"), 0, "it was not live"),
+    flush,
+    |cache| put(cache, "key", 9, lasting(0)),
+    |cache| put(cache, "another", 9, options()), // evicts
+];
+
+#[test]
+fn what_was_taken_away_is_served_to_nobody() {
+    for taker in TAKERS {
+        for kept in [kept(50), revalidated(50)] {
+            let (cache, clock) = clocked(1);
+            put(&cache, "key", 1, kept.tag("tag"));
+            clock.advance(SECOND * 20);
+            assert_eq!(fail(&cache, "key").unwrap(), 1);
+            taker(&cache);
+            assert!(fail(&cache, "key").unwrap_err().is_load());
+            assert_eq!(cache.stats().invalidations, 0);
+            assert_eq!(cache.stats().evictions, 0);
+            assert_eq!(
+                cache.stats().expirations,
+                u64::from(cache.stats().loads == 2)
+            );
+        }
+    }
+}
+
+#[test]
+fn what_was_taken_away_while_it_was_loaded_is_no_answer_to_a_failure() {
+    for taker in TAKERS {
+        let (cache, clock) = clocked(1);
+        put(&cache, "key", 1, kept(50).tag("tag"));
+        clock.advance(SECOND * 20);
         let door = Door::default();
-        let mut call = lead(&cache, "a", 1, tagged("tag"), &door);
-        act(&cache);
+        let mut leader = lead_away(&cache, "key", options(), &door);
+        let mut waiter = join(&cache, "key");
+        taker(&cache);
         door.open();
-        assert_eq!(call.ends().unwrap(), 1);
-        assert_eq!(get(&cache, "a"), None);
+        assert!(leader.ends().unwrap_err().is_load());
+        assert!(waiter.ends().unwrap_err().is_load());
+        assert!(fail(&cache, "key").unwrap_err().is_load());
+    }
+}
+
+#[test]
+fn no_earlier_refresh_revives_what_was_removed() {
+    for taker in &TAKERS[..5] {
+        let (cache, clock) = clocked(1);
+        put(&cache, "key", 1, revalidated(50).tag("tag"));
+        clock.advance(SECOND * 20);
+        let door = Door::default();
+        let mut leader = lead(&cache, "key", 2, revalidated(50).tag("tag"), &door);
+        taker(&cache);
+        door.open();
+        assert_eq!(leader.ends().unwrap(), 2);
+        assert_unseen(&cache, "key");
+        assert!(fail(&cache, "key").unwrap_err().is_load());
         assert_eq!(cache.stats().stale_load_discards, 1);
     }
 }
 
+/// What the old value is, the table says at that moment.
 #[test]
-fn an_old_value_of_another_type_is_as_good_as_absent() {
-    let (cache, clock) = clocked(9);
-    block_on(cache.put("a", "text", windows(20, 20))).unwrap();
-    clock.advance(SECOND * 10);
-    assert!(fails(&cache, "a").unwrap_err().is_load());
-    assert_eq!(load(&cache, "a", 2), 2);
+fn a_value_put_while_the_load_ran_is_the_answer_to_its_failure() {
+    let (cache, clock) = clocked(100);
+    put(&cache, "key", 1, kept(50));
+    clock.advance(SECOND * 20);
+    let door = Door::default();
+    let mut leader = lead_away(&cache, "key", options(), &door);
+    put(&cache, "key", 2, lasting(10));
+    door.open();
+    assert_eq!(leader.ends().unwrap(), 2);
+    assert_eq!(cache.stats().stale_serves, 0, "it is fresh");
 }
 
 #[test]
-fn extreme_options_do_no_harm() {
-    let (cache, clock) = clocked(9);
-    for time in [Duration::ZERO, NANO, Duration::MAX] {
-        let extreme = options()
-            .ttl(time)
-            .stale_while_revalidate(time)
-            .stale_if_error(time)
-            .time_to_idle(time)
-            .error_backoff(time)
-            .refresh_ahead(1.0)
-            .jitter(1.0);
-        put(&cache, "a", 1, extreme.clone());
-        let calls = Cell::new(0);
-        let call = cache.get_or_load("a", extreme, async || {
-            calls.set(calls.get() + 1);
-            Err::<u32, _>("away")
-        });
-        let _ = block_on(call);
-        clock.advance(SECOND);
-        let _ = fails(&cache, "a");
-        block_on(cache.expire("a")).unwrap();
-        block_on(cache.flush()).unwrap();
+fn an_old_value_of_another_type_is_as_good_as_none() {
+    for kept in [kept(50), revalidated(50)] {
+        let (cache, clock) = clocked(100);
+        put(&cache, "key", 1, kept);
+        clock.advance(SECOND * 20);
+        let text = cache.get_or_load("key", options(), away::<String>);
+        assert!(block_on(text).unwrap_err().is_load());
+        let text = cache.get_or_load("key", options(), ready(String::from("two")));
+        assert_eq!(block_on(text).unwrap(), "two");
     }
+}
+
+#[test]
+fn an_old_value_that_cannot_be_decoded_is_no_answer() {
+    let (cache, clock) = clocked(100);
+    let garbage = hydracache::Bytes::from_static(&[0xff; 20]);
+    block_on(cache.put_bytes("key", garbage, kept(50))).unwrap();
+    clock.advance(SECOND * 20);
+    assert!(fail(&cache, "key").unwrap_err().is_load());
+    assert_eq!(cache.stats().stale_serves, 0);
+    assert_eq!(load(&cache, "key", 2), 2);
+}
+
+#[test]
+fn a_value_without_an_end_has_no_windows_and_a_window_may_have_no_end() {
+    let (cache, clock) = clocked(100);
+    let windows = |options: CacheOptions| {
+        let ever = Duration::MAX;
+        options.stale_if_error(ever).stale_while_revalidate(ever)
+    };
+    put(&cache, "endless", 1, windows(options()));
+    put(&cache, "kept", 2, windows(lasting(10)));
+    clock.advance(Duration::from_secs(86400 * 365 * 500));
+    assert_eq!(served(&cache, "endless"), 1);
+    assert_eq!(fail(&cache, "kept").unwrap(), 2);
+}
+
+#[test]
+fn old_values_give_their_memory_back_when_their_windows_end() {
+    let (cache, clock) = clocked(1000);
+    for n in 0..500 {
+        put(&cache, &format!("key {n}"), n, kept(5));
+    }
+    clock.advance(nearly(15));
+    put(&cache, "a", 0, options());
+    assert_eq!(cache.entry_count(), 501);
+    clock.advance(NANO);
+    for _ in 0..10 {
+        put(&cache, "a", 0, options());
+    }
+    assert_eq!(cache.entry_count(), 1);
+    assert_eq!(cache.stats().expirations, 500);
+}
+
+#[test]
+fn an_old_value_that_is_evicted_was_not_live() {
+    let (cache, clock) = clocked(10);
+    for n in 0..10 {
+        put(&cache, &format!("key {n}"), n, kept(100));
+    }
+    clock.advance(SECOND * 10);
+    for n in 0..10 {
+        put(&cache, &format!("new {n}"), n, options());
+    }
+    let stats = cache.stats();
+    assert_eq!(stats.evictions + stats.expirations, 10);
+    assert!(stats.expirations > 0);
 }

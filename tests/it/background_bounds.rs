@@ -1,0 +1,233 @@
+//! Loads in the background are few, end in time, and may be dropped, panic or be overtaken.
+
+use std::convert::Infallible;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use hydracache::HydraCache;
+
+use crate::pool::*;
+use crate::stale::*;
+use crate::support::*;
+
+#[test]
+fn a_load_in_the_background_ends_after_30_seconds() {
+    let (cache, clock, pool) = spawning(64);
+    put(&cache, "key", 1, revalidated(1000));
+    clock.advance(SECOND * 10);
+    assert_eq!(hand_over_hung(&cache, "key", options()).ends().unwrap(), 1);
+    let mut load = pool.only();
+    load.waits();
+    clock.advance(nearly(30));
+    load.waits();
+    assert_eq!(hand_over(&cache, "key", 2, options()).ends().unwrap(), 1);
+    assert_eq!(pool.len(), 0, "one a key");
+    clock.advance(NANO);
+    assert!(load.was_woken());
+    load.ends();
+    assert_eq!(cache.stats().load_failures, 1);
+    assert_eq!(cache.stats().timeouts, 1);
+    hand_over(&cache, "key", 2, options()).ends().unwrap();
+    pool.run();
+    assert_eq!(get(&cache, "key"), Some(2));
+}
+
+#[test]
+fn or_after_its_load_timeout() {
+    for seconds in [5, 60] {
+        let (cache, clock, pool) = spawning(64);
+        put(&cache, "key", 1, revalidated(1000));
+        clock.advance(SECOND * 10);
+        let within = options().load_timeout(SECOND * seconds);
+        assert_eq!(hand_over_hung(&cache, "key", within).ends().unwrap(), 1);
+        let mut load = pool.only();
+        load.waits();
+        clock.advance(nearly(seconds));
+        load.waits();
+        clock.advance(NANO);
+        load.ends();
+    }
+}
+
+#[test]
+fn who_waits_for_the_background_is_bounded_and_gets_the_old_value() {
+    let (cache, clock, pool) = spawning(64);
+    put(&cache, "key", 1, kept(1000));
+    clock.advance(SECOND * 10);
+    let within = options().load_timeout(SECOND * 5);
+    let mut call = hand_over_hung(&cache, "key", within);
+    call.waits();
+    clock.advance(SECOND * 5);
+    assert_eq!(call.ends().unwrap(), 1, "though nobody polls the load");
+    pool.only().ends();
+    assert_eq!(cache.stats().load_failures, 1);
+}
+
+#[test]
+fn at_the_bound_the_old_value_is_served_and_nothing_starts() {
+    for kept in [kept(50), revalidated(50), lasting(60).refresh_ahead(0.1)] {
+        let (cache, clock, pool) = spawning(2);
+        for key in ["a", "b", "c"] {
+            put(&cache, key, 1, kept.clone());
+        }
+        clock.advance(SECOND * 10);
+        let mut first = hand_over(&cache, "a", 2, options());
+        let mut second = hand_over(&cache, "b", 2, options());
+        let _ = (first.poll(), second.poll());
+        assert_eq!(hand_over(&cache, "c", 2, options()).ends().unwrap(), 1);
+        assert_eq!(pool.len(), 2);
+        assert_eq!(cache.stats().loads, 2);
+        // A place that is free again is taken, however its load ended.
+        let mut loads = pool.take();
+        loads.pop().unwrap().ends();
+        drop(loads.pop());
+        let _ = hand_over(&cache, "c", 2, options()).poll();
+        assert_eq!(pool.len(), 1);
+        let _ = hand_over(&cache, "a", 2, options()).poll();
+        assert_eq!(pool.len(), 2);
+        pool.run();
+        assert_eq!(get(&cache, "c"), Some(2));
+    }
+}
+
+#[test]
+fn at_the_bound_a_key_without_a_value_is_loaded_by_its_caller() {
+    let (cache, clock, pool) = spawning(0);
+    put(&cache, "key", 1, revalidated(5));
+    clock.advance(SECOND * 10);
+    assert_eq!(hand_over(&cache, "key", 2, options()).ends().unwrap(), 1);
+    assert_eq!(hand_over(&cache, "other", 2, options()).ends().unwrap(), 2);
+    assert_eq!(pool.len(), 0);
+}
+
+#[test]
+fn a_load_that_the_runtime_drops_was_cancelled() {
+    let (cache, clock, pool) = spawning(1);
+    put(&cache, "key", 1, kept(50));
+    clock.advance(SECOND * 10);
+    for _ in 0..3 {
+        let mut call = hand_over(&cache, "key", 2, options());
+        call.waits();
+        let mut waiter = Hand::start(cache.get_or_load("key", options(), away::<u32>));
+        drop(pool.take());
+        assert_eq!(call.ends().unwrap(), 1);
+        let failures = cache.stats().load_failures;
+        assert!(waiter.was_woken());
+        assert_eq!(waiter.ends().unwrap(), 1, "it has loaded, and failed");
+        assert_eq!(cache.stats().load_failures, failures + 1);
+    }
+    assert_eq!(cache.stats().load_failures, 3);
+    let mut call = hand_over(&cache, "key", 2, options());
+    call.waits();
+    pool.run();
+    assert_eq!(call.ends().unwrap(), 2);
+}
+
+#[test]
+fn a_load_that_was_dropped_of_a_value_that_was_removed_is_an_error() {
+    let (cache, clock, pool) = spawning(64);
+    put(&cache, "key", 1, kept(50));
+    clock.advance(SECOND * 10);
+    let mut call = hand_over(&cache, "key", 2, options());
+    call.waits();
+    remove(&cache, "key");
+    drop(pool.take());
+    let error = call.ends().unwrap_err();
+    assert!(error.to_string().contains("dropped"), "{error}");
+    assert_eq!(load(&cache, "key", 3), 3);
+}
+
+#[test]
+fn a_caller_that_is_dropped_leaves_its_load_running() {
+    let (cache, clock, pool) = spawning(64);
+    put(&cache, "key", 1, kept(50));
+    clock.advance(SECOND * 10);
+    let mut call = hand_over(&cache, "key", 2, options());
+    call.waits();
+    drop(call);
+    pool.run();
+    assert_eq!(get(&cache, "key"), Some(2));
+}
+
+#[test]
+fn loads_in_the_background_are_fenced() {
+    let overtakers: [fn(&HydraCache); 6] = [
+        |cache| put(cache, "key", 7, options()),
+        |cache| _ = remove(cache, "key"),
+        |cache| _ = invalidate(cache, "tag"),
+        |cache| _ = expire(cache, "key"),
+        |cache| _ = expire_tag(cache, "tag"),
+        flush,
+    ];
+    for overtake in overtakers {
+        let (cache, clock, pool) = spawning(64);
+        put(&cache, "key", 1, kept(50));
+        clock.advance(SECOND * 10);
+        let mut call = hand_over(&cache, "key", 2, tagged("tag"));
+        call.waits();
+        overtake(&cache);
+        let then = get(&cache, "key");
+        pool.run();
+        assert_eq!(call.ends().unwrap(), 2, "it began before");
+        assert_eq!(get(&cache, "key"), then);
+        assert_eq!(cache.stats().stale_load_discards, 1);
+    }
+}
+
+#[test]
+fn a_panic_in_the_background_is_told_to_those_who_wait_and_gives_its_place_back() {
+    let (cache, clock, pool) = spawning(1);
+    put(&cache, "key", 1, kept(50));
+    clock.advance(SECOND * 10);
+    let explosive = || async {
+        let panics: fn() -> u32 = || panic!("boom");
+        Ok::<_, Infallible>(panics())
+    };
+    let mut call = Hand::start(cache.get_or_refresh("key", options(), explosive));
+    let mut load = pool.only();
+    assert!(catch_unwind(AssertUnwindSafe(|| load.poll())).is_err());
+    drop(load);
+    assert_eq!(call.ends().unwrap(), 1);
+    let mut call = hand_over(&cache, "key", 2, options());
+    call.waits();
+    pool.run();
+    assert_eq!(call.ends().unwrap(), 2);
+}
+
+/// Whoever was to run it may never poll it again: its deadline does not need it.
+#[test]
+fn a_load_that_nobody_polls_holds_its_key_until_its_deadline_and_no_longer() {
+    let (cache, clock, pool) = spawning(64);
+    put(&cache, "key", 1, kept(20));
+    clock.advance(SECOND * 10);
+    drop(hand_over(&cache, "key", 2, options()).poll());
+    let mut unpolled = pool.only();
+    let mut waiter = Hand::start(cache.get_or_load("key", options(), ready(3_u32)));
+    clock.advance(SECOND * 29);
+    waiter.waits();
+    clock.advance(SECOND);
+    assert_eq!(waiter.ends().unwrap(), 3);
+    unpolled.ends();
+    assert_eq!(get(&cache, "key"), Some(3));
+}
+
+#[test]
+fn who_waits_for_its_own_load_joins_nobodys_and_runs_out_once() {
+    let (cache, clock, pool) = spawning(64);
+    put(&cache, "key", 1, kept(90));
+    clock.advance(SECOND * 10);
+    let mut caller = hand_over(&cache, "key", 2, kept(90));
+    caller.waits();
+    pool.run();
+    assert_eq!(caller.ends().unwrap(), 2);
+    assert_eq!(cache.stats().single_flight_joins, 0);
+    clock.advance(SECOND * 10);
+    let mut caller = hand_over_hung(&cache, "key", options().load_timeout(SECOND));
+    caller.waits();
+    let mut load = pool.only();
+    load.waits();
+    clock.advance(SECOND);
+    assert_eq!(caller.ends().unwrap(), 2);
+    load.ends();
+    let stats = cache.stats();
+    assert_eq!((stats.timeouts, stats.load_failures), (1, 1));
+}

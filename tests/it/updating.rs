@@ -1,0 +1,273 @@
+//! Writes that depend on what there is.
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use hydracache::{Bytes, CacheOptions, HydraCache, ManualClock};
+
+use crate::stale::*;
+use crate::support::*;
+
+#[track_caller]
+fn update(
+    cache: &HydraCache,
+    options: CacheOptions,
+    change: impl FnMut(Option<u32>) -> Option<u32>,
+) -> Option<u32> {
+    Hand::hold(cache.update("key", options, change))
+        .ends()
+        .unwrap()
+}
+
+#[track_caller]
+fn put_if_absent(cache: &HydraCache, value: u32, options: CacheOptions) -> bool {
+    let call = cache.put_if_absent("key", value, options);
+    Hand::hold(call).ends().unwrap()
+}
+
+fn plus(n: u32) -> impl FnMut(Option<u32>) -> Option<u32> {
+    move |old| Some(old.unwrap_or(0) + n)
+}
+
+#[test]
+fn a_value_is_replaced_by_what_is_made_of_it() {
+    let (cache, clock) = clocked(100);
+    assert_eq!(update(&cache, options(), plus(1)), Some(1));
+    assert_eq!(update(&cache, lasting(10).tag("tag"), plus(1)), Some(2));
+    assert_eq!(get(&cache, "key"), Some(2));
+    clock.advance(SECOND * 10);
+    assert_eq!(update(&cache, tagged("tag"), plus(5)), Some(5));
+    assert_eq!(invalidate(&cache, "tag"), 1);
+}
+
+#[test]
+fn no_counter_of_reads_moves() {
+    let (cache, _) = clocked(100);
+    update(&cache, options(), plus(1));
+    update(&cache, options(), plus(1));
+    assert!(!put_if_absent(&cache, 7, options()));
+    assert_stats(cache.stats(), |_| {});
+}
+
+#[test]
+fn none_removes_the_entry() {
+    let (cache, _) = clocked(100);
+    put(&cache, "key", 1, options());
+    assert_eq!(update(&cache, options(), |_| None), None);
+    assert_eq!(get(&cache, "key"), None);
+    assert_eq!(cache.stats().invalidations, 1);
+    assert_eq!(update(&cache, options(), |_| None), None);
+    assert_eq!(cache.stats().invalidations, 1);
+}
+
+#[test]
+fn old_values_are_not_seen_and_do_not_survive() {
+    for change in [None, Some(7)] {
+        let (cache, clock) = clocked(100);
+        put(&cache, "key", 1, kept(100));
+        clock.advance(SECOND * 10);
+        let seen = Cell::new(Some(0));
+        let made = update(&cache, lasting(10), |old| {
+            seen.set(old);
+            change
+        });
+        assert_eq!((made, seen.get()), (change, None));
+        clock.advance(SECOND * 10);
+        assert!(fail(&cache, "key").is_err());
+    }
+}
+
+type Race = (fn(&HydraCache, &ManualClock), Option<u32>);
+
+/// What a closure does to its own key while it runs, and what is there then.
+const RACES: [Race; 8] = [
+    (|cache, _| put(cache, "key", 10, options()), Some(10)),
+    (|cache, _| put(cache, "key", 1, options()), Some(1)),
+    (|cache, _| assert!(remove(cache, "key")), None),
+    (|cache, _| assert_eq!(invalidate(cache, "tag"), 1), None),
+    (|cache, _| assert!(expire(cache, "key")), None),
+    (|cache, _| flush(cache), None),
+    (|_, clock| clock.advance(SECOND * 10), None),
+    (
+        |cache, _| assert_eq!(update(cache, options(), plus(1)), Some(2)),
+        Some(2),
+    ),
+];
+
+#[test]
+fn if_the_entry_has_changed_meanwhile_the_closure_is_called_again() {
+    for (race, then) in RACES {
+        let (cache, clock) = clocked(100);
+        put(&cache, "key", 1, kept(100).tag("tag"));
+        let seen = Cell::new(Vec::new());
+        let made = update(&cache, options(), |old| {
+            let mut all = seen.take();
+            all.push(old);
+            if all.len() == 1 {
+                race(&cache, &clock);
+            }
+            seen.set(all);
+            plus(100)(old)
+        });
+        assert_eq!(seen.take(), [Some(1), then]);
+        assert_eq!(made, Some(then.unwrap_or(0) + 100));
+        assert_eq!(get(&cache, "key"), made);
+    }
+}
+
+#[test]
+fn a_removal_by_none_is_made_again_as_well() {
+    for (race, _) in RACES {
+        let (cache, clock) = clocked(100);
+        put(&cache, "key", 1, kept(100).tag("tag"));
+        let calls = Cell::new(0);
+        let made = update(&cache, options(), |_| {
+            calls.set(calls.get() + 1);
+            if calls.get() == 1 {
+                race(&cache, &clock);
+            }
+            None
+        });
+        assert_eq!((made, calls.get()), (None, 2));
+        assert_eq!(get(&cache, "key"), None);
+    }
+}
+
+#[test]
+fn a_key_that_was_put_while_it_was_absent_is_seen() {
+    let (cache, _) = clocked(100);
+    let calls = Cell::new(0);
+    let made = update(&cache, options(), |old| {
+        calls.set(calls.get() + 1);
+        if calls.get() <= 3 {
+            put(&cache, "key", 10 * calls.get(), options());
+        }
+        plus(1)(old)
+    });
+    assert_eq!((made, calls.get()), (Some(31), 4));
+}
+
+#[test]
+fn changes_of_other_keys_are_nothing_to_it() {
+    let (cache, _) = clocked(100);
+    put(&cache, "key", 1, options());
+    let calls = Cell::new(0);
+    update(&cache, options(), |old| {
+        calls.set(calls.get() + 1);
+        put(&cache, "other", 1, options());
+        assert_eq!(get(&cache, "key"), Some(1));
+        plus(1)(old)
+    });
+    assert_eq!(calls.get(), 1);
+}
+
+#[test]
+fn many_threads_lose_no_change() {
+    let cache = HydraCache::local().build();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for _ in 0..500 {
+                    update(&cache, options(), plus(1));
+                }
+            });
+        }
+    });
+    assert_eq!(get(&cache, "key"), Some(2000));
+}
+
+#[test]
+fn an_entry_of_another_type_is_an_error_and_stays() {
+    let (cache, clock) = clocked(100);
+    put(&cache, "key", 1, lasting(10));
+    let text = || cache.update("key", options(), |_: Option<String>| Some("a".into()));
+    assert!(block_on(text()).unwrap_err().is_wrong_type());
+    assert_eq!(get(&cache, "key"), Some(1));
+    clock.advance(SECOND * 10);
+    assert_eq!(block_on(text()).unwrap().as_deref(), Some("a"));
+}
+
+#[test]
+fn an_entry_that_cannot_be_decoded_is_an_error_and_stays() {
+    let (cache, _) = clocked(100);
+    let garbage = Bytes::from_static(&[0xff; 20]);
+    block_on(cache.put_bytes("key", garbage.clone(), options())).unwrap();
+    let call = cache.update("key", options(), |_: Option<u32>| panic!("called"));
+    assert!(block_on(call).unwrap_err().is_decode());
+    assert_eq!(block_on(cache.get_bytes("key")).unwrap(), Some(garbage));
+}
+
+#[test]
+fn a_closure_that_panics_changes_nothing() {
+    let (cache, _) = clocked(100);
+    put(&cache, "key", 1, options());
+    let call = || block_on(cache.update("key", options(), |_: Option<u32>| panic!("boom")));
+    assert!(catch_unwind(AssertUnwindSafe(call)).is_err());
+    assert_eq!(get(&cache, "key"), Some(1));
+}
+
+#[test]
+fn both_fence_the_loads_that_began_before() {
+    let writes: [fn(&HydraCache); 3] = [
+        |cache| assert_eq!(update(cache, options(), plus(7)), Some(7)),
+        |cache| assert_eq!(update(cache, options(), |_| None), None),
+        |cache| assert!(put_if_absent(cache, 7, options())),
+    ];
+    for (write, then) in writes.into_iter().zip([Some(7), None, Some(7)]) {
+        let (cache, _) = clocked(100);
+        let door = Door::default();
+        let mut leader = lead(&cache, "key", 1, options(), &door);
+        let mut waiter = join(&cache, "key");
+        write(&cache);
+        door.open();
+        assert_eq!((leader.ends().unwrap(), waiter.ends().unwrap()), (1, 1));
+        assert_eq!(get(&cache, "key"), then);
+        assert_eq!(cache.stats().stale_load_discards, 1);
+    }
+}
+
+#[test]
+fn a_fresh_value_is_not_put_over_and_its_load_not_fenced() {
+    let (cache, clock) = clocked(100);
+    put(&cache, "key", 1, lasting(10).refresh_ahead(0.5));
+    clock.advance(SECOND * 5);
+    let door = Door::default();
+    let mut leader = lead(&cache, "key", 2, options(), &door);
+    assert!(!put_if_absent(&cache, 7, options()));
+    assert_eq!(get(&cache, "key"), Some(1));
+    door.open();
+    leader.ends().unwrap();
+    assert_eq!(get(&cache, "key"), Some(2));
+}
+
+#[test]
+fn what_is_expired_counts_as_absent() {
+    for kept in [lasting(10), kept(100), revalidated(100)] {
+        let (cache, clock) = clocked(100);
+        put(&cache, "key", 1, kept);
+        clock.advance(nearly(10));
+        assert!(!put_if_absent(&cache, 2, options()));
+        clock.advance(NANO);
+        assert!(put_if_absent(&cache, 2, lasting(5).tag("tag")));
+        assert_eq!(get(&cache, "key"), Some(2));
+        assert_eq!(invalidate(&cache, "tag"), 1);
+        assert!(fail(&cache, "key").is_err(), "the old value is gone");
+    }
+}
+
+#[test]
+fn a_value_of_another_type_is_not_put_over() {
+    let (cache, _) = clocked(100);
+    put(&cache, "key", 1, options());
+    let call = cache.put_if_absent("key", "text", options());
+    assert!(!block_on(call).unwrap());
+    assert_eq!(get(&cache, "key"), Some(1));
+}
+
+#[test]
+fn neither_does_anything_before_its_first_poll() {
+    let (cache, _) = clocked(100);
+    drop(cache.put_if_absent("key", 1_u32, options()));
+    drop(cache.update("key", options(), |_: Option<u32>| panic!("called")));
+    assert_eq!(get(&cache, "key"), None);
+}
