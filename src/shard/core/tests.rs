@@ -208,3 +208,23 @@ fn nothing_is_left_behind() {
         assert_eq!(world.core.backoffs.len(), 0);
     }
 }
+
+/// What came between the look and the seat is of another type: nothing is loaded over it.
+#[test]
+fn nobody_sits_down_to_replace_a_fresh_value_of_another_type() {
+    let (mut core, now) = (World::new(0).core, Now::Known(Moment::ZERO));
+    let mut trash = Trash::default();
+    let due = CacheOptions::new().refresh_ahead(0.0);
+    let mut write = Write {
+        value: Encoded::typed(Bytes::from_static(&[1]), TypeTag::of::<u8>()),
+        ttl: Some(Duration::from_secs(1)),
+        rare: due.rare.as_deref(),
+        dated: false,
+    };
+    core.put(key("a"), &mut write, &due.tags, &now, &mut trash);
+    let same = Request::new(TypeTag::of::<u8>(), &due.tags);
+    let other = Request::new(TypeTag::of::<bool>(), &due.tags);
+    let mut sit = |request| core.sit(key("a"), request, &now, &mut trash);
+    assert!(matches!(sit(&other), Look::Hit(_)));
+    assert!(matches!(sit(&same), Look::Lead(_)));
+}
