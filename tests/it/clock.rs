@@ -3,9 +3,10 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Wake, Waker};
 use std::time::Duration;
 
-use hydracache::{Clock, HydraCache, Loaded, ManualClock, SystemClock};
+use hydracache::{Bytes, Clock, HydraCache, Loaded, ManualClock, SystemClock, Timer};
 
 use crate::support::*;
 
@@ -169,4 +170,47 @@ fn a_clock_that_panics_while_an_entry_is_evicted_changes_nothing() {
     put(&cache, "untagged", 9, options());
     assert_eq!(invalidate(&cache, "tag"), 3);
     assert_eq!(get(&cache, "untagged"), Some(9));
+}
+
+#[test]
+fn a_waker_that_panics_keeps_nobody_asleep() {
+    struct Broken;
+    impl Wake for Broken {
+        fn wake(self: Arc<Self>) {
+            panic!("a broken waker")
+        }
+    }
+    let clock = ManualClock::new();
+    let asleep = <ManualClock as Timer>::sleep;
+    let mut first = asleep(&clock, SECOND);
+    let broken = Waker::from(Arc::new(Broken));
+    let poll = first.as_mut().poll(&mut Context::from_waker(&broken));
+    assert!(poll.is_pending());
+    let second = Hand::start(asleep(&clock, SECOND));
+    let advance = std::panic::AssertUnwindSafe(|| clock.advance(SECOND));
+    assert!(std::panic::catch_unwind(advance).is_err());
+    clock.advance(SECOND);
+    assert!(second.was_woken());
+}
+
+/// Between its look and its seat a call may come upon what it did not find at first.
+#[test]
+fn a_miss_that_was_counted_is_not_counted_again() {
+    #[derive(Clone, Default)]
+    struct Back(Arc<AtomicU64>);
+    impl Clock for Back {
+        fn now(&self) -> Duration {
+            let late = self.0.swap(0, Ordering::Relaxed);
+            Duration::from_secs(5 + late)
+        }
+    }
+    let clock = Back::default();
+    let cache = HydraCache::local().clock(clock.clone()).build();
+    let garbage = Bytes::from_static(&[0xff; 20]);
+    block_on(cache.put_bytes("key", garbage, lasting(10))).unwrap();
+    clock.0.store(10, Ordering::Relaxed);
+    assert_eq!(load(&cache, "key", 1), 1);
+    let stats = cache.stats();
+    assert_eq!((stats.hits, stats.misses), (0, 1));
+    assert_eq!((stats.loads, stats.decode_failures), (1, 1));
 }

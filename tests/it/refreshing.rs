@@ -251,3 +251,12 @@ fn it_does_nothing_before_its_first_poll() {
     drop(cache.refresh("key", options(), never::<u32>));
     assert_stats(cache.stats(), |_| {});
 }
+
+/// A window of no time is none.
+#[test]
+fn a_refresh_that_fails_over_a_value_with_an_empty_window_is_the_error() {
+    let (cache, _) = clocked(100);
+    put(&cache, "key", 1, kept(0));
+    assert!(block_on(cache.refresh("key", options(), away::<u32>)).is_err());
+    assert_eq!(get(&cache, "key"), Some(1));
+}
