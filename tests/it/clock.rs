@@ -181,12 +181,12 @@ fn a_waker_that_panics_keeps_nobody_asleep() {
         }
     }
     let clock = ManualClock::new();
-    let asleep = <ManualClock as Timer>::sleep;
-    let mut first = asleep(&clock, SECOND);
+    let later = <ManualClock as Timer>::sleep;
+    let mut first = later(&clock, SECOND);
     let broken = Waker::from(Arc::new(Broken));
     let poll = first.as_mut().poll(&mut Context::from_waker(&broken));
     assert!(poll.is_pending());
-    let second = Hand::start(asleep(&clock, SECOND));
+    let second = Hand::start(later(&clock, SECOND));
     let advance = std::panic::AssertUnwindSafe(|| clock.advance(SECOND));
     assert!(std::panic::catch_unwind(advance).is_err());
     clock.advance(SECOND);

@@ -90,11 +90,11 @@ fn what_is_dead_makes_room_before_what_may_live_on_and_that_before_what_lives() 
 #[test]
 fn a_large_value_takes_the_room_of_all_that_is_dead_before_that_of_what_lives() {
     let cache = hydracache::HydraCache::local().max_bytes(200_000).build();
-    for n in 0..1000 {
-        put(&cache, &format!("dead {n}"), n, tagged("dead"));
-    }
     for n in 0..10 {
         put(&cache, &format!("live {n}"), n, options());
+    }
+    for n in 0..1000 {
+        put(&cache, &format!("dead {n}"), n, tagged("dead"));
     }
     drop(Hand::start(cache.invalidate_tag("dead")));
     let large = hydracache::Bytes::from(vec![0; 150_000]);
