@@ -173,7 +173,7 @@ fn a_clock_that_panics_while_an_entry_is_evicted_changes_nothing() {
 }
 
 #[test]
-fn a_waker_that_panics_keeps_nobody_asleep() {
+fn a_waker_that_panics_keeps_nobody_from_waking() {
     struct Broken;
     impl Wake for Broken {
         fn wake(self: Arc<Self>) {
