@@ -64,7 +64,7 @@ impl<C: Codec> Engine<C> {
     #[inline]
     pub(crate) fn serve<V: DeserializeOwned>(
         &self,
-        key: &str,
+        key: &[u8],
         stored: &Stored,
     ) -> CacheResult<Answer<V>> {
         let value = self.decode_counted(key, &stored.value)?;
@@ -85,7 +85,7 @@ impl<C: Codec> Engine<C> {
     /// Answers with an old value instead of a new one. What there is, the table says now.
     pub(crate) fn instead<V: DeserializeOwned>(
         &self,
-        key: &str,
+        key: &[u8],
         instead: Instead,
     ) -> Option<Answer<V>> {
         if instead == Instead::Nothing {
@@ -102,7 +102,7 @@ impl<C: Codec> Engine<C> {
     /// Decodes the value that a load may replace.
     pub(crate) fn open_old<V: DeserializeOwned>(
         &self,
-        key: &str,
+        key: &[u8],
         old: Stored,
         tags: Vec<Text>,
     ) -> Option<Old<V>> {
@@ -121,7 +121,7 @@ impl<C: Codec> Engine<C> {
     #[inline]
     pub(crate) fn decode_counted<V: DeserializeOwned>(
         &self,
-        key: &str,
+        key: &[u8],
         encoded: &Encoded,
     ) -> CacheResult<V> {
         let value = self.decode(key, encoded);
@@ -134,7 +134,7 @@ impl<C: Codec> Engine<C> {
     }
 
     #[cold]
-    fn count_decode_failure(&self, key: &str) {
+    fn count_decode_failure(&self, key: &[u8]) {
         let (_, shard) = self.locate(key);
         shard.count(|stats| stats.decode_failures += 1);
     }

@@ -24,7 +24,7 @@ use crate::sync::Arc;
 #[allow(clippy::manual_async_fn, reason = "as of `load`")]
 pub(crate) fn load_owned<const FULL: bool, C, V, A, L, E, F, Fut>(
     engine: &Shared<C>,
-    key: &str,
+    key: &[u8],
     mut options: CacheOptions,
     loader: F,
     pick: fn(&Engine<C>, Answer<V>) -> A,

@@ -154,9 +154,9 @@ impl<C: Codec> Engine<C> {
     /// A key with its hash, and the shard it falls in.
     #[allow(clippy::inline_always, reason = "every hit runs through it: measured")]
     #[inline(always)]
-    pub(crate) fn locate<'a>(&self, text: &'a str) -> (Key<'a>, &Shard) {
-        let hash = self.hashing.hash(text.as_bytes());
-        (Key { hash, text }, self.shard_of(hash))
+    pub(crate) fn locate<'a>(&self, bytes: &'a [u8]) -> (Key<'a>, &Shard) {
+        let hash = self.hashing.hash(bytes);
+        (Key { hash, bytes }, self.shard_of(hash))
     }
 
     #[inline]
@@ -164,7 +164,7 @@ impl<C: Codec> Engine<C> {
         Now::of(&*self.settings.clock)
     }
 
-    pub(crate) fn get<V: DeserializeOwned>(&self, key: &str) -> CacheResult<Option<V>> {
+    pub(crate) fn get<V: DeserializeOwned>(&self, key: &[u8]) -> CacheResult<Option<V>> {
         let (at, shard) = self.locate(key);
         let found = shard.read(at, &self.now());
         self.tally.count(found.is_some());
@@ -178,27 +178,27 @@ impl<C: Codec> Engine<C> {
         value.map(Some)
     }
 
-    pub(crate) fn peek<V: DeserializeOwned>(&self, key: &str) -> CacheResult<Option<V>> {
+    pub(crate) fn peek<V: DeserializeOwned>(&self, key: &[u8]) -> CacheResult<Option<V>> {
         let (at, shard) = self.locate(key);
         let found = shard.peek(at, &self.now());
         found.map(|found| self.decode(key, &found)).transpose()
     }
 
-    pub(crate) fn get_bytes(&self, key: &str) -> Option<Bytes> {
+    pub(crate) fn get_bytes(&self, key: &[u8]) -> Option<Bytes> {
         let (at, shard) = self.locate(key);
         let found = shard.read_bytes(at, &self.now());
         self.tally.count(found.is_some());
         found
     }
 
-    pub(crate) fn contains(&self, key: &str) -> bool {
+    pub(crate) fn contains(&self, key: &[u8]) -> bool {
         let (at, shard) = self.locate(key);
         shard.contains(at, &self.now())
     }
 
     pub(crate) fn put<V: Serialize>(
         &self,
-        key: &str,
+        key: &[u8],
         value: &V,
         options: &CacheOptions,
     ) -> CacheResult<()> {
@@ -208,12 +208,12 @@ impl<C: Codec> Engine<C> {
     }
 
     #[inline]
-    pub(crate) fn put_bytes(&self, key: &str, bytes: Bytes, options: &CacheOptions) {
+    pub(crate) fn put_bytes(&self, key: &[u8], bytes: Bytes, options: &CacheOptions) {
         self.store(key, Encoded::raw(bytes), options);
     }
 
     #[inline]
-    fn store(&self, key: &str, value: Encoded, options: &CacheOptions) {
+    fn store(&self, key: &[u8], value: Encoded, options: &CacheOptions) {
         let filled;
         let options = if self.settings.default_options.is_plain() {
             options
@@ -251,12 +251,12 @@ impl<C: Codec> Engine<C> {
         }
     }
 
-    pub(crate) fn remove(&self, key: &str) -> bool {
+    pub(crate) fn remove(&self, key: &[u8]) -> bool {
         let (at, shard) = self.locate(key);
         shard.remove(at, &self.now())
     }
 
-    pub(crate) fn expire(&self, key: &str) -> bool {
+    pub(crate) fn expire(&self, key: &[u8]) -> bool {
         let (at, shard) = self.locate(key);
         shard.expire(at, &self.now())
     }
@@ -269,7 +269,7 @@ impl<C: Codec> Engine<C> {
 
     /// An error if a call with these options would wait for a time, and there is no timer.
     #[inline]
-    pub(crate) fn ask_for_timer(&self, key: &str, options: &CacheOptions) -> CacheResult<()> {
+    pub(crate) fn ask_for_timer(&self, key: &[u8], options: &CacheOptions) -> CacheResult<()> {
         let needs = options.rare.as_ref().is_some_and(|rare| rare.needs_timer());
         if needs && self.settings.timer.is_none() {
             return Err(CacheError::no_timer(key));
@@ -277,7 +277,7 @@ impl<C: Codec> Engine<C> {
         Ok(())
     }
 
-    pub(crate) fn encode<V: Serialize>(&self, key: &str, value: &V) -> CacheResult<Encoded> {
+    pub(crate) fn encode<V: Serialize>(&self, key: &[u8], value: &V) -> CacheResult<Encoded> {
         let ty = TypeTag::of::<V>();
         match self.codec.encode(value) {
             Ok(bytes) => Ok(Encoded::typed(bytes, ty)),
@@ -285,7 +285,11 @@ impl<C: Codec> Engine<C> {
         }
     }
 
-    pub(crate) fn decode<V: DeserializeOwned>(&self, key: &str, found: &Encoded) -> CacheResult<V> {
+    pub(crate) fn decode<V: DeserializeOwned>(
+        &self,
+        key: &[u8],
+        found: &Encoded,
+    ) -> CacheResult<V> {
         let asked = TypeTag::of::<V>();
         match found.ty {
             Some(held) if !held.reads_as(asked) => Err(CacheError::wrong_type(key, held, asked)),
@@ -374,7 +378,7 @@ mod tests {
             assert_eq!(engine.shards.len(), 8);
             let mut counts = [0_u32; 8];
             for key in &keys {
-                let (_, shard) = engine.locate(key);
+                let (_, shard) = engine.locate(key.as_bytes());
                 let place = engine.shards.iter().position(|it| std::ptr::eq(it, shard));
                 counts[place.unwrap()] += 1;
             }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::space::shown;
 use crate::types::TypeTag;
 
 /// Any error that can be sent to another thread: what a loader's error becomes,
@@ -109,42 +110,42 @@ enum Kind {
 }
 
 impl CacheError {
-    pub(crate) fn load(key: &str, source: BoxError) -> Self {
+    pub(crate) fn load(key: &[u8], source: BoxError) -> Self {
         let key = ShownKey::new(key);
         Kind::Load { key, source }.into()
     }
 
-    pub(crate) fn panic(key: &str) -> Self {
+    pub(crate) fn panic(key: &[u8]) -> Self {
         let key = ShownKey::new(key);
         Kind::Panic { key }.into()
     }
 
-    pub(crate) fn timeout(key: &str, given: Duration) -> Self {
+    pub(crate) fn timeout(key: &[u8], given: Duration) -> Self {
         let key = ShownKey::new(key);
         Kind::Timeout { key, given }.into()
     }
 
-    pub(crate) fn no_timer(key: &str) -> Self {
+    pub(crate) fn no_timer(key: &[u8]) -> Self {
         let key = ShownKey::new(key);
         Kind::NoTimer { key }.into()
     }
 
-    pub(crate) fn dropped(key: &str) -> Self {
+    pub(crate) fn dropped(key: &[u8]) -> Self {
         let key = ShownKey::new(key);
         Kind::Dropped { key }.into()
     }
 
-    pub(crate) fn wrong_type(key: &str, held: TypeTag, asked: TypeTag) -> Self {
+    pub(crate) fn wrong_type(key: &[u8], held: TypeTag, asked: TypeTag) -> Self {
         let (key, held, asked) = (ShownKey::new(key), held.name(), asked.name());
         Kind::WrongType { key, held, asked }.into()
     }
 
-    pub(crate) fn encode(key: &str, tag: TypeTag, source: BoxError) -> Self {
+    pub(crate) fn encode(key: &[u8], tag: TypeTag, source: BoxError) -> Self {
         let (key, name) = (ShownKey::new(key), tag.name());
         Kind::Encode { key, name, source }.into()
     }
 
-    pub(crate) fn decode(key: &str, tag: TypeTag, source: BoxError) -> Self {
+    pub(crate) fn decode(key: &[u8], tag: TypeTag, source: BoxError) -> Self {
         let (key, name) = (ShownKey::new(key), tag.name());
         Kind::Decode { key, name, source }.into()
     }
@@ -309,7 +310,8 @@ impl ShownKey {
     /// In characters, not bytes.
     const SHOWN: usize = 64;
 
-    fn new(key: &str) -> Self {
+    fn new(key: &[u8]) -> Self {
+        let key = shown(key);
         Self(match key.char_indices().nth(Self::SHOWN) {
             Some((end, _)) => format!("{:?}…", &key[..end]),
             None => format!("{key:?}"),
@@ -335,13 +337,13 @@ mod tests {
 
     #[test]
     fn keys_are_cut_at_64_characters() {
-        let shown = |len| ShownKey::new(&"é".repeat(len)).to_string();
+        let shown = |len| ShownKey::new("é".repeat(len).as_bytes()).to_string();
         assert_eq!(shown(64), format!("\"{}\"", "é".repeat(64)));
         assert_eq!(shown(65), format!("\"{}\"…", "é".repeat(64)));
     }
 
     #[test]
     fn keys_cannot_break_a_line() {
-        assert_eq!(ShownKey::new("a\n\"b").to_string(), r#""a\n\"b""#);
+        assert_eq!(ShownKey::new(b"a\n\"b").to_string(), r#""a\n\"b""#);
     }
 }

@@ -40,7 +40,7 @@ impl<C: Codec> Engine<C> {
             let keys = shard.keys(true, &self.now());
             for (number, key) in (1..).zip(&keys) {
                 if !keep(key) {
-                    removed += u64::from(self.remove(key));
+                    removed += u64::from(self.remove(key.as_bytes()));
                 }
                 if number % SLICE == 0 {
                     yield_now().await;

@@ -46,7 +46,7 @@ pub(crate) struct Wishes<'a> {
 /// told.
 pub(crate) struct Lead<'a, C: Codec> {
     pub(crate) engine: Hold<'a, C>,
-    key: Cow<'a, str>,
+    key: Cow<'a, [u8]>,
     hash: u64,
     flight: Arc<Flight>,
     ttl: Option<Duration>,
@@ -74,7 +74,7 @@ impl<'a, C: Codec> Lead<'a, C> {
     ) -> Self {
         Self {
             engine: Hold::Here(engine),
-            key: Cow::Borrowed(key.text),
+            key: Cow::Borrowed(key.bytes),
             hash: key.hash,
             flight,
             ttl: options.ttl,
@@ -88,13 +88,13 @@ impl<'a, C: Codec> Lead<'a, C> {
         &self.flight
     }
 
-    pub(crate) fn key(&self) -> &str {
+    pub(crate) fn key(&self) -> &[u8] {
         &self.key
     }
 
     fn seat(&self) -> (Key<'_>, &Shard) {
-        let (hash, text) = (self.hash, &*self.key);
-        (Key { hash, text }, self.engine.shard_of(hash))
+        let (hash, bytes) = (self.hash, &*self.key);
+        (Key { hash, bytes }, self.engine.shard_of(hash))
     }
 
     /// Runs code of the caller's.

@@ -108,6 +108,7 @@ mod permit;
 mod removal;
 mod ring;
 mod shard;
+mod space;
 mod spawn;
 mod stats;
 mod store;

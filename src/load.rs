@@ -75,7 +75,7 @@ impl<C: Codec> Engine<C> {
     )]
     pub(crate) fn load<const FULL: bool, V, A, L, E, F, Fut>(
         &self,
-        key: &str,
+        key: &[u8],
         mut options: CacheOptions,
         loader: F,
         pick: fn(&Self, Answer<V>) -> A,
@@ -118,7 +118,7 @@ impl<C: Codec> Engine<C> {
     #[allow(clippy::manual_async_fn, reason = "as of `load`")]
     pub(crate) fn refresh<V, E, F, Fut>(
         &self,
-        key: &str,
+        key: &[u8],
         mut options: CacheOptions,
         loader: F,
     ) -> impl Future<Output = CacheResult<V>>
@@ -152,7 +152,7 @@ impl<C: Codec> Engine<C> {
     #[inline]
     pub(crate) fn next_step<'a, const FULL: bool, const OWNED: bool, V: DeserializeOwned>(
         &'a self,
-        key: &'a str,
+        key: &'a [u8],
         options: &CacheOptions,
         first: bool,
     ) -> CacheResult<Step<'a, C, V>> {
@@ -191,7 +191,7 @@ impl<C: Codec> Engine<C> {
     /// Goes on from a look that found nothing to serve.
     fn further<'a, const FULL: bool, const OWNED: bool, V: DeserializeOwned>(
         &'a self,
-        key: &'a str,
+        key: &'a [u8],
         options: &CacheOptions,
         mut request: Request<'_>,
         look: Look,
@@ -258,7 +258,7 @@ impl<C: Codec> Engine<C> {
         }
     }
 
-    fn step_of<V: DeserializeOwned>(&self, key: &str, stored: Stored) -> Further<'_, C, V> {
+    fn step_of<V: DeserializeOwned>(&self, key: &[u8], stored: Stored) -> Further<'_, C, V> {
         match self.serve(key, &stored) {
             Ok(answer) => Further::Step(Step::Have(answer)),
             Err(error) => Further::Unusable(stored, error),
@@ -269,7 +269,7 @@ impl<C: Codec> Engine<C> {
     #[allow(clippy::manual_async_fn, reason = "as of `load`")]
     pub(crate) fn wait<V: DeserializeOwned>(
         &self,
-        key: &str,
+        key: &[u8],
         wait: &Wait,
         options: &CacheOptions,
         patience: &mut Option<Box<Patience>>,
@@ -323,7 +323,7 @@ impl<C: Codec> Engine<C> {
     /// Whether a call that waits does so no longer.
     fn run_out<V: DeserializeOwned>(
         &self,
-        key: &str,
+        key: &[u8],
         wait: &Wait,
         patience: &mut Patience,
         cx: &mut Context<'_>,
@@ -347,7 +347,7 @@ impl<C: Codec> Engine<C> {
     /// Takes the answer of a load that ran elsewhere.
     fn joined<V: DeserializeOwned>(
         &self,
-        key: &str,
+        key: &[u8],
         own: bool,
         landed: &Landed,
     ) -> CacheResult<Answer<V>> {

@@ -1,4 +1,5 @@
-//! A text that is kept: a key or the name of a tag.
+//! A text that is kept: a key or the name of a tag. Those of typed caches are bytes that
+//! no text can be.
 //!
 //! Most of them are short, so up to 22 bytes stay in place and only longer ones
 //! go to the heap. Either way a `Text` is 24 bytes.
@@ -33,8 +34,8 @@ impl Text {
 
     /// Whether a text is kept on the heap.
     #[inline]
-    pub(crate) fn is_apart(text: &str) -> bool {
-        text.len() > INLINE
+    pub(crate) fn is_apart(bytes: &[u8]) -> bool {
+        bytes.len() > INLINE
     }
 
     #[inline]
@@ -43,8 +44,8 @@ impl Text {
     }
 
     #[inline]
-    pub(crate) fn is(&self, text: &str) -> bool {
-        self.as_bytes() == text.as_bytes()
+    pub(crate) fn is(&self, bytes: &[u8]) -> bool {
+        self.as_bytes() == bytes
     }
 }
 
@@ -52,21 +53,27 @@ impl Text {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Key<'a> {
     pub(crate) hash: u64,
-    pub(crate) text: &'a str,
+    pub(crate) bytes: &'a [u8],
+}
+
+impl From<&[u8]> for Text {
+    #[inline]
+    fn from(all: &[u8]) -> Self {
+        match u8::try_from(all.len()) {
+            Ok(len) if all.len() <= INLINE => {
+                let mut bytes = [0; INLINE];
+                bytes[..all.len()].copy_from_slice(all);
+                Self(Repr::Inline { len, bytes })
+            }
+            _ => Self(Repr::Heap(all.into())),
+        }
+    }
 }
 
 impl From<&str> for Text {
     #[inline]
     fn from(text: &str) -> Self {
-        let text = text.as_bytes();
-        match u8::try_from(text.len()) {
-            Ok(len) if text.len() <= INLINE => {
-                let mut bytes = [0; INLINE];
-                bytes[..text.len()].copy_from_slice(text);
-                Self(Repr::Inline { len, bytes })
-            }
-            _ => Self(Repr::Heap(text.into())),
-        }
+        text.as_bytes().into()
     }
 }
 

@@ -14,7 +14,7 @@ impl<C: Codec> Engine<C> {
     /// Stores a value if what there is still is what was read. Whether it did.
     fn put_if<V: Serialize>(
         &self,
-        key: &str,
+        key: &[u8],
         read: Option<&Encoded>,
         value: &V,
         options: &CacheOptions,
@@ -37,7 +37,7 @@ impl<C: Codec> Engine<C> {
 
     pub(crate) fn put_if_absent<V: Serialize>(
         &self,
-        key: &str,
+        key: &[u8],
         value: &V,
         mut options: CacheOptions,
     ) -> CacheResult<bool> {
@@ -49,7 +49,7 @@ impl<C: Codec> Engine<C> {
     /// was read; else again.
     pub(crate) fn update<V: Serialize + DeserializeOwned>(
         &self,
-        key: &str,
+        key: &[u8],
         mut options: CacheOptions,
         mut change: impl FnMut(Option<V>) -> Option<V>,
     ) -> CacheResult<Option<V>> {

@@ -36,7 +36,7 @@ impl<C: Codec> HydraCache<C> {
     /// # }
     /// ```
     pub async fn remove(&self, key: &str) -> CacheResult<bool> {
-        Ok(self.engine.remove(key))
+        Ok(self.engine.remove(key.as_bytes()))
     }
 
     /// Removes a key: the same act as [`remove`](Self::remove).
@@ -180,7 +180,7 @@ impl<C: Codec> HydraCache<C> {
     /// # }
     /// ```
     pub async fn expire(&self, key: &str) -> CacheResult<bool> {
-        Ok(self.engine.expire(key))
+        Ok(self.engine.expire(key.as_bytes()))
     }
 
     /// Ends the freshness of every entry that carries a tag, as [`expire`](Self::expire)

@@ -100,7 +100,7 @@ impl<C: Codec> HydraCache<C> {
         Fut: Future<Output = Result<V, E>>,
     {
         self.engine
-            .load::<false, _, _, _, _, _, _>(key, options, |_| loader(), value_of)
+            .load::<false, _, _, _, _, _, _>(key.as_bytes(), options, |_| loader(), value_of)
     }
 
     /// Returns the value of a key, inserting what a fallible loader gives if there

@@ -45,7 +45,7 @@ impl<C: Codec> HydraCache<C> {
     /// # }
     /// ```
     pub async fn get<V: DeserializeOwned>(&self, key: &str) -> CacheResult<Option<V>> {
-        self.engine.get(key)
+        self.engine.get(key.as_bytes())
     }
 
     /// Returns the stored form of a key's value, without decoding it.
@@ -75,7 +75,7 @@ impl<C: Codec> HydraCache<C> {
     /// # }
     /// ```
     pub async fn get_bytes(&self, key: &str) -> CacheResult<Option<Bytes>> {
-        Ok(self.engine.get_bytes(key))
+        Ok(self.engine.get_bytes(key.as_bytes()))
     }
 
     /// Returns the value of a key as [`get`](Self::get) does, without a trace.
@@ -109,7 +109,7 @@ impl<C: Codec> HydraCache<C> {
     /// # }
     /// ```
     pub async fn peek<V: DeserializeOwned>(&self, key: &str) -> CacheResult<Option<V>> {
-        self.engine.peek(key)
+        self.engine.peek(key.as_bytes())
     }
 
     /// Returns whether a key has a live entry, of whatever type.
@@ -137,6 +137,6 @@ impl<C: Codec> HydraCache<C> {
     /// # }
     /// ```
     pub async fn contains_key(&self, key: &str) -> bool {
-        self.engine.contains(key)
+        self.engine.contains(key.as_bytes())
     }
 }

@@ -68,7 +68,7 @@ impl<C: Codec> HydraCache<C> {
         Fut: Future<Output = Result<Loaded<V>, E>>,
     {
         self.engine
-            .load::<true, _, _, _, _, _, _>(key, options, loader, Engine::fetched)
+            .load::<true, _, _, _, _, _, _>(key.as_bytes(), options, loader, Engine::fetched)
     }
 
     /// Loads the value of a key now, whatever there is, and replaces it.
@@ -120,7 +120,7 @@ impl<C: Codec> HydraCache<C> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<V, E>>,
     {
-        self.engine.refresh(key, options, loader)
+        self.engine.refresh(key.as_bytes(), options, loader)
     }
 
     /// Returns the value of a key as [`get_or_load`](Self::get_or_load) does, with a loader
@@ -183,6 +183,12 @@ impl<C: Codec> HydraCache<C> {
         Fut: Future<Output = Result<V, E>> + Send + 'static,
     {
         let loader = |_| loader();
-        load_owned::<false, _, _, _, _, _, _, _>(&self.engine, key, options, loader, value_of)
+        load_owned::<false, _, _, _, _, _, _, _>(
+            &self.engine,
+            key.as_bytes(),
+            options,
+            loader,
+            value_of,
+        )
     }
 }

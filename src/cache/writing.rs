@@ -55,7 +55,7 @@ impl<C: Codec> HydraCache<C> {
         value: V,
         options: CacheOptions,
     ) -> CacheResult<()> {
-        self.engine.put(key, &value, &options)
+        self.engine.put(key.as_bytes(), &value, &options)
     }
 
     /// Stores a value as [`put`](Self::put) does if the key has no fresh entry, and returns
@@ -96,7 +96,7 @@ impl<C: Codec> HydraCache<C> {
         value: V,
         options: CacheOptions,
     ) -> CacheResult<bool> {
-        self.engine.put_if_absent(key, &value, options)
+        self.engine.put_if_absent(key.as_bytes(), &value, options)
     }
 
     /// Replaces a value by what is made of it, and returns that.
@@ -148,7 +148,7 @@ impl<C: Codec> HydraCache<C> {
         options: CacheOptions,
         change: impl FnMut(Option<V>) -> Option<V>,
     ) -> CacheResult<Option<V>> {
-        self.engine.update(key, options, change)
+        self.engine.update(key.as_bytes(), options, change)
     }
 
     /// Stores bytes that are encoded already, as [`put`](Self::put) stores a value.
@@ -185,7 +185,7 @@ impl<C: Codec> HydraCache<C> {
         bytes: Bytes,
         options: CacheOptions,
     ) -> CacheResult<()> {
-        self.engine.put_bytes(key, bytes, &options);
+        self.engine.put_bytes(key.as_bytes(), bytes, &options);
         Ok(())
     }
 }

@@ -60,7 +60,7 @@ impl Backoffs {
         };
         self.numbered += 1;
         let place = self.failures.insert(Backoff {
-            key: key.text.into(),
+            key: key.bytes.into(),
             hash: key.hash,
             until,
             error,
@@ -115,7 +115,7 @@ impl Backoffs {
 
 impl Backoff {
     fn is_of(&self, key: Key<'_>) -> bool {
-        self.hash == key.hash && self.key.is(key.text)
+        self.hash == key.hash && self.key.is(key.bytes)
     }
 }
 
@@ -128,9 +128,14 @@ mod tests {
         Moment::of(Duration::from_secs(seconds))
     }
 
+    fn key(text: &str, hash: u64) -> Key<'_> {
+        let bytes = text.as_bytes();
+        Key { hash, bytes }
+    }
+
     fn add(backoffs: &mut Backoffs, text: &str, hash: u64, until: Moment) -> usize {
-        let key = Key { hash, text };
-        let gone = backoffs.add(key, until, CacheError::panic(text));
+        let key = key(text, hash);
+        let gone = backoffs.add(key, until, CacheError::panic(text.as_bytes()));
         gone.iter().flatten().count()
     }
 
@@ -138,7 +143,7 @@ mod tests {
     fn a_failure_is_remembered_until_its_time() {
         let mut backoffs = Backoffs::default();
         add(&mut backoffs, "a", 1, at(2));
-        let error = |text, now| backoffs.error(Key { hash: 1, text }, || now);
+        let error = |text, now| backoffs.error(key(text, 1), || now);
         assert!(error("a", at(1)).is_some());
         assert!(error("a", at(2)).is_none());
         assert!(error("b", at(1)).is_none());
@@ -152,7 +157,7 @@ mod tests {
         }
         assert_eq!(add(&mut backoffs, "0", 7, at(9)), 1);
         assert_eq!(add(&mut backoffs, "new", 7, at(9)), 1);
-        let known = |text| backoffs.error(Key { hash: 7, text }, || at(0)).is_some();
+        let known = |text| backoffs.error(key(text, 7), || at(0)).is_some();
         assert!(known("0") && known("new") && !known("1") && known("2"));
         assert_eq!(backoffs.len(), REMEMBERED);
     }

@@ -29,14 +29,14 @@ impl Seats {
     #[inline]
     pub(super) fn get(&self, key: Key<'_>) -> Option<&Seat> {
         self.0.find(key.hash, |seat| {
-            seat.hash == key.hash && seat.key.is(key.text)
+            seat.hash == key.hash && seat.key.is(key.bytes)
         })
     }
 
     /// Seats a load of a key that has none.
     pub(super) fn insert(&mut self, key: Key<'_>, flight: Arc<Flight>, tags: Held, old_tags: Held) {
         let seat = Seat {
-            key: key.text.into(),
+            key: key.bytes.into(),
             hash: key.hash,
             flight,
             tags,
@@ -62,7 +62,7 @@ impl Seats {
             return None;
         }
         let found = self.0.find_entry(key.hash, |seat| {
-            seat.hash == key.hash && seat.key.is(key.text) && wanted(seat)
+            seat.hash == key.hash && seat.key.is(key.bytes) && wanted(seat)
         });
         Some(found.ok()?.remove().0)
     }

@@ -7,6 +7,7 @@ use super::backoffs::{Backoff, Backoffs};
 use super::contents::Contents;
 use super::seats::Seats;
 use crate::removal::{Listener, RemovalCause};
+use crate::space::shown;
 use crate::store::{AT_ONCE, Entry};
 use crate::text::{Key, Text};
 
@@ -56,7 +57,7 @@ impl Trash {
         debug_assert!(self.value.is_none(), "a value that would be dropped here");
         self.value = Some(value);
         if self.is_told {
-            self.value_of = Some((key.text.into(), cause));
+            self.value_of = Some((key.bytes.into(), cause));
         }
     }
 
@@ -81,7 +82,7 @@ impl Trash {
     /// Tells of every entry that left. Foreign code: after the unlock.
     pub(super) fn tell(&self, listener: &Listener) {
         let tell = |key: &Text, value: &Bytes, cause: RemovalCause| {
-            listener(&String::from_utf8_lossy(key.as_bytes()), value, cause);
+            listener(&shown(key.as_bytes()), value, cause);
         };
         if let (Some(value), Some((key, cause))) = (&self.value, &self.value_of) {
             tell(key, value, *cause);

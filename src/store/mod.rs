@@ -75,7 +75,7 @@ impl<V> Store<V> {
 
     #[inline]
     pub(crate) fn find(&self, key: Key<'_>) -> Option<Id> {
-        let same = |&id: &Id| self.entries[id as usize].key.is(key.text);
+        let same = |&id: &Id| self.entries[id as usize].key.is(key.bytes);
         self.table.find(key.hash, same).copied()
     }
 
@@ -86,10 +86,10 @@ impl<V> Store<V> {
     pub(crate) fn find_at(&self, key: Key<'_>, now: &Now<'_>) -> Option<Id> {
         let same = |&id: &Id| {
             let entry = &self.entries[id as usize];
-            if Text::is_apart(key.text) && entry.sure_until != Moment::NEVER {
+            if Text::is_apart(key.bytes) && entry.sure_until != Moment::NEVER {
                 now.get();
             }
-            entry.key.is(key.text)
+            entry.key.is(key.bytes)
         };
         self.table.find(key.hash, same).copied()
     }

@@ -3,8 +3,9 @@ use std::time::Duration;
 use super::*;
 
 fn key(text: &str) -> Key<'_> {
-    let hash = Hashing::Colliding.hash(text.as_bytes());
-    Key { hash, text }
+    let bytes = text.as_bytes();
+    let hash = Hashing::Colliding.hash(bytes);
+    Key { hash, bytes }
 }
 
 fn at(seconds: u64) -> Moment {

@@ -20,6 +20,7 @@ use crate::freshness::State;
 use crate::hash::Hashing;
 use crate::options::TagNames;
 use crate::removal::RemovalCause;
+use crate::space::{is_text, shown};
 use crate::stats::CacheStats;
 use crate::store::Id;
 use crate::sync::Arc;
@@ -179,18 +180,21 @@ impl Core {
     }
 
     pub(super) fn keys(&self, all: bool, now: &Now<'_>) -> Vec<String> {
-        let text = |key: &Text| String::from_utf8_lossy(key.as_bytes()).into_owned();
+        let text = |key: &Text| {
+            let bytes = key.as_bytes();
+            is_text(bytes).then(|| shown(bytes).into_owned())
+        };
         let mut keys = Vec::new();
         let mut next = Some(0);
         while let Some(id) = next.and_then(|id| self.contents.next_from(id)) {
             let state = self.contents.state(id, now);
             if state.is_fresh() || (all && state != State::Gone) {
-                keys.push(text(self.contents.key(id)));
+                keys.extend(text(self.contents.key(id)));
             }
             next = id.checked_add(1);
         }
         if all {
-            keys.extend(self.seats.keys().map(text));
+            keys.extend(self.seats.keys().filter_map(text));
             keys.sort_unstable();
             keys.dedup();
         }

@@ -38,7 +38,7 @@ impl Core {
         let timed = matches!(life, Life::Timed(_));
         let old = self.contents.find(key);
         let fate = old.map_or(Fate::Live, |id| self.contents.fate(id, now));
-        let cost = cost(key.text.len(), write.value.bytes.len(), tags.len(), timed);
+        let cost = cost(key.bytes.len(), write.value.bytes.len(), tags.len(), timed);
         let refused = write.value.bytes.len() > self.limits.entry_bytes
             || cost > self.limits.bytes
             || self.limits.entries == 0;
@@ -64,7 +64,7 @@ impl Core {
             self.take(id, &fate, RemovalCause::Replaced, trash);
         }
         self.make_room(cost, now, trash);
-        let key = (key.text.into(), key.hash);
+        let key = (key.bytes.into(), key.hash);
         let id = self.contents.insert(key, value, life, tags);
         if let Some(standing) = standing {
             self.contents.reinstate(id, standing);

@@ -32,8 +32,9 @@ const TAGS: [&str; 4] = ["w", "x", "y", "z"];
 
 /// Three hashes for eight keys: most of them collide.
 fn key(text: &str) -> Key<'_> {
-    let hash = Hashing::Colliding.hash(text.as_bytes());
-    Key { hash, text }
+    let bytes = text.as_bytes();
+    let hash = Hashing::Colliding.hash(bytes);
+    Key { hash, bytes }
 }
 
 /// One shard, and what its callers hold.
@@ -120,7 +121,7 @@ impl World {
                 let at = self.rng.random_range(0..self.leads.len());
                 let (key, flight) = self.leads.swap_remove(at);
                 if self.rng.random_bool(0.3) {
-                    let error = CacheError::panic(key.text);
+                    let error = CacheError::panic(key.bytes);
                     let failure = match self.rng.random_range(0..3) {
                         0 => Failure::None,
                         time => Failure::Error(&error, Duration::from_secs(time - 1)),

@@ -1,0 +1,129 @@
+//! Keys and tags that no text can be: those of typed caches.
+//!
+//! UTF-8 has no byte of 255, so what begins with one is never a caller's own key or tag.
+//! The key of a typed cache is that byte, the cache's name, the byte again, and the key as
+//! postcard writes it: where the name ends is beyond doubt, whatever is in either.
+
+use std::borrow::Cow;
+
+use postcard::Error;
+use serde::Serialize;
+use smallvec::SmallVec;
+
+/// In no text.
+const MARK: u8 = 0xFF;
+
+/// How many bytes of a key need no memory of their own.
+const INLINE: usize = 64;
+
+/// A key of a typed cache.
+pub(crate) type SpaceKey = SmallVec<[u8; INLINE]>;
+
+/// The name of a typed cache, as its keys begin. It is the name of the tag that all of its
+/// entries carry, too.
+#[derive(Clone, Debug)]
+pub(crate) struct Space(Box<[u8]>);
+
+impl Space {
+    pub(crate) fn new(name: &str) -> Self {
+        Self([&[MARK], name.as_bytes(), &[MARK]].concat().into())
+    }
+
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The cache's key of a caller's key.
+    pub(crate) fn key<K: Serialize + ?Sized>(&self, key: &K) -> Result<SpaceKey, Error> {
+        let mut all = SpaceKey::from_slice(&self.0);
+        let start = all.len();
+        all.resize(INLINE.max(start), 0);
+        match postcard::to_slice(key, &mut all[start..]) {
+            Ok(written) => {
+                let end = start + written.len();
+                all.truncate(end);
+                Ok(all)
+            }
+            Err(Error::SerializeBufferFull) => {
+                all.truncate(start);
+                postcard::to_extend(key, all)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The name of the typed cache that a key belongs to, and its key there.
+fn split(key: &[u8]) -> Option<(&[u8], &[u8])> {
+    let rest = key.strip_prefix(&[MARK])?;
+    let end = rest.iter().position(|&byte| byte == MARK)?;
+    Some((&rest[..end], &rest[end + 1..]))
+}
+
+/// Whether a key is a caller's own text.
+pub(crate) fn is_text(key: &[u8]) -> bool {
+    key.first() != Some(&MARK)
+}
+
+/// A key as messages and listeners have it: a text as it is; of a typed cache its name, a
+/// colon, and what is text of the key's encoded form.
+pub(crate) fn shown(key: &[u8]) -> Cow<'_, str> {
+    match split(key) {
+        None => String::from_utf8_lossy(key),
+        Some((name, key)) => {
+            let (name, key) = (String::from_utf8_lossy(name), String::from_utf8_lossy(key));
+            format!("{name}:{key}").into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key<K: Serialize + ?Sized>(name: &str, key: &K) -> SpaceKey {
+        Space::new(name).key(key).unwrap()
+    }
+
+    #[test]
+    fn names_and_keys_are_told_apart_whatever_is_in_them() {
+        let names = ["", "a", "a:b", "a\0", "\u{ff}", "aa"];
+        let keys = ["", "a", ":b", "b:c", "\u{ff}a\u{ff}", "\0"];
+        let mut all: Vec<_> = names
+            .iter()
+            .flat_map(|name| keys.iter().map(|it| key(name, *it)))
+            .collect();
+        assert!(all.iter().all(|it| !is_text(it)));
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), names.len() * keys.len());
+    }
+
+    #[test]
+    fn a_key_of_any_length_is_whole() {
+        for len in 0..200 {
+            let text = "x".repeat(len);
+            let written = postcard::to_allocvec(&text).unwrap();
+            let whole = key("users", text.as_str());
+            assert_eq!(split(&whole), Some((&b"users"[..], &written[..])));
+            let name = "n".repeat(len);
+            assert_eq!(split(&key(&name, &7_u8)), Some((name.as_bytes(), &[7][..])));
+        }
+    }
+
+    #[test]
+    fn a_short_key_allocates_nothing() {
+        let space = Space::new("users");
+        let count = |len| {
+            let text = "x".repeat(len);
+            allocation_counter::measure(|| drop(space.key(&text))).count_total
+        };
+        assert_eq!((count(56), count(57)), (0, 1));
+    }
+
+    #[test]
+    fn keys_are_shown_with_their_name() {
+        assert_eq!(shown(b"user:7"), "user:7");
+        assert_eq!(shown(&key("users", "Ada")), "users:\u{3}Ada");
+    }
+}
