@@ -1,16 +1,16 @@
 //! What a loading call answers with.
 
-use serde::de::DeserializeOwned;
+use std::sync::Arc;
 
 use crate::clock::Moment;
 use crate::codec::Codec;
-use crate::encoded::Encoded;
+use crate::encoded::Read;
 use crate::engine::Engine;
 use crate::error::CacheResult;
 use crate::fetched::{Fetched, Old, Source};
+use crate::form::{Form, Own, Shared};
 use crate::shard::Stored;
 use crate::text::Text;
-use crate::types::TypeTag;
 
 /// A value, and where it comes from.
 pub(crate) struct Answer<V> {
@@ -62,12 +62,8 @@ impl Instead {
 impl<C: Codec> Engine<C> {
     /// Answers with what is stored.
     #[inline]
-    pub(crate) fn serve<V: DeserializeOwned>(
-        &self,
-        key: &[u8],
-        stored: &Stored,
-    ) -> CacheResult<Answer<V>> {
-        let value = self.decode_counted(key, &stored.value)?;
+    pub(crate) fn serve<T: Form>(&self, key: &[u8], stored: &Stored) -> CacheResult<Answer<T>> {
+        let value = self.open_counted(key, &stored.value)?;
         let source = if stored.is_fresh() {
             Source::Hit
         } else {
@@ -83,48 +79,41 @@ impl<C: Codec> Engine<C> {
     }
 
     /// Answers with an old value instead of a new one. What there is, the table says now.
-    pub(crate) fn instead<V: DeserializeOwned>(
-        &self,
-        key: &[u8],
-        instead: Instead,
-    ) -> Option<Answer<V>> {
+    pub(crate) fn instead<T: Form>(&self, key: &[u8], instead: Instead) -> Option<Answer<T>> {
         if instead == Instead::Nothing {
             return None;
         }
         let (at, shard) = self.locate(key);
-        let (stored, has_window) = shard.old(at, TypeTag::of::<V>(), &self.now())?;
+        let (stored, has_window) = shard.old(at, T::ty(), &self.now())?;
         if instead == Instead::Windowed && stored.is_fresh() && !has_window {
             return None;
         }
         self.serve(key, &stored).ok()
     }
 
-    /// Decodes the value that a load may replace.
-    pub(crate) fn open_old<V: DeserializeOwned>(
+    /// Opens the value that a load may replace, for its loader. An error is that it cannot
+    /// be served either.
+    pub(crate) fn open_old<T: Form>(
         &self,
         key: &[u8],
         old: Stored,
         tags: Vec<Text>,
-    ) -> Option<Old<V>> {
-        let value = self.decode_counted(key, &old.value).ok()?;
+    ) -> CacheResult<Option<Old<T::Value>>> {
+        let value: T = self.open_counted(key, &old.value)?;
         let stored = old.dates.stored;
         let age = stored.map(|stored| self.now().get().since(stored));
-        Some(Old {
+        Ok(value.into_old().map(|value| Old {
             value,
             age: age.unwrap_or_default(),
             tags: tags.into_iter().collect(),
-            encoded: old.value,
-        })
+            read: old.value,
+        }))
     }
 
-    /// Decodes a value, and counts it if that cannot be done.
+    /// Opens a value, and counts it if it cannot be decoded.
     #[inline]
-    pub(crate) fn decode_counted<V: DeserializeOwned>(
-        &self,
-        key: &[u8],
-        encoded: &Encoded,
-    ) -> CacheResult<V> {
-        let value = self.decode(key, encoded);
+    pub(crate) fn open_counted<T: Form>(&self, key: &[u8], read: &Read) -> CacheResult<T> {
+        let value = self.open(key, read);
         if let Err(error) = &value {
             if error.is_decode() {
                 self.count_decode_failure(key);
@@ -140,7 +129,7 @@ impl<C: Codec> Engine<C> {
     }
 
     /// The value, with where it comes from and its times.
-    pub(crate) fn fetched<V>(&self, answer: Answer<V>) -> Fetched<V> {
+    pub(crate) fn fetched<V>(&self, answer: Answer<Own<V>>) -> Fetched<V> {
         let now = self.now();
         let age = answer.stored.map(|stored| now.get().since(stored));
         let time_left = match answer.fresh_until {
@@ -148,7 +137,7 @@ impl<C: Codec> Engine<C> {
             until => Some(until.since(now.get())),
         };
         Fetched {
-            value: answer.value,
+            value: answer.value.0,
             source: answer.source,
             age: age.unwrap_or_default(),
             time_left,
@@ -158,6 +147,12 @@ impl<C: Codec> Engine<C> {
 
 /// The value alone, which is what most verbs give.
 #[inline]
-pub(crate) fn value_of<C, V>(_: &Engine<C>, answer: Answer<V>) -> V {
-    answer.value
+pub(crate) fn value_of<C, V>(_: &Engine<C>, answer: Answer<Own<V>>) -> V {
+    answer.value.0
+}
+
+/// The same, of one that is shared.
+#[inline]
+pub(crate) fn shared_of<C, V>(_: &Engine<C>, answer: Answer<Shared<V>>) -> Arc<V> {
+    answer.value.0
 }

@@ -5,49 +5,47 @@
 //! has a deadline and a place among few, one load a key, and is fenced like any other: a
 //! loader that hangs holds its key until the deadline and no longer.
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
 use crate::answer::{Answer, Instead};
 use crate::codec::Codec;
 use crate::drive::{drive, start};
 use crate::engine::{Engine, Shared};
 use crate::error::{BoxError, CacheError, CacheResult};
 use crate::fetched::{Loaded, Old};
+use crate::form::Form;
 use crate::lead::Lead;
 use crate::load::{Seat, Step, Wait};
-use crate::options::CacheOptions;
 use crate::patience::Patience;
 use crate::sync::Arc;
+use crate::terms::Terms;
 
 /// A loading call with a loader that the cache may keep.
 #[allow(clippy::manual_async_fn, reason = "as of `load`")]
-pub(crate) fn load_owned<const FULL: bool, C, V, A, L, E, F, Fut>(
+pub(crate) fn load_owned<const FULL: bool, C, T, A, L, E, F, Fut>(
     engine: &Shared<C>,
     key: &[u8],
-    mut options: CacheOptions,
+    mut terms: Terms<'_>,
     loader: F,
-    pick: fn(&Engine<C>, Answer<V>) -> A,
+    pick: fn(&Engine<C>, Answer<T>) -> A,
 ) -> impl Future<Output = CacheResult<A>>
 where
     C: Codec,
-    V: Serialize + DeserializeOwned + 'static,
-    L: Into<Loaded<V>> + 'static,
+    T: Form,
+    T::Value: 'static,
+    L: Into<Loaded<T::Value>> + 'static,
     E: Into<BoxError> + 'static,
-    F: FnOnce(Option<Old<V>>) -> Fut + Send + 'static,
+    F: FnOnce(Option<Old<T::Value>>) -> Fut + Send + 'static,
     Fut: Future<Output = Result<L, E>> + Send + 'static,
 {
     async move {
-        engine.fill_in(&mut options);
         let mut patience = None;
         let mut first = true;
         let seat = loop {
-            let wait = match engine.next_step::<FULL, true, V>(key, &options, first)? {
+            let wait = match engine.next_step::<FULL, true, T>(key, &mut terms, first)? {
                 Step::Have(answer) => return Ok(pick(engine, answer)),
                 Step::Lead(seat) => break seat,
                 Step::Wait(wait) => wait,
             };
-            let waited = engine.wait(key, &wait, &options, &mut patience).await;
+            let waited = engine.wait(key, &wait, terms.rare(), &mut patience).await;
             if let Some(answer) = waited {
                 return answer.map(|answer| pick(engine, answer));
             }
@@ -62,8 +60,8 @@ where
         let Some(permit) = permit else {
             let instead = Instead::old_if(at_hand.is_some());
             let (lead, loading, instead) =
-                start::<FULL, _, _, _, _>(lead, at_hand, tags, instead, loader);
-            let driven = drive::<FULL, _, _, _, _, _>(lead, loading, patience, instead);
+                start::<FULL, _, T, _, _>(lead, at_hand, tags, instead, loader);
+            let driven = drive::<FULL, _, T, _, _, _>(lead, loading, patience, instead);
             return driven.await.map(|answer| pick(engine, answer));
         };
         let wait = Wait {
@@ -74,13 +72,13 @@ where
         };
         let permit = permit.away(engine);
         let lead = Lead::away(lead, Shared::clone(engine));
-        let deadline = Patience::of_background(options.rare.as_deref(), &engine.now());
+        let deadline = Patience::of_background(terms.rare(), &engine.now());
         let old = at_hand.clone();
         let background = async move {
             let (lead, loading, instead) =
-                start::<FULL, _, _, _, _>(lead, old, tags, Instead::Nothing, loader);
+                start::<FULL, _, T, _, _>(lead, old, tags, Instead::Nothing, loader);
             let deadline = Some(Box::new(deadline));
-            let driven = drive::<FULL, _, _, _, _, _>(lead, loading, deadline, instead);
+            let driven = drive::<FULL, _, T, _, _, _>(lead, loading, deadline, instead);
             // Whoever waits has the answer from the flight.
             let _ = driven.await;
             drop(permit);
@@ -92,7 +90,7 @@ where
         if let Some(answer) = servable.and_then(|old| engine.serve(key, &old).ok()) {
             return Ok(pick(engine, answer));
         }
-        let waited = engine.wait(key, &wait, &options, &mut patience).await;
+        let waited = engine.wait(key, &wait, terms.rare(), &mut patience).await;
         let answer = waited.unwrap_or_else(|| {
             // What was handed over was dropped.
             let old = engine.instead(key, Instead::Old);

@@ -4,13 +4,11 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
 use crate::answer::{Answer, Instead};
 use crate::codec::Codec;
 use crate::error::{BoxError, CacheError, CacheResult};
 use crate::fetched::{Loaded, Old};
+use crate::form::Form;
 use crate::lead::{Lead, Wishes};
 use crate::patience::Patience;
 use crate::shard::Stored;
@@ -18,7 +16,7 @@ use crate::text::Text;
 
 /// Calls a loader, with the old value if it is a full one. An old value that cannot be
 /// decoded then is none to be served instead of a new one either.
-pub(crate) fn start<const FULL: bool, C, V, F, Fut>(
+pub(crate) fn start<const FULL: bool, C, T, F, Fut>(
     mut lead: Lead<'_, C>,
     old: Option<Stored>,
     tags: Vec<Text>,
@@ -27,31 +25,31 @@ pub(crate) fn start<const FULL: bool, C, V, F, Fut>(
 ) -> (Lead<'_, C>, Fut, Instead)
 where
     C: Codec,
-    V: DeserializeOwned,
-    F: FnOnce(Option<Old<V>>) -> Fut,
+    T: Form,
+    F: FnOnce(Option<Old<T::Value>>) -> Fut,
 {
     let old = old.filter(|_| FULL);
-    let old = old.map(|old| lead.engine.open_old(lead.key(), old, tags));
-    let instead = match old {
-        Some(None) => Instead::Nothing,
-        _ => instead,
+    let old = old.map(|old| lead.engine.open_old::<T>(lead.key(), old, tags));
+    let (old, instead) = match old.transpose() {
+        Ok(old) => (old.flatten(), instead),
+        Err(_) => (None, Instead::Nothing),
     };
-    let loading = lead.run(|| loader(old.flatten()));
+    let loading = lead.run(|| loader(old));
     (lead, loading, instead)
 }
 
 /// Drives a loader to its end, within its time, and lands what it gives.
 #[allow(clippy::manual_async_fn, reason = "as of `load`")]
-pub(crate) fn drive<const FULL: bool, C, V, L, E, Fut>(
+pub(crate) fn drive<const FULL: bool, C, T, L, E, Fut>(
     mut lead: Lead<'_, C>,
     loading: Fut,
     mut patience: Option<Box<Patience>>,
     instead: Instead,
-) -> impl Future<Output = CacheResult<Answer<V>>>
+) -> impl Future<Output = CacheResult<Answer<T>>>
 where
     C: Codec,
-    V: Serialize + DeserializeOwned,
-    L: Into<Loaded<V>>,
+    T: Form,
+    L: Into<Loaded<T::Value>>,
     E: Into<BoxError>,
     Fut: Future<Output = Result<L, E>>,
 {
@@ -80,17 +78,14 @@ where
                     unchanged,
                 } = given.into();
                 let is_unchanged = unchanged.is_some();
-                let encoded = match unchanged {
-                    Some(encoded) => Ok(encoded),
-                    None => lead.engine.encode(lead.key(), &value),
-                };
+                let sealed = lead.engine.seal(lead.key(), value, unchanged);
                 let wishes = Wishes {
                     ttl,
                     tags: &tags,
                     unchanged: is_unchanged,
                 };
-                return match encoded {
-                    Ok(encoded) => {
+                return match sealed {
+                    Ok((encoded, value)) => {
                         let fresh_until = lead.land(encoded, &wishes, FULL);
                         Ok(Answer::loaded(value, fresh_until))
                     }

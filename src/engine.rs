@@ -13,8 +13,9 @@ use serde::de::DeserializeOwned;
 
 use crate::clock::{Clock, Now};
 use crate::codec::Codec;
-use crate::encoded::Encoded;
+use crate::encoded::{Encoded, Read};
 use crate::error::{CacheError, CacheResult};
+use crate::form::{Form, Unreadable, decode, encode};
 use crate::hash::{Hashing, KeyHasher};
 use crate::journal::Journal;
 use crate::options::CacheOptions;
@@ -278,26 +279,30 @@ impl<C: Codec> Engine<C> {
     }
 
     pub(crate) fn encode<V: Serialize>(&self, key: &[u8], value: &V) -> CacheResult<Encoded> {
-        let ty = TypeTag::of::<V>();
-        match self.codec.encode(value) {
-            Ok(bytes) => Ok(Encoded::typed(bytes, ty)),
-            Err(error) => Err(CacheError::encode(key, ty, error)),
-        }
+        let encoded = encode(&self.codec, value);
+        encoded.map_err(|error| CacheError::encode(key, TypeTag::of::<V>(), error))
     }
 
-    pub(crate) fn decode<V: DeserializeOwned>(
+    /// What is stored of a loader's value, and what its caller gets.
+    pub(crate) fn seal<T: Form>(
         &self,
         key: &[u8],
-        found: &Encoded,
-    ) -> CacheResult<V> {
-        let asked = TypeTag::of::<V>();
-        match found.ty {
-            Some(held) if !held.reads_as(asked) => Err(CacheError::wrong_type(key, held, asked)),
-            _ => self
-                .codec
-                .decode(&found.bytes)
-                .map_err(|error| CacheError::decode(key, asked, error)),
-        }
+        value: T::Value,
+        unchanged: Option<Read>,
+    ) -> CacheResult<(Encoded, T)> {
+        let sealed = T::seal(&self.codec, value, unchanged);
+        sealed.map_err(|error| CacheError::encode(key, T::ty(), error))
+    }
+
+    pub(crate) fn decode<V: DeserializeOwned>(&self, key: &[u8], read: &Read) -> CacheResult<V> {
+        let value = decode(&self.codec, read);
+        value.map_err(|why| unreadable(key, why, TypeTag::of::<V>()))
+    }
+
+    #[inline]
+    pub(crate) fn open<T: Form>(&self, key: &[u8], read: &Read) -> CacheResult<T> {
+        let value = T::open(&self.codec, read);
+        value.map_err(|why| unreadable(key, why, T::ty()))
     }
 
     pub(crate) fn stats(&self) -> CacheStats {
@@ -331,6 +336,14 @@ impl<C: Codec> Engine<C> {
         for shard in &self.shards {
             while shard.sweep(SLICE) == SLICE {}
         }
+    }
+}
+
+#[cold]
+fn unreadable(key: &[u8], why: Unreadable, asked: TypeTag) -> CacheError {
+    match why {
+        Unreadable::WrongType(held) => CacheError::wrong_type(key, held, asked),
+        Unreadable::Undecodable(error) => CacheError::decode(key, asked, error),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::encoded::Encoded;
+use crate::encoded::Read;
 use crate::options::TagNames;
 use crate::text::Text;
 
@@ -37,7 +37,7 @@ pub struct Loaded<V> {
     pub(crate) ttl: Option<Duration>,
     pub(crate) tags: TagNames,
     /// What is stored, if the value is that very one.
-    pub(crate) unchanged: Option<Encoded>,
+    pub(crate) unchanged: Option<Read>,
 }
 
 impl<V> Loaded<V> {
@@ -166,7 +166,7 @@ pub struct Old<V> {
     pub(crate) value: V,
     pub(crate) age: Duration,
     pub(crate) tags: TagNames,
-    pub(crate) encoded: Encoded,
+    pub(crate) read: Read,
 }
 
 impl<V> Old<V> {
@@ -219,7 +219,7 @@ impl<V> Old<V> {
             value: self.value,
             ttl: None,
             tags: self.tags,
-            unchanged: Some(self.encoded),
+            unchanged: Some(self.read),
         }
     }
 }

@@ -8,7 +8,7 @@
 use async_lock::OnceCell;
 
 use crate::clock::Moment;
-use crate::encoded::Encoded;
+use crate::encoded::Read;
 use crate::error::CacheResult;
 use crate::journal::Marks;
 use crate::types::TypeTag;
@@ -19,7 +19,7 @@ pub(crate) type Outcome = CacheResult<Landed>;
 /// What those who waited for a load get.
 #[derive(Debug)]
 pub(crate) struct Landed {
-    pub(crate) value: Encoded,
+    pub(crate) value: Read,
     /// The origin of time if it was not stored.
     pub(crate) fresh_until: Moment,
     /// Which of the tags that it named were invalidated meanwhile.

@@ -17,29 +17,27 @@ use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
 use crate::answer::{Answer, Instead};
 use crate::codec::Codec;
 use crate::drive::{drive, start};
-use crate::encoded::Encoded;
+use crate::encoded::Read;
 use crate::engine::Engine;
 use crate::error::{BoxError, CacheError, CacheResult};
 use crate::fetched::{Loaded, Old};
 use crate::flight::{Flight, Landed};
+use crate::form::Form;
 use crate::lead::Lead;
-use crate::options::CacheOptions;
+use crate::options::{CacheOptions, Rare};
 use crate::patience::{Patience, deadline};
 use crate::permit::Permit;
 use crate::shard::{Look, Request, Seated, Stored};
 use crate::sync::Arc;
+use crate::terms::Terms;
 use crate::text::Text;
-use crate::types::TypeTag;
 
 /// What a call does next.
-pub(crate) enum Step<'a, C: Codec, V> {
-    Have(Answer<V>),
+pub(crate) enum Step<'a, C: Codec, T> {
+    Have(Answer<T>),
     Wait(Wait),
     Lead(Seat<'a, C>),
 }
@@ -73,95 +71,95 @@ impl<C: Codec> Engine<C> {
         clippy::manual_async_fn,
         reason = "the future of an `async fn` holds its arguments twice"
     )]
-    pub(crate) fn load<const FULL: bool, V, A, L, E, F, Fut>(
+    pub(crate) fn load<const FULL: bool, T, A, L, E, F, Fut>(
         &self,
         key: &[u8],
-        mut options: CacheOptions,
+        mut terms: Terms<'_>,
         loader: F,
-        pick: fn(&Self, Answer<V>) -> A,
+        pick: fn(&Self, Answer<T>) -> A,
     ) -> impl Future<Output = CacheResult<A>>
     where
-        V: Serialize + DeserializeOwned,
-        L: Into<Loaded<V>>,
+        T: Form,
+        L: Into<Loaded<T::Value>>,
         E: Into<BoxError>,
-        F: FnOnce(Option<Old<V>>) -> Fut,
+        F: FnOnce(Option<Old<T::Value>>) -> Fut,
         Fut: Future<Output = Result<L, E>>,
     {
         async move {
-            self.fill_in(&mut options);
             let mut patience = None;
             let mut first = true;
             let Seat {
                 lead, old, tags, ..
             } = loop {
-                let wait = match self.next_step::<FULL, false, V>(key, &options, first)? {
+                let wait = match self.next_step::<FULL, false, T>(key, &mut terms, first)? {
                     Step::Have(answer) => return Ok(pick(self, answer)),
                     Step::Lead(seat) => break seat,
                     Step::Wait(wait) => wait,
                 };
-                let waited = self.wait(key, &wait, &options, &mut patience).await;
+                let waited = self.wait(key, &wait, terms.rare(), &mut patience).await;
                 if let Some(answer) = waited {
                     return answer.map(|answer| pick(self, answer));
                 }
                 first = false;
             };
             let instead = Instead::old_if(old.is_some());
-            drop(options);
+            drop(terms);
             let (lead, loading, instead) =
-                start::<FULL, _, _, _, _>(lead, old, tags, instead, loader);
-            let driven = drive::<FULL, _, _, _, _, _>(lead, loading, patience, instead);
+                start::<FULL, _, T, _, _>(lead, old, tags, instead, loader);
+            let driven = drive::<FULL, _, T, _, _, _>(lead, loading, patience, instead);
             Ok(pick(self, driven.await?))
         }
     }
 
     /// Loads now, whatever there is.
     #[allow(clippy::manual_async_fn, reason = "as of `load`")]
-    pub(crate) fn refresh<V, E, F, Fut>(
+    pub(crate) fn refresh<T, A, E, F, Fut>(
         &self,
         key: &[u8],
-        mut options: CacheOptions,
+        mut terms: Terms<'_>,
         loader: F,
-    ) -> impl Future<Output = CacheResult<V>>
+        pick: fn(&Self, Answer<T>) -> A,
+    ) -> impl Future<Output = CacheResult<A>>
     where
-        V: Serialize + DeserializeOwned,
+        T: Form,
         E: Into<BoxError>,
         F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<V, E>>,
+        Fut: Future<Output = Result<T::Value, E>>,
     {
         async move {
-            self.fill_in(&mut options);
-            self.ask_for_timer(key, &options)?;
+            let options = terms.settle(&self.settings.default_options);
+            self.ask_for_timer(key, options)?;
             let (at, shard) = self.locate(key);
-            let request = Request::new(TypeTag::of::<V>(), &options.tags);
-            let seated = shard.sit_anew(at, &request, &self.now());
+            let request = Request::new(T::ty());
+            let seated = shard.sit_anew(at, &request, &options.tags, &self.now());
             let fresh = |old: &Option<Stored>| old.as_ref().is_some_and(Stored::is_fresh);
             let is_hit = seated.as_ref().map_or(true, |(_, old)| fresh(old));
             self.tally.count(is_hit);
             let (flight, _) =
                 seated.map_err(|held| CacheError::wrong_type(key, held, request.ty))?;
-            let mut lead = Lead::new(self, at, flight, &options);
-            drop(options);
+            let mut lead = Lead::new(self, at, flight, options);
+            drop(terms);
             let loading = lead.run(loader);
-            let driven = drive::<false, _, _, _, _, _>(lead, loading, None, Instead::Windowed);
-            Ok(driven.await?.value)
+            let driven = drive::<false, _, T, _, _, _>(lead, loading, None, Instead::Windowed);
+            Ok(pick(self, driven.await?))
         }
     }
 
     /// Finds out what there is to do. The first look of a call is counted; what
     /// cannot be decoded is a miss. `OWNED` loaders may run in the background.
     #[inline]
-    pub(crate) fn next_step<'a, const FULL: bool, const OWNED: bool, V: DeserializeOwned>(
+    pub(crate) fn next_step<'a, const FULL: bool, const OWNED: bool, T: Form>(
         &'a self,
         key: &'a [u8],
-        options: &CacheOptions,
+        terms: &mut Terms<'_>,
         first: bool,
-    ) -> CacheResult<Step<'a, C, V>> {
+    ) -> CacheResult<Step<'a, C, T>> {
         let (at, shard) = self.locate(key);
         let mut uncounted = first;
         let mut counted_hit = false;
-        let mut undecodable: Option<Encoded> = None;
+        let mut undecodable: Option<Read> = None;
         loop {
-            let mut request = Request::new(TypeTag::of::<V>(), &options.tags);
+            let mut request = Request::new(T::ty());
             request.undecodable = undecodable.as_ref();
             let look = shard.look(at, &request, &self.now());
             if std::mem::take(&mut uncounted) {
@@ -173,10 +171,13 @@ impl<C: Codec> Engine<C> {
                     Ok(answer) => return Ok(Step::Have(answer)),
                     Err(error) => (stored, error),
                 },
-                other => match self.further::<FULL, OWNED, V>(key, options, request, other)? {
-                    Further::Step(step) => return Ok(step),
-                    Further::Unusable(stored, error) => (stored, error),
-                },
+                other => {
+                    let options = terms.settle(&self.settings.default_options);
+                    match self.further::<FULL, OWNED, T>(key, options, request, other)? {
+                        Further::Step(step) => return Ok(step),
+                        Further::Unusable(stored, error) => (stored, error),
+                    }
+                }
             };
             if !error.is_decode() {
                 return Err(error);
@@ -189,13 +190,13 @@ impl<C: Codec> Engine<C> {
     }
 
     /// Goes on from a look that found nothing to serve.
-    fn further<'a, const FULL: bool, const OWNED: bool, V: DeserializeOwned>(
+    fn further<'a, const FULL: bool, const OWNED: bool, T: Form>(
         &'a self,
         key: &'a [u8],
         options: &CacheOptions,
         mut request: Request<'_>,
         look: Look,
-    ) -> CacheResult<Further<'a, C, V>> {
+    ) -> CacheResult<Further<'a, C, T>> {
         if matches!(look, Look::Missing(_) | Look::Join { .. }) {
             self.ask_for_timer(key, options)?;
         }
@@ -206,7 +207,7 @@ impl<C: Codec> Engine<C> {
                 // A fresh value that cannot be decoded is none: found out before it counts
                 // as one that is to be loaded anew.
                 if let Some(old) = old.as_ref().filter(|old| old.is_fresh()) {
-                    if let Err(error) = self.decode_counted::<V>(key, &old.value) {
+                    if let Err(error) = self.open_counted::<T>(key, &old.value) {
                         return Ok(Further::Unusable(old.clone(), error));
                     }
                 }
@@ -220,7 +221,7 @@ impl<C: Codec> Engine<C> {
                 }
                 let open = FULL.then(|| self.journal.open_here());
                 request.started = open.as_ref().map(|open| open.sequence);
-                let look = shard.sit(at, &request, &now);
+                let look = shard.sit(at, &request, &options.tags, &now);
                 if let (Look::Lead(_), Some(open)) = (&look, open) {
                     open.take_over();
                 }
@@ -258,7 +259,7 @@ impl<C: Codec> Engine<C> {
         }
     }
 
-    fn step_of<V: DeserializeOwned>(&self, key: &[u8], stored: Stored) -> Further<'_, C, V> {
+    fn step_of<T: Form>(&self, key: &[u8], stored: Stored) -> Further<'_, C, T> {
         match self.serve(key, &stored) {
             Ok(answer) => Further::Step(Step::Have(answer)),
             Err(error) => Further::Unusable(stored, error),
@@ -267,16 +268,16 @@ impl<C: Codec> Engine<C> {
 
     /// Waits for a load that this call does not drive. `None` is to look again.
     #[allow(clippy::manual_async_fn, reason = "as of `load`")]
-    pub(crate) fn wait<V: DeserializeOwned>(
+    pub(crate) fn wait<T: Form>(
         &self,
         key: &[u8],
         wait: &Wait,
-        options: &CacheOptions,
+        rare: Option<&Rare>,
         patience: &mut Option<Box<Patience>>,
-    ) -> impl Future<Output = Option<CacheResult<Answer<V>>>> {
+    ) -> impl Future<Output = Option<CacheResult<Answer<T>>>> {
         async move {
             if patience.is_none() {
-                *patience = Patience::of(options.rare.as_deref(), &self.now());
+                *patience = Patience::of(rare, &self.now());
             }
             if let Some(until) = wait.flight.until {
                 let left = until.since(self.now().get());
@@ -321,13 +322,13 @@ impl<C: Codec> Engine<C> {
     }
 
     /// Whether a call that waits does so no longer.
-    fn run_out<V: DeserializeOwned>(
+    fn run_out<T: Form>(
         &self,
         key: &[u8],
         wait: &Wait,
         patience: &mut Patience,
         cx: &mut Context<'_>,
-    ) -> Poll<Waited<'static, V>> {
+    ) -> Poll<Waited<'static, T>> {
         if let Poll::Ready(time) = patience.poll_hard(self.timer(), &self.now(), cx) {
             return Poll::Ready(Waited::OutOfTime(time));
         }
@@ -345,16 +346,11 @@ impl<C: Codec> Engine<C> {
     }
 
     /// Takes the answer of a load that ran elsewhere.
-    fn joined<V: DeserializeOwned>(
-        &self,
-        key: &[u8],
-        own: bool,
-        landed: &Landed,
-    ) -> CacheResult<Answer<V>> {
+    fn joined<T: Form>(&self, key: &[u8], own: bool, landed: &Landed) -> CacheResult<Answer<T>> {
         if !own {
             self.tally.count_join();
         }
-        let value = self.decode_counted(key, &landed.value)?;
+        let value = self.open_counted(key, &landed.value)?;
         Ok(if own {
             Answer::loaded(value, landed.fresh_until)
         } else {
@@ -363,15 +359,15 @@ impl<C: Codec> Engine<C> {
     }
 }
 
-enum Further<'a, C: Codec, V> {
+enum Further<'a, C: Codec, T> {
     /// What is there is of another type, or cannot be decoded.
     Unusable(Stored, CacheError),
-    Step(Step<'a, C, V>),
+    Step(Step<'a, C, T>),
 }
 
-enum Waited<'a, V> {
+enum Waited<'a, T> {
     Ended(Option<&'a CacheResult<Landed>>),
     OutOfTime(Duration),
     /// There was an old value, and it was waited for a better one long enough.
-    Enough(Answer<V>),
+    Enough(Answer<T>),
 }

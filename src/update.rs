@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::codec::Codec;
-use crate::encoded::Encoded;
+use crate::encoded::Read;
 use crate::engine::Engine;
 use crate::error::CacheResult;
 use crate::options::CacheOptions;
@@ -15,7 +15,7 @@ impl<C: Codec> Engine<C> {
     fn put_if<V: Serialize>(
         &self,
         key: &[u8],
-        read: Option<&Encoded>,
+        read: Option<&Read>,
         value: &V,
         options: &CacheOptions,
     ) -> CacheResult<bool> {

@@ -99,8 +99,12 @@ impl<C: Codec> HydraCache<C> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<V, E>>,
     {
-        self.engine
-            .load::<false, _, _, _, _, _, _>(key.as_bytes(), options, |_| loader(), value_of)
+        self.engine.load::<false, _, _, _, _, _, _>(
+            key.as_bytes(),
+            options.into(),
+            |_| loader(),
+            value_of,
+        )
     }
 
     /// Returns the value of a key, inserting what a fallible loader gives if there

@@ -67,8 +67,12 @@ impl<C: Codec> HydraCache<C> {
         F: FnOnce(Option<Old<V>>) -> Fut,
         Fut: Future<Output = Result<Loaded<V>, E>>,
     {
-        self.engine
-            .load::<true, _, _, _, _, _, _>(key.as_bytes(), options, loader, Engine::fetched)
+        self.engine.load::<true, _, _, _, _, _, _>(
+            key.as_bytes(),
+            options.into(),
+            loader,
+            Engine::fetched,
+        )
     }
 
     /// Loads the value of a key now, whatever there is, and replaces it.
@@ -120,7 +124,8 @@ impl<C: Codec> HydraCache<C> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<V, E>>,
     {
-        self.engine.refresh(key.as_bytes(), options, loader)
+        self.engine
+            .refresh(key.as_bytes(), options.into(), loader, value_of)
     }
 
     /// Returns the value of a key as [`get_or_load`](Self::get_or_load) does, with a loader
@@ -186,7 +191,7 @@ impl<C: Codec> HydraCache<C> {
         load_owned::<false, _, _, _, _, _, _, _>(
             &self.engine,
             key.as_bytes(),
-            options,
+            options.into(),
             loader,
             value_of,
         )

@@ -8,7 +8,7 @@ use super::fate::{Dates, Fate, Found};
 use super::kinds::Kinds;
 use super::trash::Trash;
 use crate::clock::{Moment, Now};
-use crate::encoded::Encoded;
+use crate::encoded::{Encoded, Given, Kept, Read};
 use crate::freshness::{Life, State, Times};
 use crate::hash::Hashing;
 use crate::removal::RemovalCause;
@@ -20,7 +20,7 @@ use crate::text::{Key, Text};
 #[derive(Debug)]
 pub(super) struct Contents {
     hashing: Hashing,
-    store: Store<Bytes>,
+    store: Store<Kept>,
     kinds: Kinds,
     pub(super) tags: Tags,
     /// What all entries cost.
@@ -46,7 +46,7 @@ pub(super) fn cost(key: usize, value: usize, tags: usize, timed: bool) -> usize 
 
 impl Contents {
     /// The most entries that can be kept.
-    pub(super) const MOST: usize = Store::<Bytes>::MOST;
+    pub(super) const MOST: usize = Store::<Kept>::MOST;
 
     pub(super) fn new(hashing: Hashing) -> Self {
         Self {
@@ -166,14 +166,20 @@ impl Contents {
 
     #[inline]
     pub(super) fn bytes(&self, id: Id) -> &Bytes {
-        self.store.value(id)
+        self.store.value(id).bytes()
     }
 
-    /// The bytes of an entry, and which type they are.
+    /// What is handed out of an entry's value.
     #[inline]
-    pub(super) fn value(&self, id: Id) -> Encoded {
-        Encoded {
-            bytes: self.bytes(id).clone(),
+    pub(super) fn given(&self, id: Id) -> Given {
+        self.store.value(id).given()
+    }
+
+    /// That, and which type it is.
+    #[inline]
+    pub(super) fn value(&self, id: Id) -> Read {
+        Read {
+            given: self.given(id),
             ty: self.kinds.of(id),
         }
     }
@@ -219,7 +225,7 @@ impl Contents {
     pub(super) fn cost_of(&self, id: Id) -> usize {
         let (key, tags) = (self.store.key(id), self.tags.count_of(id));
         let timed = self.store.times(id).is_some();
-        cost(key.len(), self.bytes(id).len(), tags, timed)
+        cost(key.len(), self.store.value(id).cost(), tags, timed)
     }
 
     /// Stores under a key, with its hash, that is not stored.
@@ -231,7 +237,7 @@ impl Contents {
         life: Life,
         tags: Held,
     ) -> Id {
-        let id = self.store.insert(key, hash, value.bytes, life);
+        let id = self.store.insert(key, hash, value.kept, life);
         self.kinds.set(id, value.ty, self.store.capacity());
         self.tags.enroll(id, tags, self.store.capacity());
         self.cost += self.cost_of(id);
@@ -250,18 +256,18 @@ impl Contents {
 
     /// Puts a value in the place of another. Gives the old one.
     #[inline]
-    pub(super) fn replace(&mut self, id: Id, value: Encoded, life: Life, tags: Held) -> Bytes {
+    pub(super) fn replace(&mut self, id: Id, value: Encoded, life: Life, tags: Held) -> Kept {
         self.cost -= self.cost_of(id);
         self.tags.leave(id);
         self.tags.enroll(id, tags, self.store.capacity());
         self.kinds.set(id, value.ty, self.store.capacity());
-        let old = self.store.replace(id, value.bytes, life);
+        let old = self.store.replace(id, value.kept, life);
         self.cost += self.cost_of(id);
         old
     }
 
     #[inline]
-    pub(super) fn remove(&mut self, id: Id) -> Entry<Bytes> {
+    pub(super) fn remove(&mut self, id: Id) -> Entry<Kept> {
         self.cost -= self.cost_of(id);
         self.tags.leave(id);
         self.store.remove(id).0
@@ -293,7 +299,7 @@ impl Contents {
             let (ty, hash) = (old.kinds.of(id), old.store.hash_of(id));
             let (entry, life) = old.store.remove(id);
             let value = Encoded {
-                bytes: entry.value,
+                kept: entry.value,
                 ty,
             };
             self.insert((entry.key, hash), value, life, tags);
@@ -329,7 +335,7 @@ impl Contents {
                 }
             }
             let tags = tags.leave(id);
-            *total -= cost(entry.key.len(), entry.value.len(), tags, timed);
+            *total -= cost(entry.key.len(), entry.value.cost(), tags, timed);
             trash.entry(entry, cause);
         });
         (evicted, fates)

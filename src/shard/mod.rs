@@ -24,7 +24,7 @@ use self::fate::Found;
 pub(crate) use self::requests::{Failure, Landing, Look, Request, Seated, Stop, Stored, Write};
 use self::trash::Trash;
 use crate::clock::{Moment, Now};
-use crate::encoded::Encoded;
+use crate::encoded::{Given, Read};
 use crate::flight::Flight;
 use crate::freshness::State;
 use crate::hash::Hashing;
@@ -105,7 +105,7 @@ impl Shard {
 
     /// Reads an entry and tells the policy.
     #[inline]
-    pub(crate) fn read(&self, key: Key<'_>, now: &Now<'_>) -> Option<Encoded> {
+    pub(crate) fn read(&self, key: Key<'_>, now: &Now<'_>) -> Option<Read> {
         self.look_up(key, now, Core::value)
     }
 
@@ -115,8 +115,14 @@ impl Shard {
         self.look_up(key, now, Core::bytes)
     }
 
+    /// As `read`, without the type.
+    #[inline]
+    pub(crate) fn read_given(&self, key: Key<'_>, now: &Now<'_>) -> Option<Given> {
+        self.look_up(key, now, Core::given)
+    }
+
     /// Reads an entry and leaves no trace.
-    pub(crate) fn peek(&self, key: Key<'_>, now: &Now<'_>) -> Option<Encoded> {
+    pub(crate) fn peek(&self, key: Key<'_>, now: &Now<'_>) -> Option<Read> {
         self.look_in(|core| core.peek(key, now))
     }
 
@@ -143,7 +149,7 @@ impl Shard {
     pub(crate) fn put_if(
         &self,
         key: Key<'_>,
-        read: Option<&Encoded>,
+        read: Option<&Read>,
         write: &mut Write<'_>,
         tags: &TagNames,
         now: &Now<'_>,
@@ -155,7 +161,7 @@ impl Shard {
     }
 
     /// As `remove`, under the same condition. Whether it held.
-    pub(crate) fn remove_if(&self, key: Key<'_>, read: Option<&Encoded>, now: &Now<'_>) -> bool {
+    pub(crate) fn remove_if(&self, key: Key<'_>, read: Option<&Read>, now: &Now<'_>) -> bool {
         self.act(|core, trash| {
             let still = core.is_still(key, read, now);
             if still {
@@ -191,8 +197,14 @@ impl Shard {
 
     /// Looks again and, if a load has to begin, takes the seat for it. Whoever looks, joins
     /// or stores meanwhile comes before all of this or after it.
-    pub(crate) fn sit(&self, key: Key<'_>, request: &Request<'_>, now: &Now<'_>) -> Look {
-        self.act(|core, trash| core.sit(key, request, now, trash))
+    pub(crate) fn sit(
+        &self,
+        key: Key<'_>,
+        request: &Request<'_>,
+        tags: &TagNames,
+        now: &Now<'_>,
+    ) -> Look {
+        self.act(|core, trash| core.sit(key, request, tags, now, trash))
     }
 
     /// Takes the seat for a load, from another load too, unless there is a fresh entry of
@@ -201,9 +213,10 @@ impl Shard {
         &self,
         key: Key<'_>,
         request: &Request<'_>,
+        tags: &TagNames,
         now: &Now<'_>,
     ) -> Result<(Arc<Flight>, Option<Stored>), TypeTag> {
-        self.alter(|core| core.sit_anew(key, request, now))
+        self.alter(|core| core.sit_anew(key, request, tags, now))
     }
 
     /// What may be served instead of a load that failed, and whether it has a window after

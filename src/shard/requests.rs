@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::fate::Dates;
 use crate::clock::Moment;
-use crate::encoded::Encoded;
+use crate::encoded::{Encoded, Read};
 use crate::error::CacheError;
 use crate::flight::{Flight, Landed};
 use crate::journal::Journal;
@@ -37,22 +37,19 @@ impl Write<'_> {
 pub(crate) struct Request<'a> {
     /// The type that its own load would be of.
     pub(crate) ty: TypeTag,
-    /// The tags that its own load would have.
-    pub(crate) tags: &'a TagNames,
     /// What it found before and could not decode: as long as that is still what is
     /// stored, it counts as missing.
-    pub(crate) undecodable: Option<&'a Encoded>,
+    pub(crate) undecodable: Option<&'a Read>,
     /// The journal's sequence, if its load may name tags of its own.
     pub(crate) started: Option<u64>,
     /// When its load is over, if nobody drives it.
     pub(crate) until: Option<Moment>,
 }
 
-impl<'a> Request<'a> {
-    pub(crate) fn new(ty: TypeTag, tags: &'a TagNames) -> Self {
+impl Request<'_> {
+    pub(crate) fn new(ty: TypeTag) -> Self {
         Self {
             ty,
-            tags,
             undecodable: None,
             started: None,
             until: None,
@@ -63,7 +60,7 @@ impl<'a> Request<'a> {
 /// A value that is stored, and how it stands with it.
 #[derive(Clone, Debug)]
 pub(crate) struct Stored {
-    pub(crate) value: Encoded,
+    pub(crate) value: Read,
     pub(crate) dates: Dates,
 }
 

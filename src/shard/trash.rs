@@ -1,11 +1,11 @@
 //! What leaves a shard in one act, to be told of and dropped after the unlock.
 
-use bytes::Bytes;
 use smallvec::SmallVec;
 
 use super::backoffs::{Backoff, Backoffs};
 use super::contents::Contents;
 use super::seats::Seats;
+use crate::encoded::Kept;
 use crate::removal::{Listener, RemovalCause};
 use crate::space::shown;
 use crate::store::{AT_ONCE, Entry};
@@ -14,11 +14,11 @@ use crate::text::{Key, Text};
 /// Most acts take out few entries, if any: those need no memory to wait in.
 #[derive(Debug, Default)]
 pub(super) struct Trash {
-    entries: SmallVec<[Entry<Bytes>; AT_ONCE]>,
+    entries: SmallVec<[Entry<Kept>; AT_ONCE]>,
     /// Why each of them left.
     causes: SmallVec<[RemovalCause; AT_ONCE]>,
     /// A value that was replaced.
-    value: Option<Bytes>,
+    value: Option<Kept>,
     /// Its key, and why it left, if somebody listens.
     value_of: Option<(Text, RemovalCause)>,
     /// Whether anybody listens.
@@ -46,14 +46,14 @@ impl Trash {
     }
 
     #[inline]
-    pub(super) fn entry(&mut self, entry: Entry<Bytes>, cause: RemovalCause) {
+    pub(super) fn entry(&mut self, entry: Entry<Kept>, cause: RemovalCause) {
         self.entries.push(entry);
         self.causes.push(cause);
     }
 
     /// At most one value is replaced in an act.
     #[inline]
-    pub(super) fn value(&mut self, value: Bytes, key: Key<'_>, cause: RemovalCause) {
+    pub(super) fn value(&mut self, value: Kept, key: Key<'_>, cause: RemovalCause) {
         debug_assert!(self.value.is_none(), "a value that would be dropped here");
         self.value = Some(value);
         if self.is_told {
@@ -81,8 +81,8 @@ impl Trash {
 
     /// Tells of every entry that left. Foreign code: after the unlock.
     pub(super) fn tell(&self, listener: &Listener) {
-        let tell = |key: &Text, value: &Bytes, cause: RemovalCause| {
-            listener(&shown(key.as_bytes()), value, cause);
+        let tell = |key: &Text, value: &Kept, cause: RemovalCause| {
+            listener(&shown(key.as_bytes()), value.bytes(), cause);
         };
         if let (Some(value), Some((key, cause))) = (&self.value, &self.value_of) {
             tell(key, value, *cause);

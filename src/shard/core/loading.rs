@@ -5,6 +5,7 @@ use crate::clock::{Moment, Now};
 use crate::flight::{Flight, Landed};
 use crate::freshness::State;
 use crate::journal::Marks;
+use crate::options::TagNames;
 use crate::shard::requests::{Failure, Landing, Look, Request, Seated, Stop, Stored};
 use crate::shard::trash::Trash;
 use crate::store::Id;
@@ -108,6 +109,7 @@ impl Core {
         &mut self,
         key: Key<'_>,
         request: &Request<'_>,
+        tags: &TagNames,
         now: &Now<'_>,
         trash: &mut Trash,
     ) -> Look {
@@ -119,9 +121,10 @@ impl Core {
                 self.forgive(key, trash);
                 let id = self.contents.find(key);
                 let id = id.filter(|_| old.is_some() && request.started.is_some());
-                let tags = id.map_or(Vec::new(), |id| self.contents.tags_of(id));
+                let old_tags = id.map_or(Vec::new(), |id| self.contents.tags_of(id));
                 let until = request.until.filter(|_| old.is_some());
-                let flight = self.seat(key, request, until, &tags);
+                let flight = self.seat(key, request, tags, until, &old_tags);
+                let tags = old_tags;
                 Look::Lead(Seated { flight, old, tags })
             }
             other => other,
@@ -134,6 +137,7 @@ impl Core {
         &mut self,
         key: Key<'_>,
         request: &Request<'_>,
+        tags: &TagNames,
         now: &Now<'_>,
     ) -> Result<(Arc<Flight>, Option<Stored>), TypeTag> {
         let id = self.contents.find(key);
@@ -147,19 +151,20 @@ impl Core {
             }
         }
         self.stats.refreshes += 1;
-        Ok((self.seat(key, request, None, &[]), old))
+        Ok((self.seat(key, request, tags, None, &[]), old))
     }
 
     fn seat(
         &mut self,
         key: Key<'_>,
         request: &Request<'_>,
+        tags: &TagNames,
         until: Option<Moment>,
         old_tags: &[Text],
     ) -> Arc<Flight> {
         self.fence(key);
         let flight = Arc::new(Flight::new(request.ty, request.started, until));
-        let tags = self.hold(request.tags);
+        let tags = self.hold(tags);
         let old_tags = self.contents.tags.hold(old_tags.iter());
         self.seats.insert(key, Arc::clone(&flight), tags, old_tags);
         self.stats.loads += 1;
@@ -185,7 +190,7 @@ impl Core {
         // The seat and the leader have a handle each, and so has everybody who waits;
         // others can only join by the seat.
         let waiting = Arc::strong_count(flight) > 1 + usize::from(seat.is_some());
-        let for_waiters = waiting.then(|| write.value.clone());
+        let for_waiters = waiting.then(|| write.value.read());
         let hashes = || own.iter().map(|name| self.contents.hash_of_tag(name));
         let marks = match flight.started {
             Some(start) => journal.marks_since(start, hashes()),

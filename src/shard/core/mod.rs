@@ -15,7 +15,7 @@ use super::requests::Write;
 use super::seats::{Seat, Seats};
 use super::trash::Trash;
 use crate::clock::{Moment, Now};
-use crate::encoded::Encoded;
+use crate::encoded::{Given, Read};
 use crate::freshness::State;
 use crate::hash::Hashing;
 use crate::options::TagNames;
@@ -85,13 +85,13 @@ impl Core {
     }
 
     #[inline]
-    pub(super) fn peek(&self, key: Key<'_>, now: &Now<'_>) -> Option<Encoded> {
+    pub(super) fn peek(&self, key: Key<'_>, now: &Now<'_>) -> Option<Read> {
         let id = self.contents.find_fresh(key, now)?;
         Some(self.contents.value(id))
     }
 
     /// Whether what a read without a loader sees is what was read before.
-    pub(super) fn is_still(&self, key: Key<'_>, read: Option<&Encoded>, now: &Now<'_>) -> bool {
+    pub(super) fn is_still(&self, key: Key<'_>, read: Option<&Read>, now: &Now<'_>) -> bool {
         match (self.peek(key, now), read) {
             (Some(stored), Some(read)) => read.is_still(&stored),
             (None, None) => true,
@@ -100,13 +100,18 @@ impl Core {
     }
 
     #[inline]
-    pub(super) fn value(&self, id: Id) -> Encoded {
+    pub(super) fn value(&self, id: Id) -> Read {
         self.contents.value(id)
     }
 
     #[inline]
     pub(super) fn bytes(&self, id: Id) -> Bytes {
         self.contents.bytes(id).clone()
+    }
+
+    #[inline]
+    pub(super) fn given(&self, id: Id) -> Given {
+        self.contents.given(id)
     }
 
     /// Looks a key up, and tells the policy if what is there is fresh.

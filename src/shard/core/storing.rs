@@ -38,8 +38,8 @@ impl Core {
         let timed = matches!(life, Life::Timed(_));
         let old = self.contents.find(key);
         let fate = old.map_or(Fate::Live, |id| self.contents.fate(id, now));
-        let cost = cost(key.bytes.len(), write.value.bytes.len(), tags.len(), timed);
-        let refused = write.value.bytes.len() > self.limits.entry_bytes
+        let cost = cost(key.bytes.len(), write.value.kept.cost(), tags.len(), timed);
+        let refused = write.value.kept.bytes().len() > self.limits.entry_bytes
             || cost > self.limits.bytes
             || self.limits.entries == 0;
         if refused || write.ttl == Some(Duration::ZERO) {

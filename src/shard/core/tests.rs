@@ -9,6 +9,7 @@ use bytes::Bytes;
 use std::time::Duration;
 
 use super::*;
+use crate::encoded::Encoded;
 use crate::error::CacheError;
 use crate::flight::Flight;
 use crate::journal::Journal;
@@ -81,7 +82,7 @@ impl World {
             seconds => Some(Duration::from_secs(seconds - 1)),
         };
         let bytes = Bytes::from(vec![0; self.rng.random_range(0..5)]);
-        let value = Encoded { bytes, ty: None };
+        let value = Encoded::again(bytes, None);
         let window = |rng: &mut StdRng| Duration::from_secs(rng.random_range(1..4));
         if self.rng.random_bool(0.3) {
             *options = CacheOptions::new().stale_if_error(window(&mut self.rng));
@@ -108,11 +109,11 @@ impl World {
             }
             3..6 => {
                 let tags = self.tags();
-                let mut request = Request::new(TypeTag::of::<()>(), &tags);
+                let mut request = Request::new(TypeTag::of::<()>());
                 request.started = self.rng.random_bool(0.5).then_some(0);
                 let after = Duration::from_secs(self.rng.random_range(0..3));
                 request.until = self.rng.random_bool(0.3).then(|| self.now.after(after));
-                let look = self.core.sit(key, &request, &now, &mut trash);
+                let look = self.core.sit(key, &request, &tags, &now, &mut trash);
                 if let Look::Lead(seated) = look {
                     self.leads.push((key, seated.flight));
                 }
@@ -223,9 +224,9 @@ fn nobody_sits_down_to_replace_a_fresh_value_of_another_type() {
         dated: false,
     };
     core.put(key("a"), &mut write, &due.tags, &now, &mut trash);
-    let same = Request::new(TypeTag::of::<u8>(), &due.tags);
-    let other = Request::new(TypeTag::of::<bool>(), &due.tags);
-    let mut sit = |request| core.sit(key("a"), request, &now, &mut trash);
+    let same = Request::new(TypeTag::of::<u8>());
+    let other = Request::new(TypeTag::of::<bool>());
+    let mut sit = |request| core.sit(key("a"), request, &due.tags, &now, &mut trash);
     assert!(matches!(sit(&other), Look::Hit(_)));
     assert!(matches!(sit(&same), Look::Lead(_)));
 }
