@@ -9,10 +9,11 @@ use bytes::Bytes;
 use crate::cache::HydraCache;
 use crate::clock::{Clock, SystemClock};
 use crate::codec::{Codec, Postcard};
-use crate::engine::{Engine, Settings};
+use crate::engine::Engine;
 use crate::hash::KeyHasher;
 use crate::options::CacheOptions;
 use crate::removal::RemovalCause;
+use crate::settings::Settings;
 use crate::spawn::Spawn;
 use crate::timer::{Timer, default_timer};
 

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::Poll;
 
 use crate::answer::{Answer, Instead};
@@ -70,35 +71,50 @@ where
             }
         });
         let error = match ended.await {
-            Ok(Ok(given)) => {
-                let Loaded {
-                    value,
-                    ttl,
-                    tags,
-                    unchanged,
-                } = given.into();
-                let is_unchanged = unchanged.is_some();
-                let sealed = lead.engine.seal(lead.key(), value, unchanged);
-                let wishes = Wishes {
-                    ttl,
-                    tags: &tags,
-                    unchanged: is_unchanged,
-                };
-                return match sealed {
-                    Ok((encoded, value)) => {
-                        let fresh_until = lead.land(encoded, &wishes, FULL);
-                        Ok(Answer::loaded(value, fresh_until))
-                    }
-                    Err(error) => Err(lead.fail(error, false)),
-                };
-            }
-            Ok(Err(error)) => CacheError::load(lead.key(), error.into()),
+            Ok(Ok(given)) => return land::<FULL, C, T>(&mut lead, given.into()),
+            Ok(Err(error)) => CacheError::load(lead.key(), Arc::new(error.into())),
             Err(time) => {
                 lead.engine.tally.count_timeout();
                 CacheError::timeout(lead.key(), time)
             }
         };
-        let error = lead.fail(error, true);
-        lead.engine.instead(lead.key(), instead).ok_or(error)
+        fail(&mut lead, error, instead)
     }
+}
+
+/// Stores what a loader gave, unless the load was fenced, and answers those who wait.
+pub(crate) fn land<const FULL: bool, C: Codec, T: Form>(
+    lead: &mut Lead<'_, C>,
+    given: Loaded<T::Value>,
+) -> CacheResult<Answer<T>> {
+    let Loaded {
+        value,
+        ttl,
+        tags,
+        unchanged,
+    } = given;
+    let wishes = Wishes {
+        ttl,
+        tags: &tags,
+        unchanged: unchanged.is_some(),
+    };
+    // If encoding panics, it is the load that did.
+    lead.begin();
+    match lead.engine.seal(lead.key(), value, unchanged) {
+        Ok((encoded, value)) => {
+            let fresh_until = lead.land(encoded, &wishes, FULL && T::HAS_AGE);
+            Ok(Answer::loaded(value, fresh_until))
+        }
+        Err(error) => Err(lead.fail(error, false)),
+    }
+}
+
+/// Ends a load that failed, with an old value if there is one that may stand for it.
+pub(crate) fn fail<C: Codec, T: Form>(
+    lead: &mut Lead<'_, C>,
+    error: CacheError,
+    instead: Instead,
+) -> CacheResult<Answer<T>> {
+    let error = lead.fail(error, true);
+    lead.engine.instead(lead.key(), instead).ok_or(error)
 }

@@ -5,49 +5,29 @@
 //! encoded and decoded, and types compared.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::clock::{Clock, Now};
+use crate::clock::Now;
 use crate::codec::Codec;
-use crate::encoded::{Encoded, Read};
+use crate::encoded::{Encoded, Given, Read};
 use crate::error::{CacheError, CacheResult};
-use crate::form::{Form, Unreadable, decode, encode};
-use crate::hash::{Hashing, KeyHasher};
+use crate::form::{self, Form, Unreadable, decode, encode};
+use crate::hash::Hashing;
 use crate::journal::Journal;
+use crate::names::Names;
 use crate::options::CacheOptions;
-use crate::removal::Listener;
-use crate::shard::{Limits, Shard, Write};
-use crate::spawn::Spawn;
+use crate::settings::Settings;
+use crate::shard::{Shard, Write};
 use crate::stats::CacheStats;
-use crate::store::AT_ONCE;
 use crate::tally::Tally;
 use crate::text::{Key, Text};
 use crate::timer::Timer;
 use crate::types::TypeTag;
-
-/// The fewest entries that make a shard worthwhile. Keys fall into shards by
-/// hash, unevenly: in shards of this size none is full while all together are below
-/// 95 percent, but for a chance of one in some nine thousand where there are 64.
-const ENTRIES_A_SHARD: u64 = 8192;
-
-/// How many of the largest entries a shard has room for where there is a bound in
-/// bytes: the larger they are, the more unevenly they fill the shards.
-const LARGEST_A_SHARD: u64 = 16;
-
-/// The fewest bytes that make a shard worthwhile: many times what an entry costs beside
-/// its value.
-const BYTES_A_SHARD: u64 = 1 << 20;
-
-/// Each shard is a lock to take for whatever reaches all of them. Chosen, not
-/// measured.
-const MOST_SHARDS: u64 = 64;
-
-/// How many entries are kept if nobody says.
-const DEFAULT_CAPACITY: u64 = 10_000;
 
 /// One of so many writes to a shard looks after whichever shard's turn it is as well.
 const WRITES_A_VISIT: usize = 8;
@@ -55,32 +35,8 @@ const WRITES_A_VISIT: usize = 8;
 /// How many entries are given back at a time, between two chances for others.
 pub(crate) const SLICE: usize = 256;
 
-/// What the builder was told.
-pub(crate) struct Settings {
-    pub(crate) max_capacity: Option<u64>,
-    pub(crate) max_bytes: Option<u64>,
-    pub(crate) max_entry_bytes: usize,
-    pub(crate) default_options: CacheOptions,
-    pub(crate) hasher: KeyHasher,
-    pub(crate) clock: Box<dyn Clock>,
-    pub(crate) timer: Option<Box<dyn Timer>>,
-    pub(crate) spawner: Option<Box<dyn Spawn>>,
-    pub(crate) max_background_loads: usize,
-    pub(crate) listener: Option<Listener>,
-}
-
-impl Settings {
-    /// The most entries, and the most bytes by the formula of costs.
-    pub(crate) fn bounds(&self) -> (u64, u64) {
-        // Who bounds the bytes alone does not mean 10,000 entries.
-        let default = self.max_bytes.map_or(DEFAULT_CAPACITY, |_| u64::MAX);
-        let entries = self.max_capacity.unwrap_or(default);
-        (entries, self.max_bytes.unwrap_or(u64::MAX))
-    }
-}
-
 /// What a handle holds, and a load that outlives its call.
-pub(crate) type Shared<C> = std::sync::Arc<Engine<C>>;
+pub(crate) type Shared<C> = Arc<Engine<C>>;
 
 pub(crate) struct Engine<C> {
     pub(crate) shards: Box<[Shard]>,
@@ -89,6 +45,7 @@ pub(crate) struct Engine<C> {
     pub(crate) settings: Settings,
     pub(crate) tally: Tally,
     pub(crate) journal: Journal,
+    pub(crate) names: Names,
     /// How many loads run in the background.
     pub(crate) background: AtomicUsize,
 }
@@ -115,39 +72,16 @@ impl<C> Engine<C> {
 
 impl<C: Codec> Engine<C> {
     pub(crate) fn new(settings: Settings, codec: C) -> Self {
-        let (entries, bytes) = settings.bounds();
-        let largest = settings.max_entry_bytes as u64;
-        let fewest_bytes = largest.saturating_mul(LARGEST_A_SHARD).max(BYTES_A_SHARD);
-        let count = (entries / ENTRIES_A_SHARD)
-            .min(
-                settings
-                    .max_bytes
-                    .map_or(MOST_SHARDS, |all| all / fewest_bytes),
-            )
-            .clamp(1, MOST_SHARDS);
-        // The largest power of two, so that a mask chooses the shard.
-        let count = 1 << count.ilog2();
-        let part = |all: u64, index: u64| {
-            let part = all / count + u64::from(index < all % count);
-            usize::try_from(part).unwrap_or(usize::MAX)
-        };
         let hashing = Hashing::new(settings.hasher);
-        let shard = |index: u64| {
-            let limits = Limits {
-                entries: part(entries, index),
-                bytes: part(bytes, index),
-                entry_bytes: settings.max_entry_bytes,
-                evicted_at_once: if count > 1 { AT_ONCE } else { 1 },
-            };
-            Shard::new(limits, hashing.clone(), settings.listener.clone())
-        };
+        let shard = |limits| Shard::new(limits, hashing.clone(), settings.listener.clone());
         Self {
-            shards: (0..count).map(shard).collect(),
+            shards: settings.limits().map(shard).collect(),
             hashing,
             codec,
             settings,
             tally: Tally::default(),
             journal: Journal::default(),
+            names: Names::default(),
             background: AtomicUsize::new(0),
         }
     }
@@ -192,6 +126,42 @@ impl<C: Codec> Engine<C> {
         found
     }
 
+    /// As `get`, of a value that all share.
+    #[inline]
+    pub(crate) fn get_shared<V>(&self, key: &[u8]) -> CacheResult<Option<Arc<V>>>
+    where
+        V: Serialize + Send + Sync + 'static,
+    {
+        let (at, shard) = self.locate(key);
+        let found = shard.read_given(at, &self.now());
+        self.tally.count(found.is_some());
+        found.map(|given| self.share(key, given)).transpose()
+    }
+
+    /// As `get_shared`, of what a loading call need not think about. Counts a hit only.
+    #[inline]
+    pub(crate) fn get_sure<V>(&self, key: &[u8]) -> CacheResult<Option<Arc<V>>>
+    where
+        V: Serialize + Send + Sync + 'static,
+    {
+        let (at, shard) = self.locate(key);
+        let Some(given) = shard.read_sure(at, &self.now()) else {
+            return Ok(None);
+        };
+        self.tally.count(true);
+        self.share(key, given).map(Some)
+    }
+
+    #[inline]
+    fn share<V>(&self, key: &[u8], given: Given) -> CacheResult<Arc<V>>
+    where
+        V: Serialize + Send + Sync + 'static,
+    {
+        let read = Read { given, ty: None };
+        let value: form::Shared<V> = self.open(key, &read)?;
+        Ok(value.0)
+    }
+
     pub(crate) fn contains(&self, key: &[u8]) -> bool {
         let (at, shard) = self.locate(key);
         shard.contains(at, &self.now())
@@ -205,6 +175,21 @@ impl<C: Codec> Engine<C> {
     ) -> CacheResult<()> {
         let value = self.encode(key, value)?;
         self.store(key, value, options);
+        Ok(())
+    }
+
+    /// As `put`, of a value that all will share.
+    pub(crate) fn put_shared<V>(
+        &self,
+        key: &[u8],
+        value: V,
+        options: &CacheOptions,
+    ) -> CacheResult<()>
+    where
+        V: Serialize + Send + Sync + 'static,
+    {
+        let (encoded, _) = self.seal::<form::Shared<V>>(key, value, None)?;
+        self.store(key, encoded, options);
         Ok(())
     }
 
@@ -365,6 +350,8 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
     use crate::codec::Postcard;
+    use crate::hash::KeyHasher;
+    use crate::settings::ENTRIES_A_SHARD;
 
     fn settings(entries: u64) -> Settings {
         Settings {

@@ -55,7 +55,12 @@ pub struct CacheError(Arc<Kind>);
 #[derive(Debug, thiserror::Error)]
 enum Kind {
     #[error("the loader for key {key} failed: {source}")]
-    Load { key: ShownKey, source: BoxError },
+    Load {
+        key: ShownKey,
+        /// Shared by the keys of one loader. (The `Arc` is no error itself: `source()`
+        /// looks through it.)
+        source: Arc<BoxError>,
+    },
 
     #[error(
         "the load of key {key} panicked in the call that ran it: \
@@ -91,6 +96,24 @@ enum Kind {
         asked: &'static str,
     },
 
+    #[error(
+        "the typed cache {name} was opened with keys of `{}` and values of `{}`, and now with \
+         keys of `{}` and values of `{}`: use those types, or another name",
+        held[0], held[1], asked[0], asked[1]
+    )]
+    WrongTypes {
+        name: ShownKey,
+        held: [&'static str; 2],
+        asked: [&'static str; 2],
+    },
+
+    #[error("a key of type `{key}` for the typed cache {name} cannot be encoded: {source}")]
+    EncodeKey {
+        name: ShownKey,
+        key: &'static str,
+        source: BoxError,
+    },
+
     #[error("the value for key {key} of type `{name}` cannot be encoded: {source}")]
     Encode {
         key: ShownKey,
@@ -110,7 +133,7 @@ enum Kind {
 }
 
 impl CacheError {
-    pub(crate) fn load(key: &[u8], source: BoxError) -> Self {
+    pub(crate) fn load(key: &[u8], source: Arc<BoxError>) -> Self {
         let key = ShownKey::new(key);
         Kind::Load { key, source }.into()
     }
@@ -138,6 +161,21 @@ impl CacheError {
     pub(crate) fn wrong_type(key: &[u8], held: TypeTag, asked: TypeTag) -> Self {
         let (key, held, asked) = (ShownKey::new(key), held.name(), asked.name());
         Kind::WrongType { key, held, asked }.into()
+    }
+
+    /// `held` and `asked` are the names of the key's type and of the value's.
+    pub(crate) fn wrong_types(
+        name: &str,
+        held: [&'static str; 2],
+        asked: [&'static str; 2],
+    ) -> Self {
+        let name = ShownKey::new(name.as_bytes());
+        Kind::WrongTypes { name, held, asked }.into()
+    }
+
+    pub(crate) fn encode_key(name: &str, key: TypeTag, source: BoxError) -> Self {
+        let (name, key) = (ShownKey::new(name.as_bytes()), key.name());
+        Kind::EncodeKey { name, key, source }.into()
     }
 
     pub(crate) fn encode(key: &[u8], tag: TypeTag, source: BoxError) -> Self {
@@ -199,7 +237,7 @@ impl CacheError {
     }
 
     /// Returns whether the key holds, or is being loaded as, another type than the
-    /// one asked for.
+    /// one asked for; or the name of a typed cache was opened with other types.
     ///
     /// # Examples
     ///
@@ -215,10 +253,10 @@ impl CacheError {
     /// # }
     /// ```
     pub fn is_wrong_type(&self) -> bool {
-        matches!(*self.0, Kind::WrongType { .. })
+        matches!(*self.0, Kind::WrongType { .. } | Kind::WrongTypes { .. })
     }
 
-    /// Returns whether the value could not be encoded.
+    /// Returns whether the value could not be encoded, or the key of a typed cache.
     ///
     /// # Examples
     ///
@@ -237,7 +275,7 @@ impl CacheError {
     /// assert!(put.is_err_and(|error| error.is_encode()));
     /// ```
     pub fn is_encode(&self) -> bool {
-        matches!(*self.0, Kind::Encode { .. })
+        matches!(*self.0, Kind::Encode { .. } | Kind::EncodeKey { .. })
     }
 
     /// Returns whether the stored bytes could not be decoded as the type asked for.

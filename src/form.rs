@@ -16,6 +16,9 @@ pub(crate) trait Form: Sized {
     /// What a loader gives.
     type Value;
 
+    /// Whether those who load it in full are told its age.
+    const HAS_AGE: bool;
+
     fn ty() -> TypeTag;
 
     /// What is stored of a loader's value, and what its caller gets. `unchanged` is what is
@@ -44,6 +47,8 @@ pub(crate) struct Own<V>(pub(crate) V);
 
 impl<V: Serialize + DeserializeOwned> Form for Own<V> {
     type Value = V;
+
+    const HAS_AGE: bool = true;
 
     fn ty() -> TypeTag {
         TypeTag::of::<V>()
@@ -79,6 +84,8 @@ pub(crate) struct Shared<V>(pub(crate) Arc<V>);
 
 impl<V: Serialize + Send + Sync + 'static> Form for Shared<V> {
     type Value = V;
+
+    const HAS_AGE: bool = false;
 
     fn ty() -> TypeTag {
         TypeTag::of::<V>()

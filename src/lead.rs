@@ -97,6 +97,11 @@ impl<'a, C: Codec> Lead<'a, C> {
         (Key { hash, bytes }, self.engine.shard_of(hash))
     }
 
+    /// Code of the caller's is about to run: should it panic, the load did.
+    pub(crate) fn begin(&mut self) {
+        self.state = State::Running;
+    }
+
     /// Runs code of the caller's.
     pub(crate) fn run<T>(&mut self, code: impl FnOnce() -> T) -> T {
         self.state = State::Running;

@@ -85,6 +85,7 @@ mod answer;
 mod background;
 mod block;
 mod builder;
+mod bulk;
 mod cache;
 mod clock;
 mod codec;
@@ -103,11 +104,14 @@ mod journal;
 mod lead;
 mod load;
 mod manual;
+mod many;
+mod names;
 mod options;
 mod patience;
 mod permit;
 mod removal;
 mod ring;
+mod settings;
 mod shard;
 mod space;
 mod spawn;
@@ -119,6 +123,7 @@ mod tally;
 mod terms;
 mod text;
 mod timer;
+mod typed;
 mod types;
 mod update;
 
@@ -132,6 +137,7 @@ pub use crate::error::{BoxError, CacheError, CacheResult};
 pub use crate::fetched::{Fetched, Loaded, Old, Source};
 pub use crate::hash::KeyHasher;
 pub use crate::manual::ManualClock;
+pub use crate::many::LoadedMany;
 pub use crate::options::CacheOptions;
 pub use crate::removal::RemovalCause;
 pub use crate::spawn::Spawn;
@@ -139,6 +145,7 @@ pub use crate::stats::CacheStats;
 #[cfg(feature = "async-io")]
 pub use crate::timer::AsyncIoTimer;
 pub use crate::timer::{BoxFuture, Timer};
+pub use crate::typed::{LoadingCache, TypedCache};
 
 // The README and the pages of `docs/` are tested like every other example.
 #[cfg(doctest)]

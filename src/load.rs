@@ -113,7 +113,7 @@ impl<C: Codec> Engine<C> {
 
     /// Loads now, whatever there is.
     #[allow(clippy::manual_async_fn, reason = "as of `load`")]
-    pub(crate) fn refresh<T, A, E, F, Fut>(
+    pub(crate) fn refresh<const FULL: bool, T, A, L, E, F, Fut>(
         &self,
         key: &[u8],
         mut terms: Terms<'_>,
@@ -122,25 +122,31 @@ impl<C: Codec> Engine<C> {
     ) -> impl Future<Output = CacheResult<A>>
     where
         T: Form,
+        L: Into<Loaded<T::Value>>,
         E: Into<BoxError>,
         F: FnOnce() -> Fut,
-        Fut: Future<Output = Result<T::Value, E>>,
+        Fut: Future<Output = Result<L, E>>,
     {
         async move {
             let options = terms.settle(&self.settings.default_options);
             self.ask_for_timer(key, options)?;
             let (at, shard) = self.locate(key);
-            let request = Request::new(T::ty());
+            let mut request = Request::new(T::ty());
+            let open = FULL.then(|| self.journal.open_here());
+            request.started = open.as_ref().map(|open| open.sequence);
             let seated = shard.sit_anew(at, &request, &options.tags, &self.now());
             let fresh = |old: &Option<Stored>| old.as_ref().is_some_and(Stored::is_fresh);
             let is_hit = seated.as_ref().map_or(true, |(_, old)| fresh(old));
             self.tally.count(is_hit);
             let (flight, _) =
                 seated.map_err(|held| CacheError::wrong_type(key, held, request.ty))?;
+            if let Some(open) = open {
+                open.take_over();
+            }
             let mut lead = Lead::new(self, at, flight, options);
             drop(terms);
             let loading = lead.run(loader);
-            let driven = drive::<false, _, T, _, _, _>(lead, loading, None, Instead::Windowed);
+            let driven = drive::<FULL, _, T, _, _, _>(lead, loading, None, Instead::Windowed);
             Ok(pick(self, driven.await?))
         }
     }

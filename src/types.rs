@@ -27,9 +27,9 @@ struct Info {
 }
 
 /// Where the `Info` of `V` lives.
-struct Of<V>(PhantomData<V>);
+struct Of<V: ?Sized>(PhantomData<V>);
 
-impl<V> Of<V> {
+impl<V: ?Sized> Of<V> {
     const INFO: &'static Info = &Info {
         id: typeid::of::<V>,
         name: type_name::<V>,
@@ -38,8 +38,13 @@ impl<V> Of<V> {
 
 impl TypeTag {
     #[inline]
-    pub(crate) fn of<V>() -> Self {
+    pub(crate) fn of<V: ?Sized>() -> Self {
         Self(Of::<V>::INFO)
+    }
+
+    /// Whether it is the same type.
+    pub(crate) fn is(self, other: Self) -> bool {
+        (self.0.id)() == (other.0.id)()
     }
 
     /// Whether a value stored as this type may be read as the other.
@@ -64,8 +69,7 @@ impl TypeTag {
         if known == Ok(true) {
             return true;
         }
-        let is_one =
-            (self.0.id)() == (other.0.id)() || same_behind_pointers(self.name(), other.name());
+        let is_one = self.is(other) || same_behind_pointers(self.name(), other.name());
         if is_one {
             // A thread that is ending remembers nothing.
             let _ = ONE.try_with(|one| one[place].set(pair));

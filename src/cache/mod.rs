@@ -15,9 +15,13 @@ use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::sync::Arc;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use crate::codec::{Codec, Postcard};
 use crate::engine::Engine;
 use crate::stats::CacheStats;
+use crate::typed::TypedCache;
 
 /// A cache for the tasks and threads of one process, on any async runtime.
 ///
@@ -61,6 +65,38 @@ impl<C: Codec> HydraCache<C> {
     pub(crate) fn over(engine: Engine<C>) -> Self {
         let engine = Arc::new(engine);
         Self { engine }
+    }
+
+    /// Returns a part of the cache with keys and values of one type each, whose reads hand
+    /// out an `Arc`.
+    ///
+    /// The same name is the same part. It never fails: if the name was opened with other
+    /// types before, every verb of the handle returns an error that says so. Key types may
+    /// differ as [`get`](Self::get)'s may, by outermost pointers, and `str` for `String`; value
+    /// types may not. A name is kept as long as the cache: choose it from a few.
+    ///
+    /// Plain keys never meet those of a typed cache; [`keys`](Self::keys) and
+    /// [`retain`](Self::retain) leave these out.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::future::block_on;
+    /// use hydracache::HydraCache;
+    ///
+    /// let cache = HydraCache::local().build();
+    /// let users = cache.typed::<u64, String>("users");
+    /// assert!(block_on(users.get(&7)).is_ok_and(|user| user.is_none()));
+    ///
+    /// let other = cache.typed::<u64, Vec<u8>>("users");
+    /// assert!(block_on(other.get(&7)).is_err_and(|error| error.is_wrong_type()));
+    /// ```
+    pub fn typed<K, V>(&self, name: &str) -> TypedCache<K, V, C>
+    where
+        K: Serialize + ?Sized + 'static,
+        V: Serialize + DeserializeOwned + Send + Sync + 'static,
+    {
+        TypedCache::open(Arc::clone(&self.engine), name)
     }
 
     /// Returns what the cache has counted since it was built.

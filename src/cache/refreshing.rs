@@ -124,8 +124,12 @@ impl<C: Codec> HydraCache<C> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<V, E>>,
     {
-        self.engine
-            .refresh(key.as_bytes(), options.into(), loader, value_of)
+        self.engine.refresh::<false, _, _, _, _, _, _>(
+            key.as_bytes(),
+            options.into(),
+            loader,
+            value_of,
+        )
     }
 
     /// Returns the value of a key as [`get_or_load`](Self::get_or_load) does, with a loader

@@ -121,6 +121,12 @@ impl Shard {
         self.look_up(key, now, Core::given)
     }
 
+    /// What a loading call need not think about: see [`Core::read_sure`].
+    #[inline]
+    pub(crate) fn read_sure(&self, key: Key<'_>, now: &Now<'_>) -> Option<Given> {
+        self.look_in(|core| core.read_sure(key, now))
+    }
+
     /// Reads an entry and leaves no trace.
     pub(crate) fn peek(&self, key: Key<'_>, now: &Now<'_>) -> Option<Read> {
         self.look_in(|core| core.peek(key, now))

@@ -124,6 +124,16 @@ impl Core {
         found
     }
 
+    /// Reads an entry that is fresh, beyond question, and need not be loaded ahead.
+    #[inline]
+    pub(super) fn read_sure(&self, key: Key<'_>, now: &Now<'_>) -> Option<Given> {
+        let Found::Fresh(id) = self.contents.look_up(key, now) else {
+            return None;
+        };
+        self.contents.touch(id, now);
+        Some(self.contents.given(id))
+    }
+
     /// Takes out what a look-up found gone, if it still is.
     pub(super) fn take_gone(&mut self, key: Key<'_>, now: &Now<'_>, trash: &mut Trash) {
         if let Some(id) = self.contents.find(key) {

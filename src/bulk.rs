@@ -1,0 +1,198 @@
+//! Loading many keys with one loader.
+//!
+//! Every key is looked up; of those that are missing the call takes the seats that are free,
+//! and one loader loads them all. They land before the call waits for the loads of others:
+//! two calls whose keys overlap cannot wait for each other. A key whose other leader was
+//! dropped comes back, and the loader is called once more.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use crate::answer::{Answer, Instead};
+use crate::codec::Codec;
+use crate::drive::{fail, land};
+use crate::engine::Engine;
+use crate::error::{BoxError, CacheError, CacheResult};
+use crate::fetched::Loaded;
+use crate::form::Form;
+use crate::lead::Lead;
+use crate::load::{Seat, Step};
+use crate::many::LoadedMany;
+use crate::patience::Patience;
+use crate::terms::Terms;
+
+/// The loads of one call, which have one loader.
+struct Crew<'a, C: Codec> {
+    leads: Vec<Member<'a, C>>,
+    /// Whether the loader runs: if it panics, it does so for all.
+    is_running: bool,
+}
+
+struct Member<'a, C: Codec> {
+    /// Which of the call's keys it is.
+    index: usize,
+    lead: Lead<'a, C>,
+    instead: Instead,
+}
+
+impl<'a, C: Codec> Crew<'a, C> {
+    fn new() -> Self {
+        Self {
+            leads: Vec::new(),
+            is_running: false,
+        }
+    }
+
+    fn join(&mut self, index: usize, seat: Seat<'a, C>) {
+        self.leads.push(Member {
+            index,
+            lead: seat.lead,
+            instead: Instead::old_if(seat.old.is_some()),
+        });
+    }
+
+    /// Runs code of the loader.
+    fn run<R>(&mut self, code: impl FnOnce() -> R) -> R {
+        self.is_running = true;
+        let result = code();
+        self.is_running = false;
+        result
+    }
+
+    /// Runs the loader to its end, within the time it has.
+    async fn drive<Fut: Future>(
+        &mut self,
+        loader: impl FnOnce(Vec<usize>) -> Fut,
+        patience: &mut Option<Box<Patience>>,
+    ) -> Result<Fut::Output, Duration> {
+        let keys = self.leads.iter().map(|member| member.index).collect();
+        let loading = self.run(|| loader(keys));
+        if patience.is_none() {
+            *patience = self.leads.first().and_then(|it| it.lead.patience());
+        }
+        let mut loading = pin!(loading);
+        poll_fn(|cx| {
+            let polled = self.run(|| loading.as_mut().poll(cx));
+            match (polled, &mut *patience, self.leads.first()) {
+                (Poll::Ready(given), ..) => Poll::Ready(Ok(given)),
+                (Poll::Pending, Some(patience), Some(Member { lead, .. })) => {
+                    let (timer, now) = (lead.engine.timer(), lead.engine.now());
+                    patience.poll_hard(timer, &now, cx).map(Err)
+                }
+                _ => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Lands each value under its key.
+    fn land<T: Form>(
+        mut self,
+        given: Result<impl LoadedMany<T::Value>, Duration>,
+        mut tell: impl FnMut(usize, CacheResult<Answer<T>>),
+    ) {
+        // If encoding one of them panics, those who wait for the others look again.
+        let leads = std::mem::take(&mut self.leads);
+        let values = given.map(|given| values_for(leads.len(), given));
+        let (mut values, time) = match values {
+            Ok(values) => (values.into_iter(), Duration::ZERO),
+            Err(time) => (Vec::new().into_iter(), time),
+        };
+        for Member {
+            index,
+            mut lead,
+            instead,
+        } in leads
+        {
+            let answer = match values.next() {
+                Some(Ok(value)) => land::<false, C, T>(&mut lead, Loaded::new(value)),
+                Some(Err(error)) => {
+                    let error = CacheError::load(lead.key(), error);
+                    fail(&mut lead, error, instead)
+                }
+                None => {
+                    lead.engine.tally.count_timeout();
+                    let error = CacheError::timeout(lead.key(), time);
+                    fail(&mut lead, error, instead)
+                }
+            };
+            tell(index, answer);
+        }
+    }
+}
+
+impl<C: Codec> Drop for Crew<'_, C> {
+    fn drop(&mut self) {
+        if self.is_running {
+            for member in &mut self.leads {
+                member.lead.begin();
+            }
+        }
+    }
+}
+
+/// A value for each of so many keys, or what went wrong with it.
+fn values_for<V>(keys: usize, given: impl LoadedMany<V>) -> Vec<Result<V, Arc<BoxError>>> {
+    let error = match given.into_each() {
+        Ok(values) if values.len() == keys => return values,
+        Ok(values) => {
+            let gave = values.len();
+            Arc::new(format!("it was given {keys} keys and gave {gave} values").into())
+        }
+        Err(error) => error,
+    };
+    (0..keys).map(|_| Err(Arc::clone(&error))).collect()
+}
+
+impl<C: Codec> Engine<C> {
+    /// Gets many values, which `loader` loads if they are missing. It is given the numbers of
+    /// their keys, which must differ.
+    pub(crate) async fn load_many<T, R, Fut>(
+        &self,
+        keys: &[impl AsRef<[u8]>],
+        mut terms: Terms<'_>,
+        mut loader: impl FnMut(Vec<usize>) -> Fut,
+    ) -> Vec<CacheResult<T>>
+    where
+        T: Form,
+        R: LoadedMany<T::Value>,
+        Fut: Future<Output = R>,
+    {
+        let mut answers: Vec<Option<CacheResult<T>>> = keys.iter().map(|_| None).collect();
+        let mut left: Vec<usize> = (0..keys.len()).collect();
+        let mut patience = None;
+        let mut first = true;
+        while !left.is_empty() {
+            let mut crew = Crew::new();
+            let mut waits = Vec::new();
+            for index in left.drain(..) {
+                let key = keys[index].as_ref();
+                match self.next_step::<false, false, T>(key, &mut terms, first) {
+                    Ok(Step::Have(answer)) => answers[index] = Some(Ok(answer.value)),
+                    Ok(Step::Lead(seat)) => crew.join(index, seat),
+                    Ok(Step::Wait(wait)) => waits.push((index, wait)),
+                    Err(error) => answers[index] = Some(Err(error)),
+                }
+            }
+            first = false;
+            if !crew.leads.is_empty() {
+                let given = crew.drive(&mut loader, &mut patience).await;
+                crew.land::<T>(given, |index, answer| {
+                    answers[index] = Some(answer.map(|answer| answer.value));
+                });
+            }
+            for (index, wait) in waits {
+                let key = keys[index].as_ref();
+                let waited = self.wait(key, &wait, terms.rare(), &mut patience).await;
+                match waited {
+                    Some(answer) => answers[index] = Some(answer.map(|answer| answer.value)),
+                    None => left.push(index),
+                }
+            }
+        }
+        answers.into_iter().flatten().collect()
+    }
+}

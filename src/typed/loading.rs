@@ -1,0 +1,76 @@
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::TypedCache;
+use crate::answer::shared_of;
+use crate::codec::Codec;
+use crate::error::{BoxError, CacheResult};
+use crate::options::CacheOptions;
+
+impl<K, V, C> TypedCache<K, V, C>
+where
+    K: Serialize + ?Sized + 'static,
+    V: Serialize + DeserializeOwned + Send + Sync + 'static,
+    C: Codec,
+{
+    /// Returns the value of a key, loading it if there is none: see
+    /// [`HydraCache::get_or_load`](crate::HydraCache::get_or_load).
+    ///
+    /// All who wait for the load get the same `Arc`.
+    ///
+    /// # Errors
+    ///
+    /// As [`HydraCache::get_or_load`](crate::HydraCache::get_or_load), and as
+    /// [`get`](Self::get).
+    ///
+    /// # Panics
+    ///
+    /// If the loader, or encoding its value, panics: in the call that ran it.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`HydraCache::get_or_load`](crate::HydraCache::get_or_load).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use futures_lite::future::block_on;
+    /// use hydracache::{CacheOptions, HydraCache};
+    ///
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let names = HydraCache::local().build().typed::<str, String>("names");
+    /// let load = || async { Ok::<_, std::io::Error>("Lovelace".into()) };
+    /// let name = block_on(names.get_or_load("Ada", CacheOptions::new(), load))?;
+    /// assert_eq!(*name, "Lovelace");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[allow(
+        clippy::manual_async_fn,
+        reason = "the future of an `async fn` holds its arguments twice"
+    )]
+    pub fn get_or_load<E, F, Fut>(
+        &self,
+        key: &K,
+        options: CacheOptions,
+        loader: F,
+    ) -> impl Future<Output = CacheResult<Arc<V>>>
+    where
+        E: Into<BoxError>,
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<V, E>>,
+    {
+        async move {
+            let key = self.key(key)?;
+            if let Some(found) = self.engine.get_sure(&key)? {
+                return Ok(found);
+            }
+            let (terms, loader) = (self.terms(options), |_| loader());
+            self.engine
+                .load::<false, _, _, _, _, _, _>(&key, terms, loader, shared_of)
+                .await
+        }
+    }
+}
