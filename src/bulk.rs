@@ -23,6 +23,7 @@ use crate::load::{Seat, Step};
 use crate::many::LoadedMany;
 use crate::patience::Patience;
 use crate::terms::Terms;
+use crate::text::Text;
 
 /// The loads of one call, which have one loader.
 struct Crew<'a, C: Codec> {
@@ -152,7 +153,7 @@ impl<C: Codec> Engine<C> {
     /// their keys, which must differ.
     pub(crate) async fn load_many<T, R, Fut>(
         &self,
-        keys: &[impl AsRef<[u8]>],
+        keys: &[Text],
         mut terms: Terms<'_>,
         mut loader: impl FnMut(Vec<usize>) -> Fut,
     ) -> Vec<CacheResult<T>>
@@ -169,7 +170,7 @@ impl<C: Codec> Engine<C> {
             let mut crew = Crew::new();
             let mut waits = Vec::new();
             for index in left.drain(..) {
-                let key = keys[index].as_ref();
+                let key = keys[index].as_bytes();
                 match self.next_step::<false, false, T>(key, &mut terms, first) {
                     Ok(Step::Have(answer)) => answers[index] = Some(Ok(answer.value)),
                     Ok(Step::Lead(seat)) => crew.join(index, seat),
@@ -185,7 +186,7 @@ impl<C: Codec> Engine<C> {
                 });
             }
             for (index, wait) in waits {
-                let key = keys[index].as_ref();
+                let key = keys[index].as_bytes();
                 let waited = self.wait(key, &wait, terms.rare(), &mut patience).await;
                 match waited {
                     Some(answer) => answers[index] = Some(answer.map(|answer| answer.value)),

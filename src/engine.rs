@@ -130,7 +130,7 @@ impl<C: Codec> Engine<C> {
     #[inline]
     pub(crate) fn get_shared<V>(&self, key: &[u8]) -> CacheResult<Option<Arc<V>>>
     where
-        V: Serialize + Send + Sync + 'static,
+        V: Send + Sync + 'static,
     {
         let (at, shard) = self.locate(key);
         let found = shard.read_given(at, &self.now());
@@ -142,7 +142,7 @@ impl<C: Codec> Engine<C> {
     #[inline]
     pub(crate) fn get_sure<V>(&self, key: &[u8]) -> CacheResult<Option<Arc<V>>>
     where
-        V: Serialize + Send + Sync + 'static,
+        V: Send + Sync + 'static,
     {
         let (at, shard) = self.locate(key);
         let Some(given) = shard.read_sure(at, &self.now()) else {
@@ -153,13 +153,9 @@ impl<C: Codec> Engine<C> {
     }
 
     #[inline]
-    fn share<V>(&self, key: &[u8], given: Given) -> CacheResult<Arc<V>>
-    where
-        V: Serialize + Send + Sync + 'static,
-    {
-        let read = Read { given, ty: None };
-        let value: form::Shared<V> = self.open(key, &read)?;
-        Ok(value.0)
+    fn share<V: Send + Sync + 'static>(&self, key: &[u8], given: Given) -> CacheResult<Arc<V>> {
+        let value = form::share(given);
+        value.map_err(|why| unreadable(key, why, TypeTag::of::<V>()))
     }
 
     pub(crate) fn contains(&self, key: &[u8]) -> bool {

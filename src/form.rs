@@ -104,16 +104,23 @@ impl<V: Serialize + Send + Sync + 'static> Form for Shared<V> {
 
     #[inline]
     fn open<C: Codec>(_codec: &C, read: &Read) -> Result<Self, Unreadable> {
-        let wrong = || Unreadable::WrongType(read.ty.unwrap_or(Self::ty()));
-        match read.given.clone() {
-            Given::Decoded(value) => value.downcast().map(Self).map_err(|_| wrong()),
-            Given::Bytes(_) => Err(wrong()),
-        }
+        share(read.given.clone()).map(Self)
     }
 
     /// Others have it too.
     fn into_old(self) -> Option<V> {
         None
+    }
+}
+
+/// A value that all share, of what is stored. One name has one type of values: so another
+/// is never met.
+#[inline]
+pub(crate) fn share<V: Send + Sync + 'static>(given: Given) -> Result<Arc<V>, Unreadable> {
+    let wrong = || Unreadable::WrongType(TypeTag::of::<V>());
+    match given {
+        Given::Decoded(value) => value.downcast().map_err(|_| wrong()),
+        Given::Bytes(_) => Err(wrong()),
     }
 }
 

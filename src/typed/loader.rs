@@ -122,14 +122,21 @@ where
     /// See [`LoadingCache`].
     pub async fn get(&self, key: &K) -> CacheResult<Arc<V>> {
         let typed = &self.typed;
-        let bytes = typed.key(key)?;
-        if let Some(found) = typed.engine.get_sure(&bytes)? {
+        if let Some(found) = typed.get_sure(key)? {
             return Ok(found);
         }
+        let bytes = typed.key(key)?;
         let (loader, key) = (Arc::clone(&self.loader), key.to_owned());
         let load = move |_| loader(key);
         let terms = typed.terms(CacheOptions::new());
-        load_owned::<true, _, _, _, _, _, _, _>(&typed.engine, &bytes, terms, load, shared_of).await
+        load_owned::<true, _, _, _, _, _, _, _>(
+            &typed.engine,
+            bytes.as_bytes(),
+            terms,
+            load,
+            shared_of,
+        )
+        .await
     }
 
     /// Loads the value of a key now, whatever there is, and replaces it: see
@@ -172,9 +179,12 @@ where
         let bytes = typed.key(key)?;
         let load = || (self.loader)(key.to_owned());
         let terms = typed.terms(CacheOptions::new());
-        let refreshing = typed
-            .engine
-            .refresh::<true, _, _, _, _, _, _>(&bytes, terms, load, shared_of);
+        let refreshing = typed.engine.refresh::<true, _, _, _, _, _, _>(
+            bytes.as_bytes(),
+            terms,
+            load,
+            shared_of,
+        );
         refreshing.await
     }
 

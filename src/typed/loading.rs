@@ -63,13 +63,13 @@ where
         Fut: Future<Output = Result<V, E>>,
     {
         async move {
-            let key = self.key(key)?;
-            if let Some(found) = self.engine.get_sure(&key)? {
+            if let Some(found) = self.get_sure(key)? {
                 return Ok(found);
             }
+            let key = self.key(key)?;
             let (terms, loader) = (self.terms(options), |_| loader());
             self.engine
-                .load::<false, _, _, _, _, _, _>(&key, terms, loader, shared_of)
+                .load::<false, _, _, _, _, _, _>(key.as_bytes(), terms, loader, shared_of)
                 .await
         }
     }

@@ -11,7 +11,7 @@ use crate::error::CacheResult;
 use crate::form::Shared;
 use crate::many::LoadedMany;
 use crate::options::CacheOptions;
-use crate::space::SpaceKey;
+use crate::text::Text;
 
 /// Many keys at once.
 impl<K, V, C> TypedCache<K, V, C>
@@ -50,7 +50,7 @@ where
         &self,
         keys: impl IntoIterator<Item = Q>,
     ) -> Vec<CacheResult<Option<Arc<V>>>> {
-        let get = |key: Q| self.engine.get_shared(&self.key(key.borrow())?);
+        let get = |key: Q| self.with_key(key.borrow(), |key| self.engine.get_shared(key));
         keys.into_iter().map(get).collect()
     }
 
@@ -142,14 +142,14 @@ where
 /// Keys that differ, in order.
 #[derive(Default)]
 struct Asked {
-    keys: Vec<SpaceKey>,
+    keys: Vec<Text>,
     /// For each, which of the caller's keys it is.
     first: Vec<usize>,
-    places: HashMap<SpaceKey, usize>,
+    places: HashMap<Text, usize>,
 }
 
 impl Asked {
-    fn place(&mut self, key: SpaceKey, number: usize) -> usize {
+    fn place(&mut self, key: Text, number: usize) -> usize {
         let next = self.keys.len();
         let place = *self.places.entry(key.clone()).or_insert(next);
         if place == next {

@@ -21,10 +21,10 @@ use serde::de::DeserializeOwned;
 pub use self::loader::LoadingCache;
 use crate::codec::{Codec, Postcard};
 use crate::engine::Shared;
-use crate::error::{CacheError, CacheResult};
+use crate::error::{BoxError, CacheError, CacheResult};
 use crate::names::Types;
 use crate::options::CacheOptions;
-use crate::space::{Space, SpaceKey};
+use crate::space::Space;
 use crate::tags::Kind;
 use crate::terms::Terms;
 use crate::text::Text;
@@ -110,13 +110,30 @@ where
         self.error.clone().map_or(Ok(()), Err)
     }
 
+    /// Acts on the cache's key of a caller's key.
     #[inline]
-    fn key(&self, key: &K) -> CacheResult<SpaceKey> {
+    fn with_key<R>(&self, key: &K, act: impl FnOnce(&[u8]) -> CacheResult<R>) -> CacheResult<R> {
         if self.error.is_some() {
             self.check()?;
         }
-        let key = self.space.key(key);
-        key.map_err(|error| CacheError::encode_key(&self.name, TypeTag::of::<K>(), error.into()))
+        let done = self.space.with_key(key, act);
+        done.unwrap_or_else(|error| Err(self.bad_key(error.into())))
+    }
+
+    #[cold]
+    fn bad_key(&self, error: BoxError) -> CacheError {
+        CacheError::encode_key(&self.name, TypeTag::of::<K>(), error)
+    }
+
+    /// That key, to be kept.
+    fn key(&self, key: &K) -> CacheResult<Text> {
+        self.with_key(key, |key| Ok(key.into()))
+    }
+
+    /// What a call need not load.
+    #[inline]
+    fn get_sure(&self, key: &K) -> CacheResult<Option<Arc<V>>> {
+        self.with_key(key, |key| self.engine.get_sure(key))
     }
 
     fn terms(&self, options: CacheOptions) -> Terms<'_> {
@@ -178,7 +195,7 @@ where
     /// # }
     /// ```
     pub async fn get(&self, key: &K) -> CacheResult<Option<Arc<V>>> {
-        self.engine.get_shared(&self.key(key)?)
+        self.with_key(key, |key| self.engine.get_shared(key))
     }
 
     /// Stores a value under a key, in place of whatever is there: see
@@ -201,9 +218,8 @@ where
     ///
     /// See [`get`](Self::get).
     pub async fn put(&self, key: &K, value: V, mut options: CacheOptions) -> CacheResult<()> {
-        let key = self.key(key)?;
         options.fill_in(&self.options);
-        self.engine.put_shared(&key, value, &options)
+        self.with_key(key, |key| self.engine.put_shared(key, value, &options))
     }
 
     /// Removes the value of a key: see [`HydraCache::remove`](crate::HydraCache::remove).
@@ -233,7 +249,7 @@ where
     /// # }
     /// ```
     pub async fn remove(&self, key: &K) -> CacheResult<bool> {
-        Ok(self.engine.remove(&self.key(key)?))
+        self.with_key(key, |key| Ok(self.engine.remove(key)))
     }
 
     /// Removes every value of this part of the cache, and overtakes its loads in progress.

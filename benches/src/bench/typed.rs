@@ -1,8 +1,9 @@
-//! A typed read: `get::<User>`, against bytes from a peer that the caller decodes.
+//! A typed read: `get::<User>` against bytes from a peer that the caller decodes, and a
+//! typed cache against a peer that hands out an `Arc<User>` too.
 //!
 //! A user is 54 bytes encoded and five allocations decoded. Decoding alone is
-//! measured on one user, in the nearest memory. A cache that hands out an `Arc<User>`
-//! decodes nothing; it stands here for what that is worth.
+//! measured on one user, in the nearest memory. Who hands out an `Arc<User>` decodes
+//! nothing.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -22,6 +23,9 @@ use crate::user::User;
 
 const OURS: usize = 0;
 const QUICK: usize = 1;
+const SHARED: usize = 3;
+const LOADED: usize = 4;
+const QUICK_SHARED: usize = 5;
 
 /// Runs the bench.
 pub fn run(settings: &Settings, targets: &mut Targets) -> Result<()> {
@@ -47,6 +51,11 @@ pub fn run(settings: &Settings, targets: &mut Targets) -> Result<()> {
     for (times, mode) in [(&tight, "tight"), (&fenced, "fenced")] {
         let what = format!("typed hit, {mode}: over quick_cache with decoding");
         targets.at_most(0.9, times.ratio(OURS, QUICK), what);
+        let over = "over quick_cache handing out an Arc";
+        let what = format!("typed cache, get, {mode}: {over}");
+        targets.at_most(1.1, times.ratio(SHARED, QUICK_SHARED), what);
+        let what = format!("typed cache, get_or_load, {mode}: {over}");
+        targets.at_most(1.1, times.ratio(LOADED, QUICK_SHARED), what);
     }
     Ok(())
 }
@@ -65,6 +74,14 @@ fn contestants(entries: u32) -> Vec<Reader> {
         ready(hydra.put(&key, &user, CacheOptions::new())).expect("a user can be encoded");
         shared.insert(key.into(), Arc::new(user));
     }
+    let typed = HydraCache::local().max_capacity(room as u64).build();
+    let typed = typed.typed::<str, User>("users");
+    for id in draw::shuffled(entries, 1) {
+        let key = Keys::Short.text(id);
+        let put = typed.put(&key, User::new(id), CacheOptions::new());
+        ready(put).expect("a user can be encoded");
+    }
+    let loaded = typed.clone();
     let alone = User::new(7).encode();
     vec![
         Reader::new("hydracache, get::<User>", move |_, key| {
@@ -76,6 +93,14 @@ fn contestants(entries: u32) -> Vec<Reader> {
         }),
         Reader::new("moka, Bytes + postcard", move |_, key| {
             decode(&ready(moka.get(key)).expect("the key was put"))
+        }),
+        Reader::new("hydracache, typed cache, get", move |_, key| {
+            let user = ready(typed.get(key)).expect("the types are the same");
+            id(&user.expect("the key was put"))
+        }),
+        Reader::new("hydracache, typed cache, get_or_load", move |_, key| {
+            let load = || async { Err::<User, _>("the key was put") };
+            id(&ready(loaded.get_or_load(key, CacheOptions::new(), load)).expect("a hit"))
         }),
         Reader::new("quick_cache, Arc<User>", move |_, key| {
             id(&shared.get(key).expect("the key was put"))
