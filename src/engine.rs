@@ -135,7 +135,7 @@ impl<C: Codec> Engine<C> {
         let (at, shard) = self.locate(key);
         let found = shard.read_given(at, &self.now());
         self.tally.count(found.is_some());
-        found.map(|given| self.share(key, given)).transpose()
+        found.map(|given| share(key, given)).transpose()
     }
 
     /// As `get_shared`, of what a loading call need not think about. Counts a hit only.
@@ -149,13 +149,7 @@ impl<C: Codec> Engine<C> {
             return Ok(None);
         };
         self.tally.count(true);
-        self.share(key, given).map(Some)
-    }
-
-    #[inline]
-    fn share<V: Send + Sync + 'static>(&self, key: &[u8], given: Given) -> CacheResult<Arc<V>> {
-        let value = form::share(given);
-        value.map_err(|why| unreadable(key, why, TypeTag::of::<V>()))
+        share(key, given).map(Some)
     }
 
     pub(crate) fn contains(&self, key: &[u8]) -> bool {
@@ -318,6 +312,12 @@ impl<C: Codec> Engine<C> {
             while shard.sweep(SLICE) == SLICE {}
         }
     }
+}
+
+#[inline]
+fn share<V: Send + Sync + 'static>(key: &[u8], given: Given) -> CacheResult<Arc<V>> {
+    let value = form::share(given);
+    value.map_err(|why| unreadable(key, why, TypeTag::of::<V>()))
 }
 
 #[cold]
