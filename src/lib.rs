@@ -44,9 +44,9 @@
 //!
 //! # Trade-offs
 //!
-//! - Values are stored encoded. A read decodes a value of its own, which costs more
-//!   than handing out an `Arc`; in return there is nothing to share, values need
-//!   not be `Clone`, `Send` or `'static`, and [`get_bytes`] copies nothing.
+//! - Values are stored encoded. A read decodes a value of its own; in return there is
+//!   nothing to share, values need not be `Clone`, `Send` or `'static`, and [`get_bytes`]
+//!   copies nothing. A [`TypedCache`] keeps the value as well, and hands out an `Arc`.
 //! - A load runs inside the call that started it. It may borrow and need not be
 //!   `Send`; it stops when that call is dropped, and it waits while that call is
 //!   not polled. [`get_or_refresh`] takes a loader over, and can do better.
@@ -55,7 +55,7 @@
 //! - A cache for fewer than 16,384 entries is behind one lock, which readers share; a
 //!   larger one is behind up to 64.
 //! - What is stored is in memory of its own: bytes that others share are copied.
-//! - Keys are text.
+//! - Keys are text; those of a [`TypedCache`] are whatever serde can write.
 //!
 //! # When not to use it
 //!
@@ -164,4 +164,5 @@ pub use crate::typed::{LoadingCache, TypedCache};
 #[doc = include_str!("../docs/single-flight.md")]
 #[doc = include_str!("../docs/tags.md")]
 #[doc = include_str!("../docs/testing.md")]
+#[doc = include_str!("../docs/typed.md")]
 struct Pages;

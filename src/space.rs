@@ -5,6 +5,7 @@
 //! postcard writes it: where the name ends is beyond doubt, whatever is in either.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 
 use postcard::Error;
 use serde::Serialize;
@@ -74,15 +75,29 @@ pub(crate) fn is_text(key: &[u8]) -> bool {
 }
 
 /// A key as messages and listeners have it: a text as it is; of a typed cache its name, a
-/// colon, and what is text of the key's encoded form.
+/// colon, and the key's encoded form, in which what is no text is in hexadecimal.
 pub(crate) fn shown(key: &[u8]) -> Cow<'_, str> {
-    match split(key) {
-        None => String::from_utf8_lossy(key),
-        Some((name, key)) => {
-            let (name, key) = (String::from_utf8_lossy(name), String::from_utf8_lossy(key));
-            format!("{name}:{key}").into()
+    let Some((name, key)) = split(key) else {
+        return String::from_utf8_lossy(key);
+    };
+    let mut shown = String::from_utf8_lossy(name).into_owned() + ":";
+    for chunk in key.utf8_chunks() {
+        for letter in chunk.valid().chars() {
+            match letter {
+                letter if letter.is_control() => push_hex(&mut shown, letter as u32),
+                letter => shown.push(letter),
+            }
+        }
+        for byte in chunk.invalid() {
+            push_hex(&mut shown, u32::from(*byte));
         }
     }
+    shown.into()
+}
+
+fn push_hex(shown: &mut String, number: u32) {
+    // A `String` is always written to.
+    let _ = write!(shown, "<{number:02x}>");
 }
 
 #[cfg(test)]
@@ -132,6 +147,7 @@ mod tests {
     #[test]
     fn keys_are_shown_with_their_name() {
         assert_eq!(shown(b"user:7"), "user:7");
-        assert_eq!(shown(&key("users", "Ada")), "users:\u{3}Ada");
+        assert_eq!(shown(&key("users", "Ada")), "users:<03>Ada");
+        assert_eq!(shown(&key("users", &300_u16)), "users:<ac><02>");
     }
 }
