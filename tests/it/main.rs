@@ -20,6 +20,8 @@ mod background_bounds;
 mod backoff;
 mod bad_input;
 mod builder;
+mod bulk;
+mod bulk_overlaps;
 mod cancellation;
 mod clock;
 mod codec;
