@@ -6,7 +6,7 @@ use std::error::Error;
 use std::io;
 use std::sync::Arc;
 
-use hydracache::{CacheResult, HydraCache};
+use hydracache::{CacheError, CacheResult, HydraCache};
 
 use crate::parts::*;
 use crate::stale::*;
@@ -189,7 +189,7 @@ fn one_error_is_that_of_every_key_and_of_those_who_wait() {
     });
     let sources: Vec<_> = sources.collect();
     assert!(sources.iter().all(|it| std::ptr::eq(*it, sources[0])));
-    assert!(errors.iter().all(|it| it.is_load()));
+    assert!(errors.iter().all(CacheError::is_load));
     assert_ne!(
         errors[0].to_string(),
         errors[1].to_string(),
@@ -318,7 +318,7 @@ fn after_a_failure_each_key_has_a_backoff_of_its_own() {
     let found = block_on(part.get_or_load_many([1, 2], wishes, load));
     assert_eq!((found[0].is_err(), found[1].is_ok()), (true, true));
     let found = given.load(&part, &[1, 2, 3]).ends();
-    assert!(found[0].as_ref().is_err_and(|error| error.is_load()));
+    assert!(found[0].as_ref().is_err_and(CacheError::is_load));
     assert_eq!(given.take(), [[3]]);
     clock.advance(SECOND * 5);
     assert_eq!(all(given.load(&part, &[1]).ends()), [10]);
@@ -336,7 +336,7 @@ fn without_a_timer_a_timeout_is_an_error_of_every_missing_key() {
     let call = part.get_or_load_many([1, 2], wishes, |_| never::<Vec<Number>>());
     let found = block_on(call);
     assert!(found[0].is_ok());
-    assert!(found[1].as_ref().is_err_and(|error| error.is_no_timer()));
+    assert!(found[1].as_ref().is_err_and(CacheError::is_no_timer));
 }
 
 #[test]

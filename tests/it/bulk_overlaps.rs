@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use hydracache::{HydraCache, TypedCache};
+use hydracache::{CacheError, HydraCache, TypedCache};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::parts::*;
@@ -115,6 +115,10 @@ fn no_calls_wait_in_a_ring() {
     }
 }
 
+fn small(key: u64) -> u32 {
+    key.try_into().unwrap()
+}
+
 #[test]
 fn threads_that_load_overlapping_keys_all_come_to_an_end() {
     without_hanging(|| {
@@ -129,7 +133,7 @@ fn threads_that_load_overlapping_keys_all_come_to_an_end() {
                         keys.rotate_left(usize::try_from(thread).unwrap());
                         let load = |keys: Vec<u64>| async move {
                             futures_lite::future::yield_now().await;
-                            let given = keys.iter().map(|&key| Number(key as u32));
+                            let given = keys.iter().map(|&key| Number(small(key)));
                             Ok::<_, Infallible>(given.collect::<Vec<_>>())
                         };
                         let call = part.get_or_load_many(keys, options(), load);
@@ -137,7 +141,7 @@ fn threads_that_load_overlapping_keys_all_come_to_an_end() {
                             drop(Hand::hold(call).poll());
                             continue;
                         }
-                        let expected = keys.map(|key| key as u32);
+                        let expected = keys.map(small);
                         assert_eq!(all(block_on(call)), expected);
                     }
                 });
@@ -203,6 +207,10 @@ fn what_was_loaded_stays_though_the_call_is_dropped_while_it_waits() {
     drop(other);
 }
 
+fn boom() -> Result<Vec<Number>, Infallible> {
+    panic!("boom")
+}
+
 /// Runs a call that must panic.
 #[track_caller]
 fn panics<T>(hand: &mut Hand<'_, T>) {
@@ -216,10 +224,7 @@ fn a_panic_of_the_loader_unwinds_and_those_who_wait_for_any_key_are_told() {
     let (part, door) = (numbers(&cache), Door::default());
     let mut many = Hand::start(part.get_or_load_many([1, 2], options(), |_| async {
         door.pass().await;
-        if true {
-            panic!("boom");
-        }
-        Ok::<Vec<Number>, Infallible>(Vec::new())
+        boom()
     }));
     let mut waiters = [join_one(&part, &1), join_one(&part, &2)];
     door.open();
@@ -302,7 +307,7 @@ fn one_that_cannot_be_encoded_fails_alone() {
     };
     let found = block_on(part.get_or_load_many([7, 1, 9], options(), load));
     assert!(found[0].is_ok() && found[2].is_ok());
-    assert!(found[1].as_ref().is_err_and(|error| error.is_encode()));
+    assert!(found[1].as_ref().is_err_and(CacheError::is_encode));
     assert_eq!(cache.entry_count(), 2);
 }
 

@@ -108,9 +108,11 @@ fn an_act_on_the_key_overtakes_its_load() {
 
 #[test]
 fn a_tag_of_the_call_or_the_handle_overtakes_and_removes() {
-    let rows: [(fn() -> CacheOptions, fn() -> CacheOptions); 2] =
-        [(|| tagged("tag"), options), (options, || tagged("tag"))];
-    for (call, handle) in rows {
+    let with_tag: fn() -> CacheOptions = || tagged("tag");
+    for (call, handle) in [
+        (with_tag, options as fn() -> CacheOptions),
+        (options, with_tag),
+    ] {
         let cache = HydraCache::local().build();
         let (part, door) = (numbers(&cache).with_options(handle()), Door::default());
         store(&part, 1, 1, call());

@@ -124,7 +124,7 @@ fn keys_are_of_any_type_that_can_be_written() {
     let cache = HydraCache::local().build();
     let slices = cache.typed::<[u8], u8>("slices");
     block_on(slices.put(&[1, 2], 7, options())).unwrap();
-    let found = block_on(slices.get(&vec![1, 2])).unwrap();
+    let found = block_on(slices.get(&[1, 2])).unwrap();
     assert_eq!(found.as_deref(), Some(&7));
 }
 
@@ -244,11 +244,13 @@ fn two_types_of_one_path_are_two() {
         let part = cache.typed::<u8, User>("users");
         block_on(part.put(&7, User(1), options())).unwrap();
     }
-    #[derive(Deserialize, Serialize)]
-    struct User(u8);
-    let part = cache.typed::<u8, User>("users");
-    let error = block_on(part.get(&7)).map(drop).unwrap_err();
-    assert!(error.is_wrong_type());
+    {
+        #[derive(Deserialize, Serialize)]
+        struct User(u8);
+        let part = cache.typed::<u8, User>("users");
+        let error = block_on(part.get(&7)).map(drop).unwrap_err();
+        assert!(error.is_wrong_type());
+    }
 }
 
 /// 1 cannot be encoded, and 2 panics.
