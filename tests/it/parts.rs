@@ -1,0 +1,137 @@
+//! Shorthands for typed caches, and a value that tells how it is used.
+
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::task::{Poll, Waker};
+
+use hydracache::{CacheOptions, CacheResult, HydraCache, TypedCache};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::support::*;
+
+thread_local! {
+    static WRITTEN: Cell<u32> = const { Cell::new(0) };
+}
+
+/// How many numbers this thread has written since this was last asked.
+pub fn written() -> u32 {
+    WRITTEN.take()
+}
+
+/// Cannot be cloned, must not be decoded, and is counted when it is encoded.
+#[derive(Debug, PartialEq)]
+pub struct Number(pub u32);
+
+impl Serialize for Number {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        WRITTEN.set(WRITTEN.get() + 1);
+        self.0.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        panic!("a value was decoded that all share")
+    }
+}
+
+pub type Numbers = TypedCache<u64, Number>;
+
+pub type Call<'a> = Hand<'a, CacheResult<Arc<Number>>>;
+
+pub type Calls<'a> = Hand<'a, Vec<CacheResult<Arc<Number>>>>;
+
+pub fn numbers(cache: &HydraCache) -> Numbers {
+    cache.typed("numbers")
+}
+
+#[track_caller]
+pub fn store(numbers: &Numbers, key: u64, value: u32, options: CacheOptions) {
+    block_on(numbers.put(&key, Number(value), options)).unwrap();
+}
+
+#[track_caller]
+pub fn read(numbers: &Numbers, key: u64) -> Option<u32> {
+    let found = block_on(numbers.get(&key)).unwrap();
+    found.map(|number| number.0)
+}
+
+/// Loads a number that is ready, or finds another, and waits for nobody.
+#[track_caller]
+pub fn load_one(numbers: &Numbers, key: u64, value: u32) -> u32 {
+    let call = numbers.get_or_load(&key, options(), ready(Number(value)));
+    Hand::hold(call).ends().unwrap().0
+}
+
+#[track_caller]
+pub fn clear(numbers: &Numbers) -> u64 {
+    block_on(numbers.invalidate_all()).unwrap()
+}
+
+/// A load of a number that has taken its seat and waits at the door.
+#[track_caller]
+pub fn lead_one<'a>(
+    numbers: &'a Numbers,
+    key: &'a u64,
+    value: u32,
+    options: CacheOptions,
+    door: &'a Door,
+) -> Call<'a> {
+    Hand::start(numbers.get_or_load(key, options, move || async move {
+        door.pass().await;
+        Ok::<_, Infallible>(Number(value))
+    }))
+}
+
+/// A call that waits for the load of another.
+#[track_caller]
+pub fn join_one<'a>(numbers: &'a Numbers, key: &'a u64) -> Call<'a> {
+    Hand::start(numbers.get_or_load(key, options(), never))
+}
+
+/// What was found for each key, or the text of what went wrong.
+pub fn each(answers: Vec<CacheResult<Arc<Number>>>) -> Vec<Result<u32, String>> {
+    let one = |answer: CacheResult<Arc<Number>>| match answer {
+        Ok(number) => Ok(number.0),
+        Err(error) => Err(error.to_string()),
+    };
+    answers.into_iter().map(one).collect()
+}
+
+/// What was found for each key, with none missing.
+#[track_caller]
+pub fn all(answers: Vec<CacheResult<Arc<Number>>>) -> Vec<u32> {
+    let found = each(answers).into_iter().map(Result::unwrap);
+    found.collect()
+}
+
+/// A door for loaders that must be `Send`.
+#[derive(Clone, Default)]
+pub struct Gate(Arc<Mutex<(bool, Vec<Waker>)>>);
+
+impl Gate {
+    pub fn open(&self) {
+        let mut gate = self.0.lock().unwrap();
+        gate.0 = true;
+        let woken = std::mem::take(&mut gate.1);
+        drop(gate);
+        woken.into_iter().for_each(Waker::wake);
+    }
+
+    pub fn close(&self) {
+        self.0.lock().unwrap().0 = false;
+    }
+
+    pub async fn pass(self) {
+        std::future::poll_fn(|cx| {
+            let mut gate = self.0.lock().unwrap();
+            if gate.0 {
+                return Poll::Ready(());
+            }
+            gate.1.push(cx.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+}

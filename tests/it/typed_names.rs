@@ -1,0 +1,332 @@
+//! The names of typed caches: whose keys are whose, and what a name was opened with.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use hydracache::{CacheError, CacheResult, HydraCache, TypedCache};
+use serde::de::DeserializeOwned;
+use serde::ser::Error as _;
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::parts::*;
+use crate::support::*;
+
+fn names() -> Vec<String> {
+    let mut names = vec![
+        "", "\0", "\u{1}", "a", "a:b", "b", ":", "\u{ff}", "ÿ", "a\u{1}b",
+    ]
+    .into_iter()
+    .map(str::to_owned)
+    .collect::<BTreeSet<_>>();
+    for length in [21, 22, 23, 62, 63, 64, 65, 66, 200] {
+        names.insert("n".repeat(length));
+    }
+    names.into_iter().collect()
+}
+
+/// peers.md, 17: a name and a key that are joined by `:` collide.
+#[test]
+fn no_key_of_one_name_is_one_of_another_or_a_plain_one() {
+    let cache = HydraCache::local().build();
+    let a = cache.typed::<str, u8>("a");
+    let ab = cache.typed::<str, u8>("a:b");
+    block_on(a.put("b:c", 1, options())).unwrap();
+    block_on(ab.put("c", 2, options())).unwrap();
+    put(&cache, "a:b:c", 3, options());
+    assert_eq!(block_on(a.get("b:c")).unwrap().as_deref(), Some(&1));
+    assert_eq!(block_on(ab.get("c")).unwrap().as_deref(), Some(&2));
+    assert_eq!(get(&cache, "a:b:c"), Some(3));
+    assert_eq!(block_on(a.invalidate_all()).unwrap(), 1);
+    assert_eq!(block_on(ab.get("c")).unwrap().as_deref(), Some(&2));
+    assert_eq!(get(&cache, "a:b:c"), Some(3));
+}
+
+#[test]
+fn names_and_keys_may_be_anything() {
+    let cache = HydraCache::local().max_capacity(1000).build();
+    let (names, keys) = (names(), names());
+    let parts: Vec<TypedCache<str, u32>> = names.iter().map(|name| cache.typed(name)).collect();
+    let number = |part: usize, key: usize| u32::try_from(part * 100 + key).unwrap();
+    for (at, part) in parts.iter().enumerate() {
+        for (number_of_key, key) in keys.iter().enumerate() {
+            block_on(part.put(key, number(at, number_of_key), options())).unwrap();
+        }
+    }
+    for (at, key) in keys.iter().enumerate() {
+        put(&cache, key, number(99, at), options());
+    }
+    for (at, part) in parts.iter().enumerate() {
+        for (number_of_key, key) in keys.iter().enumerate() {
+            let found = block_on(part.get(key)).unwrap();
+            let expected = number(at, number_of_key);
+            assert_eq!(found.as_deref(), Some(&expected), "{:?} {key:?}", names[at]);
+        }
+    }
+    for (at, part) in parts.iter().enumerate() {
+        assert_eq!(block_on(part.invalidate_all()).unwrap(), keys.len() as u64);
+        let left = (parts.len() - at) * keys.len();
+        assert_eq!(cache.entry_count(), left as u64);
+    }
+    for (at, key) in keys.iter().enumerate() {
+        assert_eq!(get(&cache, key), Some(number(99, at)));
+    }
+}
+
+/// Stores a value under each key, and finds each by a handle that is opened anew.
+#[track_caller]
+fn assert_distinct<K: Serialize + Debug + 'static>(keys: impl IntoIterator<Item = K>) {
+    let cache = HydraCache::local().build();
+    let keys: Vec<K> = keys.into_iter().collect();
+    let open = || cache.typed::<K, usize>("keys");
+    for (number, key) in keys.iter().enumerate() {
+        block_on(open().put(key, number, options())).unwrap();
+    }
+    for (number, key) in keys.iter().enumerate() {
+        let found = block_on(open().get(key)).unwrap();
+        assert_eq!(found.as_deref(), Some(&number), "{key:?}");
+    }
+    assert_eq!(
+        block_on(open().invalidate_all()).unwrap(),
+        keys.len() as u64
+    );
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+enum Place {
+    Unit,
+    Number(u64),
+    Text(String),
+    At { row: u32, column: u32 },
+}
+
+#[test]
+fn keys_are_of_any_type_that_can_be_written() {
+    assert_distinct([0, 1, 127, 128, 255, 256, u64::MAX]);
+    assert_distinct([-1_i64, 0, 1, i64::MIN, i64::MAX]);
+    assert_distinct([(0_u32, 256_u32), (256, 0), (0, 0)]);
+    assert_distinct([("a", "bc"), ("ab", "c"), ("", "abc"), ("abc", "")]);
+    assert_distinct(['a', 'ÿ', '\0', '\u{10ffff}']);
+    assert_distinct([None, Some(0_u8), Some(1)]);
+    assert_distinct([vec![], vec![0_u8], vec![0, 0], vec![0; 100], vec![255; 100]]);
+    assert_distinct([()]);
+    assert_distinct([
+        Place::Unit,
+        Place::Number(0),
+        Place::Number(1),
+        Place::Text(String::new()),
+        Place::Text("\0".into()),
+        Place::Text("x".repeat(100)),
+        Place::At { row: 0, column: 1 },
+        Place::At { row: 1, column: 0 },
+    ]);
+    let cache = HydraCache::local().build();
+    let slices = cache.typed::<[u8], u8>("slices");
+    block_on(slices.put(&[1, 2], 7, options())).unwrap();
+    let found = block_on(slices.get(&[1, 2])).unwrap();
+    assert_eq!(found.as_deref(), Some(&7));
+}
+
+#[test]
+fn a_key_is_found_by_every_pointer_to_it() {
+    let cache = HydraCache::local().build();
+    let owned = cache.typed::<String, u8>("names");
+    block_on(owned.put(&"Ada".into(), 7, options())).unwrap();
+    let boxed = cache.typed::<Box<str>, u8>("names");
+    let borrowed = cache.typed::<&'static str, u8>("names");
+    assert_eq!(block_on(borrowed.get(&"Ada")).unwrap(), Some(7.into()));
+    assert!(block_on(boxed.remove(&"Ada".into())).unwrap());
+    assert_eq!(block_on(owned.get(&"Ada".into())).unwrap(), None);
+}
+
+#[test]
+fn a_name_is_one_part_for_all_of_its_handles() {
+    let cache = HydraCache::local().build();
+    let first = numbers(&cache);
+    store(&first, 7, 1, options());
+    let others = [first.clone(), numbers(&cache.clone())];
+    drop(first);
+    for other in &others {
+        assert_eq!(read(other, 7), Some(1));
+    }
+    assert_eq!(clear(&others[0]), 1);
+    assert_eq!(read(&others[1], 7), None);
+    let elsewhere = HydraCache::local().build();
+    store(&others[0], 7, 1, options());
+    assert_eq!(read(&numbers(&elsewhere), 7), None);
+    let other_types = elsewhere.typed::<u8, u8>("numbers");
+    assert!(
+        block_on(other_types.get(&7)).is_err(),
+        "names are a cache's own"
+    );
+}
+
+/// Asserts what every verb says of a handle whose name was opened with other types.
+#[track_caller]
+fn assert_refused<K, V>(cache: &HydraCache, key: &K, value: impl Fn() -> V)
+where
+    K: Serialize + Clone + Send + 'static,
+    V: Serialize + DeserializeOwned + Send + Sync + 'static,
+{
+    let part = cache.typed::<K, V>("numbers");
+    let never_many = |_: Vec<K>| never::<Vec<V>>();
+    let loading = part.with_loader(|_| never::<V>());
+    let other_options = part.clone().with_options(tagged("tag"));
+    let call = part.get_or_load_many([key, key], options(), never_many);
+    let many = block_on(call).into_iter().map(|found| found.map(drop));
+    let each = block_on(part.get_many([key])).into_iter();
+    let mut said: Vec<CacheResult<()>> = vec![
+        block_on(part.get(key)).map(drop),
+        block_on(part.put(key, value(), options())),
+        block_on(part.get_or_load(key, options(), never)).map(drop),
+        block_on(part.remove(key)).map(drop),
+        block_on(part.invalidate_all()).map(drop),
+        block_on(loading.get(key)).map(drop),
+        block_on(loading.refresh(key)).map(drop),
+        block_on(loading.clone().typed().invalidate_all()).map(drop),
+        block_on(other_options.put(key, value(), options())),
+    ];
+    said.extend(many);
+    said.extend(each.map(|found| found.map(drop)));
+    assert_eq!(said.len(), 12);
+    let [key, value] = [std::any::type_name::<K>(), std::any::type_name::<V>()];
+    for said in said {
+        let error: CacheError = said.unwrap_err();
+        let text = error.to_string();
+        assert!(error.is_wrong_type(), "{text}");
+        for part in ["\"numbers\"", "u64", "parts::Number", key, value] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+}
+
+#[test]
+fn a_name_with_other_types_is_refused_by_every_verb_and_keeps_what_it_has() {
+    let cache = HydraCache::local().build();
+    let (part, door) = (numbers(&cache), Door::default());
+    store(&part, 7, 1, options());
+    let mut loading = lead_one(&part, &8, 2, options(), &door);
+    let before = cache.stats();
+    assert_refused::<u64, String>(&cache, &7, || "Ada".into());
+    assert_refused::<u64, Box<u32>>(&cache, &7, || Box::new(7));
+    assert_refused::<u32, Number>(&cache, &7, || Number(7));
+    assert_refused::<String, u32>(&cache, &"7".into(), || 7);
+    assert_stats(cache.stats() - before, |_| {});
+    door.open();
+    assert_eq!(loading.ends().unwrap().0, 2);
+    assert_eq!((read(&part, 7), read(&part, 8)), (Some(1), Some(2)));
+}
+
+/// Values are handed out as they are: in another form they are of another type.
+#[test]
+fn a_value_has_one_form() {
+    let cache = HydraCache::local().build();
+    let owned = cache.typed::<u8, String>("names");
+    block_on(owned.put(&7, "Ada".into(), options())).unwrap();
+    // Whether there is a value or not.
+    for key in [7, 8] {
+        let boxed = cache.typed::<u8, Box<str>>("names");
+        let shared = cache.typed::<u8, Arc<String>>("names");
+        assert!(block_on(boxed.get(&key)).unwrap_err().is_wrong_type());
+        assert!(block_on(shared.get(&key)).unwrap_err().is_wrong_type());
+    }
+    // Plain keys and typed ones never meet, and so neither do their types.
+    block_on(cache.put("7", 7_u8, options())).unwrap();
+    assert_eq!(block_on(cache.get::<u8>("7")).unwrap(), Some(7));
+}
+
+#[test]
+fn two_types_of_one_path_are_two() {
+    let cache = HydraCache::local().build();
+    {
+        #[derive(Deserialize, Serialize)]
+        struct User(u8);
+        let part = cache.typed::<u8, User>("users");
+        block_on(part.put(&7, User(1), options())).unwrap();
+    }
+    {
+        #[derive(Deserialize, Serialize)]
+        struct User(u8);
+        let part = cache.typed::<u8, User>("users");
+        let error = block_on(part.get(&7)).map(drop).unwrap_err();
+        assert!(error.is_wrong_type());
+    }
+}
+
+/// 1 cannot be encoded, and 2 panics.
+#[derive(Clone)]
+struct Moody(u8);
+
+impl Serialize for Moody {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            1 => Err(S::Error::custom("no form")),
+            2 => panic!("moody"),
+            other => serializer.serialize_u8(other),
+        }
+    }
+}
+
+#[test]
+fn a_key_that_cannot_be_encoded_is_an_error_and_nothing_happens() {
+    let cache = HydraCache::local().build();
+    let part = cache.typed::<Moody, u8>("moody");
+    let loading = part.with_loader(|_| never::<u8>());
+    let bad = &Moody(1);
+    let before = cache.stats();
+    let call = part.get_or_load_many([bad], options(), |_| never::<Vec<u8>>());
+    let said = [
+        block_on(part.get(bad)).map(drop),
+        block_on(part.put(bad, 7, options())),
+        block_on(part.get_or_load(bad, options(), never)).map(drop),
+        block_on(part.remove(bad)).map(drop),
+        block_on(loading.get(bad)).map(drop),
+        block_on(loading.refresh(bad)).map(drop),
+        block_on(part.get_many([bad])).remove(0).map(drop),
+        block_on(call).remove(0).map(drop),
+    ];
+    for said in said {
+        let error = said.unwrap_err();
+        let text = error.to_string();
+        assert!(error.is_encode(), "{text}");
+        assert!(text.contains("moody") && text.contains("Moody"), "{text}");
+    }
+    assert_stats(cache.stats() - before, |_| {});
+    assert_eq!(cache.entry_count(), 0);
+}
+
+#[test]
+fn among_many_keys_one_that_cannot_be_encoded_fails_alone() {
+    let cache = HydraCache::local().build();
+    let part = cache.typed::<Moody, u8>("moody");
+    let load = |keys: Vec<Moody>| async move {
+        let values = keys.iter().map(|key| key.0 * 2).collect::<Vec<_>>();
+        Ok::<_, &str>(values)
+    };
+    let keys = [Moody(3), Moody(1), Moody(4)];
+    let found = block_on(part.get_or_load_many(&keys, options(), load));
+
+    let found: Vec<Option<u8>> = found.into_iter().map(|it| it.ok().map(|it| *it)).collect();
+    assert_eq!(found, [Some(6), None, Some(8)]);
+}
+
+#[test]
+fn a_key_that_panics_leaves_nothing_behind() {
+    let cache = HydraCache::local().build();
+    let part = cache.typed::<Moody, u8>("moody");
+    let calls: [&dyn Fn(); 3] = [
+        &|| drop(block_on(part.put(&Moody(2), 7, options()))),
+        &|| drop(block_on(part.get_or_load(&Moody(2), options(), never))),
+        &|| {
+            let keys = [Moody(3), Moody(2)];
+            let call = part.get_or_load_many(keys, options(), |_| never::<Vec<u8>>());
+            drop(block_on(call));
+        },
+    ];
+    for call in calls {
+        assert!(catch_unwind(AssertUnwindSafe(call)).is_err());
+    }
+    let call = part.get_or_load(&Moody(3), options(), ready(7));
+    assert_eq!(*Hand::hold(call).ends().unwrap(), 7);
+}
