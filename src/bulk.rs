@@ -19,7 +19,7 @@ use crate::error::{BoxError, CacheError, CacheResult};
 use crate::fetched::Loaded;
 use crate::form::Form;
 use crate::lead::Lead;
-use crate::load::{Seat, Step};
+use crate::load::{Seat, Step, Wait};
 use crate::many::LoadedMany;
 use crate::patience::Patience;
 use crate::terms::Terms;
@@ -95,13 +95,14 @@ impl<'a, C: Codec> Crew<'a, C> {
         given: Result<impl LoadedMany<T::Value>, Duration>,
         mut tell: impl FnMut(usize, CacheResult<Answer<T>>),
     ) {
-        // If encoding one of them panics, those who wait for the others look again.
+        let count = self.leads.len();
+        let values = self.run(|| given.map(|given| values_for(count, given)));
         let leads = std::mem::take(&mut self.leads);
-        let values = given.map(|given| values_for(leads.len(), given));
         let (mut values, time) = match values {
             Ok(values) => (values.into_iter(), Duration::ZERO),
             Err(time) => (Vec::new().into_iter(), time),
         };
+        // If encoding one of them panics, those who wait for the others look again.
         for Member {
             index,
             mut lead,
@@ -165,16 +166,22 @@ impl<C: Codec> Engine<C> {
         let mut answers: Vec<Option<CacheResult<T>>> = keys.iter().map(|_| None).collect();
         let mut left: Vec<usize> = (0..keys.len()).collect();
         let mut patience = None;
+        let mut waiting = Vec::new();
         let mut first = true;
-        while !left.is_empty() {
+        while !(left.is_empty() && waiting.is_empty()) {
             let mut crew = Crew::new();
-            let mut waits = Vec::new();
             for index in left.drain(..) {
                 let key = keys[index].as_bytes();
                 match self.next_step::<false, false, T>(key, &mut terms, first) {
                     Ok(Step::Have(answer)) => answers[index] = Some(Ok(answer.value)),
                     Ok(Step::Lead(seat)) => crew.join(index, seat),
-                    Ok(Step::Wait(wait)) => waits.push((index, wait)),
+                    Ok(Step::Wait(wait)) => {
+                        if patience.is_none() {
+                            patience = Patience::of(terms.rare(), &self.now());
+                        }
+                        let patience = patience.as_ref().map(|it| Box::new(it.again()));
+                        waiting.push(Box::pin(self.wait_for(index, key, wait, patience)));
+                    }
                     Err(error) => answers[index] = Some(Err(error)),
                 }
             }
@@ -184,16 +191,41 @@ impl<C: Codec> Engine<C> {
                 crew.land::<T>(given, |index, answer| {
                     answers[index] = Some(answer.map(|answer| answer.value));
                 });
+                continue;
             }
-            for (index, wait) in waits {
-                let key = keys[index].as_bytes();
-                let waited = self.wait(key, &wait, terms.rare(), &mut patience).await;
-                match waited {
-                    Some(answer) => answers[index] = Some(answer.map(|answer| answer.value)),
-                    None => left.push(index),
+            // Whoever comes back is loaded at once, however long the others take.
+            poll_fn(|cx| {
+                let before = waiting.len();
+                waiting.retain_mut(|wait| match wait.as_mut().poll(cx) {
+                    Poll::Pending => true,
+                    Poll::Ready((index, None)) => {
+                        left.push(index);
+                        false
+                    }
+                    Poll::Ready((index, Some(answer))) => {
+                        answers[index] = Some(answer.map(|answer| answer.value));
+                        false
+                    }
+                });
+                if waiting.len() < before || waiting.is_empty() {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
                 }
-            }
+            })
+            .await;
         }
         answers.into_iter().flatten().collect()
+    }
+
+    /// Waits for the load of one key among many.
+    async fn wait_for<T: Form>(
+        &self,
+        index: usize,
+        key: &[u8],
+        wait: Wait,
+        mut patience: Option<Box<Patience>>,
+    ) -> (usize, Option<CacheResult<Answer<T>>>) {
+        (index, self.wait(key, &wait, None, &mut patience).await)
     }
 }

@@ -290,12 +290,13 @@ impl<C: Codec> Engine<C> {
                 Patience::bound(patience, left, &self.now());
             }
             let mut end = pin!(wait.flight.wait());
+            let mut old = wait.old;
             let waited = poll_fn(|cx| {
                 if let Poll::Ready(outcome) = end.as_mut().poll(cx) {
                     return Poll::Ready(Waited::Ended(outcome.as_ref()));
                 }
                 match patience {
-                    Some(patience) => self.run_out(key, wait, patience, cx),
+                    Some(patience) => self.run_out(key, wait, &mut old, patience, cx),
                     None => Poll::Pending,
                 }
             });
@@ -327,21 +328,23 @@ impl<C: Codec> Engine<C> {
         }
     }
 
-    /// Whether a call that waits does so no longer.
+    /// Whether a call that waits does so no longer. `old`: there may be an old value, which
+    /// it need not wait for longer than the soft timeout.
     fn run_out<T: Form>(
         &self,
         key: &[u8],
         wait: &Wait,
+        old: &mut bool,
         patience: &mut Patience,
         cx: &mut Context<'_>,
     ) -> Poll<Waited<'static, T>> {
         if let Poll::Ready(time) = patience.poll_hard(self.timer(), &self.now(), cx) {
             return Poll::Ready(Waited::OutOfTime(time));
         }
-        if wait.old && patience.poll_soft(self.timer(), &self.now(), cx).is_ready() {
+        if *old && patience.poll_soft(self.timer(), &self.now(), cx).is_ready() {
             match self.instead(key, Instead::Old) {
                 Some(answer) => return Poll::Ready(Waited::Enough(answer)),
-                None => patience.forget_soft(),
+                None => *old = false,
             }
         }
         if wait.flight.until.is_some() {

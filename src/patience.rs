@@ -30,6 +30,8 @@ pub(crate) fn deadline(rare: Option<&Rare>) -> Duration {
 struct Limit {
     time: Duration,
     sleep: Option<BoxFuture>,
+    /// It has come. A timer's future is not to be polled after its end.
+    is_over: bool,
 }
 
 impl Patience {
@@ -108,15 +110,25 @@ impl Patience {
         }
     }
 
-    /// Waits on although there was an old value.
-    pub(crate) fn forget_soft(&mut self) {
-        self.soft = None;
+    /// The same limits, from the same moment, for another who waits in the same call.
+    pub(crate) fn again(&self) -> Self {
+        let limit = |limit: &Option<Limit>| limit.as_ref().map(|limit| Limit::new(limit.time));
+        Self {
+            began: self.began,
+            hard: limit(&self.hard),
+            soft: limit(&self.soft),
+            bound: None,
+        }
     }
 }
 
 impl Limit {
     fn new(time: Duration) -> Self {
-        Self { time, sleep: None }
+        Self {
+            time,
+            sleep: None,
+            is_over: false,
+        }
     }
 
     fn poll(
@@ -126,10 +138,10 @@ impl Limit {
         now: &Now<'_>,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
+        if self.is_over || self.time.is_zero() {
+            return Poll::Ready(());
+        }
         if self.sleep.is_none() {
-            if self.time.is_zero() {
-                return Poll::Ready(());
-            }
             let left = self.time.saturating_sub(now.get().since(began));
             if left.is_zero() {
                 return Poll::Ready(());
@@ -137,7 +149,14 @@ impl Limit {
             self.sleep = timer.map(|timer| timer.sleep(left));
         }
         match &mut self.sleep {
-            Some(sleep) => sleep.as_mut().poll(cx),
+            Some(sleep) => {
+                self.is_over = sleep.as_mut().poll(cx).is_ready();
+                if self.is_over {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            }
             None => Poll::Pending,
         }
     }

@@ -97,7 +97,9 @@ impl fmt::Debug for TypeTag {
 /// Whether two names that differ in `TypeId` mean one type all the same.
 fn same_behind_pointers(a: &str, b: &str) -> bool {
     let (plain_a, plain_b) = (peel(a), peel(b));
-    let peeled = plain_a != a || plain_b != b;
+    // A `str` by itself, or a slice, is what a peeled pointer leaves.
+    let is_bare = |name: &str| name == "str" || slice_item(name).is_some();
+    let peeled = plain_a != a || plain_b != b || is_bare(a) || is_bare(b);
     peeled && Plain::of(plain_a) == Plain::of(plain_b)
 }
 
@@ -172,7 +174,7 @@ mod tests {
     use std::rc::Rc;
     use std::sync::Arc;
 
-    fn same<A, B>() -> bool {
+    fn same<A: ?Sized, B: ?Sized>() -> bool {
         let (a, b) = (TypeTag::of::<A>(), TypeTag::of::<B>());
         let there = a.reads_as(b);
         assert_eq!(there, b.reads_as(a), "what reads there reads back");
@@ -198,6 +200,9 @@ mod tests {
         assert!(same::<Vec<u8>, &[u8]>());
         assert!(same::<Vec<[u8; 3]>, &[[u8; 3]]>());
         assert!(same::<Rc<Box<Vec<String>>>, &Vec<String>>());
+        assert!(same::<str, String>());
+        assert!(same::<[u8], Vec<u8>>());
+        assert!(!same::<str, [u8]>());
         assert!(same::<&mut u32, u32>());
         assert!(same::<Cow<'static, [u8]>, Arc<[u8]>>());
     }

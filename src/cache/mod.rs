@@ -75,6 +75,10 @@ impl<C: Codec> HydraCache<C> {
     /// differ as [`get`](Self::get)'s may, by outermost pointers, and `str` for `String`; value
     /// types may not. A name is kept as long as the cache: choose it from a few.
     ///
+    /// Keys are what postcard writes of them, and two that are written alike are one: a key
+    /// type has no serde attributes that leave out what tells keys apart (`untagged`, `skip`,
+    /// `skip_serializing_if`), and no `HashMap`, whose order varies.
+    ///
     /// Plain keys never meet those of a typed cache; [`keys`](Self::keys) and
     /// [`retain`](Self::retain) leave these out.
     ///

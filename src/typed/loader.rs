@@ -129,14 +129,15 @@ where
         let (loader, key) = (Arc::clone(&self.loader), key.to_owned());
         let load = move |_| loader(key);
         let terms = typed.terms(CacheOptions::new());
-        load_owned::<true, _, _, _, _, _, _, _>(
+        // Apart, so that a hit need not be as large as a load.
+        let loading = load_owned::<true, _, _, _, _, _, _, _>(
             &typed.engine,
             bytes.as_bytes(),
             terms,
             load,
             shared_of,
-        )
-        .await
+        );
+        Box::pin(loading).await
     }
 
     /// Loads the value of a key now, whatever there is, and replaces it: see

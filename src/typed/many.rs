@@ -57,8 +57,8 @@ where
     /// Returns the values of many keys, in their order, loading with one loader those that
     /// are missing.
     ///
-    /// The loader is given the missing keys that nobody else is loading, in their order and
-    /// each once, and gives a value for each: see [`LoadedMany`]. What it gives is stored
+    /// A key that occurs twice is looked up, and counted, once. The loader is given the missing
+    /// keys that nobody else is loading, in their order, and gives a value for each: see [`LoadedMany`]. What it gives is stored
     /// before the call waits for the loads of others, so that two calls whose keys overlap
     /// never wait for each other. If a load that was waited for is dropped, the loader is
     /// called once more, with what is left.

@@ -21,6 +21,7 @@ mod backoff;
 mod bad_input;
 mod builder;
 mod bulk;
+mod bulk_ends;
 mod bulk_overlaps;
 mod cancellation;
 mod clock;

@@ -274,7 +274,7 @@ fn a_listener_is_told_the_name_the_key_and_the_encoded_value() {
         block_on(people.put("k", name.into(), options())).unwrap();
     }
     assert_eq!(block_on(people.invalidate_all()).unwrap(), 1);
-    let gone = |value: &[u8], cause| ("people:\u{1}k".to_owned(), value.to_vec(), cause);
+    let gone = |value: &[u8], cause| ("people:<01>k".to_owned(), value.to_vec(), cause);
     let expected = [
         gone(b"\x03Ada", RemovalCause::Replaced),
         gone(b"\x05Grace", RemovalCause::Invalidated),

@@ -26,7 +26,7 @@ fn names() -> Vec<String> {
     names.into_iter().collect()
 }
 
-/// peers.md, 17: a name and a key that are joined by `:` collide.
+/// Joined by `:`, a name and a key would collide.
 #[test]
 fn no_key_of_one_name_is_one_of_another_or_a_plain_one() {
     let cache = HydraCache::local().build();
@@ -329,4 +329,43 @@ fn a_key_that_panics_leaves_nothing_behind() {
     }
     let call = part.get_or_load(&Moody(3), options(), ready(7));
     assert_eq!(*Hand::hold(call).ends().unwrap(), 7);
+}
+
+/// Keys of one written form may share a name: `str` and `String` as well as behind pointers.
+#[test]
+fn keys_of_borrowed_and_owned_text_share_a_name() {
+    let cache = HydraCache::local().build();
+    let borrowed = cache.typed::<str, u8>("names");
+    block_on(borrowed.put("Ada", 7, options())).unwrap();
+    let owned = cache.typed::<String, u8>("names");
+    assert_eq!(block_on(owned.get(&"Ada".into())).unwrap(), Some(7.into()));
+}
+
+#[test]
+fn keys_of_slices_and_vectors_share_a_name() {
+    let cache = HydraCache::local().build();
+    let borrowed = cache.typed::<[u8], u8>("names");
+    block_on(borrowed.put(&[1], 7, options())).unwrap();
+    let owned = cache.typed::<Vec<u8>, u8>("names");
+    assert_eq!(block_on(owned.get(&vec![1])).unwrap(), Some(7.into()));
+}
+
+/// Tells its own error in place of the serializer's, as wrappers do.
+struct Wrapping(String);
+
+impl Serialize for Wrapping {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let written = serializer.serialize_str(&self.0);
+        written.map_err(|error| S::Error::custom(format!("a wrapper: {error}")))
+    }
+}
+
+#[test]
+fn a_long_key_is_encoded_though_its_type_changes_errors() {
+    let part = HydraCache::local().build().typed::<Wrapping, u8>("wrapped");
+    for length in [10, 100] {
+        let key = Wrapping("x".repeat(length));
+        block_on(part.put(&key, 7, options())).unwrap();
+        assert_eq!(block_on(part.get(&key)).unwrap(), Some(7.into()));
+    }
 }
