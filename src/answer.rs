@@ -6,11 +6,10 @@ use crate::clock::Moment;
 use crate::codec::Codec;
 use crate::encoded::Read;
 use crate::engine::Engine;
-use crate::error::CacheResult;
+use crate::error::{CacheError, CacheResult};
 use crate::fetched::{Fetched, Old, Source};
 use crate::form::{Form, Own, Shared};
-use crate::shard::Stored;
-use crate::text::Text;
+use crate::shard::{Replaced, Stored};
 
 /// A value, and where it comes from.
 pub(crate) struct Answer<V> {
@@ -22,6 +21,16 @@ pub(crate) struct Answer<V> {
 }
 
 impl<V> Answer<V> {
+    /// Found fresh, by a call that is not told of times.
+    fn at_hand(value: V) -> Self {
+        Self {
+            value,
+            source: Source::Hit,
+            stored: None,
+            fresh_until: Moment::NEVER,
+        }
+    }
+
     pub(crate) fn loaded(value: V, fresh_until: Moment) -> Self {
         Self {
             value,
@@ -60,6 +69,23 @@ impl Instead {
 }
 
 impl<C: Codec> Engine<C> {
+    /// Answers with what a loading call need not think about: most of them find it. Counts a
+    /// hit, and nothing if there is none.
+    #[inline]
+    pub(crate) fn at_hand<T: Form>(&self, key: &[u8]) -> CacheResult<Option<Answer<T>>> {
+        let (at, shard) = self.locate(key);
+        let Some(read) = shard.read_sure(at, &self.now()) else {
+            return Ok(None);
+        };
+        let value = self.open(key, &read);
+        // What cannot be decoded is to be loaded anew.
+        if value.as_ref().is_err_and(CacheError::is_decode) {
+            return Ok(None);
+        }
+        self.tally.count(true);
+        value.map(|value| Some(Answer::at_hand(value)))
+    }
+
     /// Answers with what is stored.
     #[inline]
     pub(crate) fn serve<T: Form>(&self, key: &[u8], stored: &Stored) -> CacheResult<Answer<T>> {
@@ -96,9 +122,9 @@ impl<C: Codec> Engine<C> {
     pub(crate) fn open_old<T: Form>(
         &self,
         key: &[u8],
-        old: Stored,
-        tags: Vec<Text>,
+        old: Replaced,
     ) -> CacheResult<Option<Old<T::Value>>> {
+        let Replaced { stored: old, tags } = old;
         let value: T = self.open_counted(key, &old.value)?;
         let stored = old.dates.stored;
         let age = stored.map(|stored| self.now().get().since(stored));

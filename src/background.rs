@@ -54,13 +54,12 @@ where
         let Seat {
             lead,
             old: at_hand,
-            tags,
             permit,
         } = seat;
         let Some(permit) = permit else {
             let instead = Instead::old_if(at_hand.is_some());
             let (lead, loading, instead) =
-                start::<FULL, _, T, _, _>(lead, at_hand, tags, instead, loader);
+                start::<FULL, _, T, _, _>(lead, at_hand, instead, loader);
             let driven = drive::<FULL, _, T, _, _, _>(lead, loading, patience, instead);
             return driven.await.map(|answer| pick(engine, answer));
         };
@@ -76,7 +75,7 @@ where
         let old = at_hand.clone();
         let background = async move {
             let (lead, loading, instead) =
-                start::<FULL, _, T, _, _>(lead, old, tags, Instead::Nothing, loader);
+                start::<FULL, _, T, _, _>(lead, old, Instead::Nothing, loader);
             let deadline = Some(Box::new(deadline));
             let driven = drive::<FULL, _, T, _, _, _>(lead, loading, deadline, instead);
             // Whoever waits has the answer from the flight.
@@ -86,8 +85,8 @@ where
         if let Some(spawner) = &engine.settings.spawner {
             spawner.spawn(Box::pin(background));
         }
-        let servable = at_hand.filter(|old| old.dates.state.is_servable());
-        if let Some(answer) = servable.and_then(|old| engine.serve(key, &old).ok()) {
+        let servable = at_hand.filter(|old| old.stored.dates.state.is_servable());
+        if let Some(answer) = servable.and_then(|old| engine.serve(key, &old.stored).ok()) {
             return Ok(pick(engine, answer));
         }
         let waited = engine.wait(key, &wait, terms.rare(), &mut patience).await;

@@ -12,15 +12,13 @@ use crate::fetched::{Loaded, Old};
 use crate::form::Form;
 use crate::lead::{Lead, Wishes};
 use crate::patience::Patience;
-use crate::shard::Stored;
-use crate::text::Text;
+use crate::shard::Replaced;
 
 /// Calls a loader, with the old value if it is a full one. An old value that cannot be
 /// decoded then is none to be served instead of a new one either.
 pub(crate) fn start<const FULL: bool, C, T, F, Fut>(
     mut lead: Lead<'_, C>,
-    old: Option<Stored>,
-    tags: Vec<Text>,
+    old: Option<Box<Replaced>>,
     instead: Instead,
     loader: F,
 ) -> (Lead<'_, C>, Fut, Instead)
@@ -30,7 +28,7 @@ where
     F: FnOnce(Option<Old<T::Value>>) -> Fut,
 {
     let old = old.filter(|_| FULL);
-    let old = old.map(|old| lead.engine.open_old::<T>(lead.key(), old, tags));
+    let old = old.map(|old| lead.engine.open_old::<T>(lead.key(), *old));
     let (old, instead) = match old.transpose() {
         Ok(old) => (old.flatten(), instead),
         Err(_) => (None, Instead::Nothing),

@@ -138,20 +138,6 @@ impl<C: Codec> Engine<C> {
         found.map(|given| share(key, given)).transpose()
     }
 
-    /// As `get_shared`, of what a loading call need not think about. Counts a hit only.
-    #[inline]
-    pub(crate) fn get_sure<V>(&self, key: &[u8]) -> CacheResult<Option<Arc<V>>>
-    where
-        V: Send + Sync + 'static,
-    {
-        let (at, shard) = self.locate(key);
-        let Some(given) = shard.read_sure(at, &self.now()) else {
-            return Ok(None);
-        };
-        self.tally.count(true);
-        share(key, given).map(Some)
-    }
-
     pub(crate) fn contains(&self, key: &[u8]) -> bool {
         let (at, shard) = self.locate(key);
         shard.contains(at, &self.now())

@@ -30,10 +30,9 @@ use crate::lead::Lead;
 use crate::options::{CacheOptions, Rare};
 use crate::patience::{Patience, deadline};
 use crate::permit::Permit;
-use crate::shard::{Look, Request, Seated, Stored};
+use crate::shard::{Look, Replaced, Request, Seated, Stored};
 use crate::sync::Arc;
 use crate::terms::Terms;
-use crate::text::Text;
 
 /// What a call does next.
 pub(crate) enum Step<'a, C: Codec, T> {
@@ -46,9 +45,7 @@ pub(crate) enum Step<'a, C: Codec, T> {
 pub(crate) struct Seat<'a, C: Codec> {
     pub(crate) lead: Lead<'a, C>,
     /// The value that the load would take the place of.
-    pub(crate) old: Option<Stored>,
-    /// The tags of that value, if the load may name some of its own.
-    pub(crate) tags: Vec<Text>,
+    pub(crate) old: Option<Box<Replaced>>,
     /// The load may run in the background.
     pub(crate) permit: Option<Permit<'a, C>>,
 }
@@ -86,11 +83,14 @@ impl<C: Codec> Engine<C> {
         Fut: Future<Output = Result<L, E>>,
     {
         async move {
+            if !FULL {
+                if let Some(answer) = self.at_hand(key)? {
+                    return Ok(pick(self, answer));
+                }
+            }
             let mut patience = None;
             let mut first = true;
-            let Seat {
-                lead, old, tags, ..
-            } = loop {
+            let Seat { lead, old, .. } = loop {
                 let wait = match self.next_step::<FULL, false, T>(key, &mut terms, first)? {
                     Step::Have(answer) => return Ok(pick(self, answer)),
                     Step::Lead(seat) => break seat,
@@ -104,8 +104,7 @@ impl<C: Codec> Engine<C> {
             };
             let instead = Instead::old_if(old.is_some());
             drop(terms);
-            let (lead, loading, instead) =
-                start::<FULL, _, T, _, _>(lead, old, tags, instead, loader);
+            let (lead, loading, instead) = start::<FULL, _, T, _, _>(lead, old, instead, loader);
             let driven = drive::<FULL, _, T, _, _, _>(lead, loading, patience, instead);
             Ok(pick(self, driven.await?))
         }
@@ -250,15 +249,10 @@ impl<C: Codec> Engine<C> {
                     own: false,
                 })))
             }
-            Look::Lead(Seated { flight, old, tags }) => {
+            Look::Lead(Seated { flight, old }) => {
                 let lead = Lead::new(self, at, flight, options);
                 let permit = permit.filter(|_| old.is_some());
-                let seat = Seat {
-                    lead,
-                    old,
-                    tags,
-                    permit,
-                };
+                let seat = Seat { lead, old, permit };
                 Ok(Further::Step(Step::Lead(seat)))
             }
             Look::Missing(_) => unreachable!("a seat is taken or there is no need of it"),

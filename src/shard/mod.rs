@@ -21,7 +21,9 @@ use bytes::Bytes;
 use self::core::Core;
 pub(crate) use self::core::Limits;
 use self::fate::Found;
-pub(crate) use self::requests::{Failure, Landing, Look, Request, Seated, Stop, Stored, Write};
+pub(crate) use self::requests::{
+    Failure, Landing, Look, Replaced, Request, Seated, Stop, Stored, Write,
+};
 use self::trash::Trash;
 use crate::clock::{Moment, Now};
 use crate::encoded::{Given, Read};
@@ -123,7 +125,7 @@ impl Shard {
 
     /// What a loading call need not think about: see [`Core::read_sure`].
     #[inline]
-    pub(crate) fn read_sure(&self, key: Key<'_>, now: &Now<'_>) -> Option<Given> {
+    pub(crate) fn read_sure(&self, key: Key<'_>, now: &Now<'_>) -> Option<Read> {
         self.look_in(|core| core.read_sure(key, now))
     }
 

@@ -90,11 +90,8 @@ impl Look {
     /// Whether what was found first is fresh.
     pub(crate) fn is_hit(&self) -> bool {
         match self {
-            Self::Hit(stored)
-            | Self::Missing(Some(stored))
-            | Self::Lead(Seated {
-                old: Some(stored), ..
-            }) => stored.is_fresh(),
+            Self::Hit(stored) | Self::Missing(Some(stored)) => stored.is_fresh(),
+            Self::Lead(Seated { old: Some(old), .. }) => old.stored.is_fresh(),
             _ => false,
         }
     }
@@ -104,9 +101,16 @@ impl Look {
 #[derive(Debug)]
 pub(crate) struct Seated {
     pub(crate) flight: Arc<Flight>,
-    /// The value that it would take the place of.
-    pub(crate) old: Option<Stored>,
-    /// The tags of that value, if the load may name some of its own.
+    /// The value that it would take the place of. Few loads have one, so that it is kept
+    /// apart.
+    pub(crate) old: Option<Box<Replaced>>,
+}
+
+/// A value that a load would take the place of.
+#[derive(Clone, Debug)]
+pub(crate) struct Replaced {
+    pub(crate) stored: Stored,
+    /// Its tags, if the load may name some of its own.
     pub(crate) tags: Vec<Text>,
 }
 

@@ -28,6 +28,9 @@ pub(super) struct Seats(HashTable<Seat>);
 impl Seats {
     #[inline]
     pub(super) fn get(&self, key: Key<'_>) -> Option<&Seat> {
+        if self.0.is_empty() {
+            return None;
+        }
         self.0.find(key.hash, |seat| {
             seat.hash == key.hash && seat.key.is(key.bytes)
         })

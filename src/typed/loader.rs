@@ -122,7 +122,7 @@ where
     /// See [`LoadingCache`].
     pub async fn get(&self, key: &K) -> CacheResult<Arc<V>> {
         let typed = &self.typed;
-        if let Some(found) = typed.get_sure(key)? {
+        if let Some(found) = typed.at_hand(key)? {
             return Ok(found);
         }
         let bytes = typed.key(key)?;

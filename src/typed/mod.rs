@@ -19,6 +19,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use self::loader::LoadingCache;
+use crate::answer::shared_of;
 use crate::codec::{Codec, Postcard};
 use crate::engine::Shared;
 use crate::error::{BoxError, CacheError, CacheResult};
@@ -132,8 +133,9 @@ where
 
     /// What a call need not load.
     #[inline]
-    fn get_sure(&self, key: &K) -> CacheResult<Option<Arc<V>>> {
-        self.with_key(key, |key| self.engine.get_sure(key))
+    fn at_hand(&self, key: &K) -> CacheResult<Option<Arc<V>>> {
+        let found = self.with_key(key, |key| self.engine.at_hand(key))?;
+        Ok(found.map(|answer| shared_of(&self.engine, answer)))
     }
 
     fn terms(&self, options: CacheOptions) -> Terms<'_> {

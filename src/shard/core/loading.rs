@@ -6,7 +6,7 @@ use crate::flight::{Flight, Landed};
 use crate::freshness::State;
 use crate::journal::Marks;
 use crate::options::TagNames;
-use crate::shard::requests::{Failure, Landing, Look, Request, Seated, Stop, Stored};
+use crate::shard::requests::{Failure, Landing, Look, Replaced, Request, Seated, Stop, Stored};
 use crate::shard::trash::Trash;
 use crate::store::Id;
 use crate::sync::Arc;
@@ -124,8 +124,11 @@ impl Core {
                 let old_tags = id.map_or(Vec::new(), |id| self.contents.tags_of(id));
                 let until = request.until.filter(|_| old.is_some());
                 let flight = self.seat(key, request, tags, until, &old_tags);
-                let tags = old_tags;
-                Look::Lead(Seated { flight, old, tags })
+                let old = old.map(|stored| {
+                    let tags = old_tags;
+                    Box::new(Replaced { stored, tags })
+                });
+                Look::Lead(Seated { flight, old })
             }
             other => other,
         }

@@ -126,12 +126,12 @@ impl Core {
 
     /// Reads an entry that is fresh, beyond question, and need not be loaded ahead.
     #[inline]
-    pub(super) fn read_sure(&self, key: Key<'_>, now: &Now<'_>) -> Option<Given> {
+    pub(super) fn read_sure(&self, key: Key<'_>, now: &Now<'_>) -> Option<Read> {
         let Found::Fresh(id) = self.contents.look_up(key, now) else {
             return None;
         };
         self.contents.touch(id, now);
-        Some(self.contents.given(id))
+        Some(self.contents.value(id))
     }
 
     /// Takes out what a look-up found gone, if it still is.
