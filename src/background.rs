@@ -8,7 +8,7 @@
 use crate::answer::{Answer, Instead};
 use crate::codec::Codec;
 use crate::drive::{drive, start};
-use crate::engine::{Engine, Shared};
+use crate::engine::{Engine, Handle};
 use crate::error::{BoxError, CacheError, CacheResult};
 use crate::fetched::{Loaded, Old};
 use crate::form::Form;
@@ -21,7 +21,7 @@ use crate::terms::Terms;
 /// A loading call with a loader that the cache may keep.
 #[allow(clippy::manual_async_fn, reason = "as of `load`")]
 pub(crate) fn load_owned<const FULL: bool, C, T, A, L, E, F, Fut>(
-    engine: &Shared<C>,
+    engine: &Handle<C>,
     key: &[u8],
     mut terms: Terms<'_>,
     loader: F,
@@ -66,11 +66,12 @@ where
         let wait = Wait {
             flight: Arc::clone(lead.flight()),
             old: true,
-            note: lead.flight().started,
+            // It began before any mark could matter to it.
+            note: None,
             own: true,
         };
         let permit = permit.away(engine);
-        let lead = Lead::away(lead, Shared::clone(engine));
+        let lead = Lead::away(lead, Handle::clone(engine));
         let deadline = Patience::of_background(terms.rare(), &engine.now());
         let old = at_hand.clone();
         let background = async move {

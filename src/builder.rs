@@ -106,7 +106,9 @@ impl<C: Codec> CacheBuilder<C> {
     /// Default: no bound. An entry costs the bytes of its key and of its encoded value,
     /// 104 for what is kept beside them, 28 for each of its tags, and 88 for a record of its
     /// times if it has more than a time to live: within 15 percent of the memory it takes,
-    /// on average and where tags are shared. The sum is never
+    /// on average and where tags are shared. One of a [`TypedCache`](crate::TypedCache) costs
+    /// the size of its type and 64 more, and has one tag more; what its value has on the heap
+    /// nobody knows. The sum is never
     /// more than the bound. An entry that costs more by itself is not stored, counts as
     /// a rejection, and evicts nothing. With [`max_capacity`](Self::max_capacity) both
     /// bounds hold; without it the number of entries has none.

@@ -3,7 +3,7 @@
 //! Every key is looked up; of those that are missing the call takes the seats that are free,
 //! and one loader loads them all. They land before the call waits for the loads of others:
 //! two calls whose keys overlap cannot wait for each other. A key whose other leader was
-//! dropped comes back, and the loader is called once more.
+//! dropped comes back, and the loader is called again.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -47,7 +47,7 @@ impl<'a, C: Codec> Crew<'a, C> {
         }
     }
 
-    fn join(&mut self, index: usize, seat: Seat<'a, C>) {
+    fn enlist(&mut self, index: usize, seat: Seat<'a, C>) {
         self.leads.push(Member {
             index,
             lead: seat.lead,
@@ -96,33 +96,30 @@ impl<'a, C: Codec> Crew<'a, C> {
         mut tell: impl FnMut(usize, CacheResult<Answer<T>>),
     ) {
         let count = self.leads.len();
-        let values = self.run(|| given.map(|given| values_for(count, given)));
-        let leads = std::mem::take(&mut self.leads);
-        let (mut values, time) = match values {
-            Ok(values) => (values.into_iter(), Duration::ZERO),
-            Err(time) => (Vec::new().into_iter(), time),
-        };
-        // If encoding one of them panics, those who wait for the others look again.
-        for Member {
-            index,
-            mut lead,
-            instead,
-        } in leads
-        {
-            let answer = match values.next() {
-                Some(Ok(value)) => land::<false, C, T>(&mut lead, Loaded::new(value)),
-                Some(Err(error)) => {
-                    let error = CacheError::load(lead.key(), error);
-                    fail(&mut lead, error, instead)
-                }
-                None => {
-                    lead.engine.tally.count_timeout();
-                    let error = CacheError::timeout(lead.key(), time);
-                    fail(&mut lead, error, instead)
-                }
-            };
-            tell(index, answer);
+        let given = self.run(|| given.map(|given| values_for(count, given)));
+        let leads = std::mem::take(&mut self.leads).into_iter();
+        match given {
+            // If encoding one of them panics, those who wait for the others look again.
+            Ok(values) => leads.zip(values).for_each(|(mut it, value)| {
+                let answer = match value {
+                    Ok(value) => land::<false, C, T>(&mut it.lead, Loaded::new(value)),
+                    Err(error) => it.fail(|key| CacheError::load(key, error)),
+                };
+                tell(it.index, answer);
+            }),
+            Err(time) => leads.for_each(|mut it| {
+                it.lead.engine.tally.count_timeout();
+                let answer = it.fail(|key| CacheError::timeout(key, time));
+                tell(it.index, answer);
+            }),
         }
+    }
+}
+
+impl<C: Codec> Member<'_, C> {
+    fn fail<T: Form>(&mut self, error: impl FnOnce(&[u8]) -> CacheError) -> CacheResult<Answer<T>> {
+        let error = error(self.lead.key());
+        fail(&mut self.lead, error, self.instead)
     }
 }
 
@@ -174,7 +171,7 @@ impl<C: Codec> Engine<C> {
                 let key = keys[index].as_bytes();
                 match self.next_step::<false, false, T>(key, &mut terms, first) {
                     Ok(Step::Have(answer)) => answers[index] = Some(Ok(answer.value)),
-                    Ok(Step::Lead(seat)) => crew.join(index, seat),
+                    Ok(Step::Lead(seat)) => crew.enlist(index, seat),
                     Ok(Step::Wait(wait)) => {
                         if patience.is_none() {
                             patience = Patience::of(terms.rare(), &self.now());
@@ -195,7 +192,6 @@ impl<C: Codec> Engine<C> {
             }
             // Whoever comes back is loaded at once, however long the others take.
             poll_fn(|cx| {
-                let before = waiting.len();
                 waiting.retain_mut(|wait| match wait.as_mut().poll(cx) {
                     Poll::Pending => true,
                     Poll::Ready((index, None)) => {
@@ -207,7 +203,7 @@ impl<C: Codec> Engine<C> {
                         false
                     }
                 });
-                if waiting.len() < before || waiting.is_empty() {
+                if !left.is_empty() || waiting.is_empty() {
                     Poll::Ready(())
                 } else {
                     Poll::Pending

@@ -28,6 +28,9 @@ where
     F: FnOnce(Option<Old<T::Value>>) -> Fut,
 {
     let old = old.filter(|_| FULL);
+    if let Some(old) = &old {
+        lead.give(&old.stored.value);
+    }
     let old = old.map(|old| lead.engine.open_old::<T>(lead.key(), *old));
     let (old, instead) = match old.transpose() {
         Ok(old) => (old.flatten(), instead),
@@ -91,6 +94,7 @@ pub(crate) fn land<const FULL: bool, C: Codec, T: Form>(
         tags,
         unchanged,
     } = given;
+    let unchanged = unchanged.filter(|read| lead.was_given(read));
     let wishes = Wishes {
         ttl,
         tags: &tags,

@@ -19,8 +19,8 @@ pub(crate) enum Kept {
     Decoded(Decoded, Box<Bytes>),
 }
 
-/// What a decoded value costs beside its bytes and itself: two counts, and the bytes'
-/// place.
+/// What a decoded value costs beside its bytes and itself: its two counts, the box of the
+/// bytes, and what the allocator adds to both.
 const DECODED_COST: usize = 64;
 
 impl Kept {

@@ -36,7 +36,7 @@ const WRITES_A_VISIT: usize = 8;
 pub(crate) const SLICE: usize = 256;
 
 /// What a handle holds, and a load that outlives its call.
-pub(crate) type Shared<C> = Arc<Engine<C>>;
+pub(crate) type Handle<C> = Arc<Engine<C>>;
 
 pub(crate) struct Engine<C> {
     pub(crate) shards: Box<[Shard]>,

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::codec::Codec;
-use crate::encoded::Encoded;
-use crate::engine::{Engine, Shared};
+use crate::encoded::{Encoded, Read};
+use crate::engine::{Engine, Handle};
 use crate::error::CacheError;
 use crate::flight::{Flight, Outcome};
 use crate::options::{CacheOptions, SharedRare, TagNames};
@@ -20,7 +20,7 @@ use crate::text::Key;
 /// A cache that is borrowed by a call, or kept by a load that outlives its call.
 pub(crate) enum Hold<'a, C> {
     Here(&'a Engine<C>),
-    Away(Shared<C>),
+    Away(Handle<C>),
 }
 
 impl<C> Deref for Hold<'_, C> {
@@ -51,6 +51,8 @@ pub(crate) struct Lead<'a, C: Codec> {
     flight: Arc<Flight>,
     ttl: Option<Duration>,
     rare: Option<SharedRare>,
+    /// The old value that the loader was given: what it may say is unchanged.
+    given: Option<Box<Read>>,
     state: State,
 }
 
@@ -79,6 +81,7 @@ impl<'a, C: Codec> Lead<'a, C> {
             flight,
             ttl: options.ttl,
             rare: options.rare.clone(),
+            given: None,
             state: State::Suspended,
         }
     }
@@ -108,6 +111,18 @@ impl<'a, C: Codec> Lead<'a, C> {
         let result = code();
         self.state = State::Suspended;
         result
+    }
+
+    /// Notes the old value that the loader is given.
+    pub(crate) fn give(&mut self, old: &Read) {
+        self.given = Some(Box::new(old.clone()));
+    }
+
+    /// Whether a value that is said to be unchanged is the one that the loader was given, and
+    /// not that of another load, or of another cache.
+    pub(crate) fn was_given(&self, read: &Read) -> bool {
+        let given = self.given.as_ref();
+        given.is_some_and(|given| read.is_still(given))
     }
 
     /// Polls the loader.
@@ -190,7 +205,7 @@ impl<'a, C: Codec> Lead<'a, C> {
 
 impl<C: Codec> Lead<'static, C> {
     /// The same load, in a future that keeps the cache.
-    pub(crate) fn away(lead: Lead<'_, C>, engine: Shared<C>) -> Self {
+    pub(crate) fn away(lead: Lead<'_, C>, engine: Handle<C>) -> Self {
         let mut lead = lead;
         let away = Self {
             engine: Hold::Away(engine),
@@ -199,6 +214,7 @@ impl<C: Codec> Lead<'static, C> {
             flight: Arc::clone(&lead.flight),
             ttl: lead.ttl,
             rare: lead.rare.clone(),
+            given: None,
             state: State::Suspended,
         };
         lead.state = State::Ended;

@@ -63,12 +63,12 @@ pub(crate) struct Wait {
 
 impl<C: Codec> Engine<C> {
     /// Every loading call is this one. `FULL` loaders are given the old value and may name
-    /// tags.
+    /// tags. Who has `LOOKED` found nothing at hand.
     #[allow(
         clippy::manual_async_fn,
         reason = "the future of an `async fn` holds its arguments twice"
     )]
-    pub(crate) fn load<const FULL: bool, T, A, L, E, F, Fut>(
+    pub(crate) fn load<const FULL: bool, const LOOKED: bool, T, A, L, E, F, Fut>(
         &self,
         key: &[u8],
         mut terms: Terms<'_>,
@@ -83,7 +83,7 @@ impl<C: Codec> Engine<C> {
         Fut: Future<Output = Result<L, E>>,
     {
         async move {
-            if !FULL {
+            if !(FULL || LOOKED) {
                 if let Some(answer) = self.at_hand(key)? {
                     return Ok(pick(self, answer));
                 }

@@ -1,7 +1,6 @@
 //! The names of typed caches, and what they were opened with.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::PoisonError;
 
 use crate::error::CacheError;
@@ -25,19 +24,14 @@ impl Names {
     pub(crate) fn open(&self, name: &str, types: Types) -> Result<(), CacheError> {
         // Taken by nobody who holds another lock, and held over no code but this.
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match known.entry(name.into()) {
-            Entry::Vacant(free) => {
-                free.insert(types);
-                Ok(())
-            }
-            Entry::Occupied(held) => {
-                let held = held.get();
-                if held.key.reads_as(types.key) && held.value.is(types.value) {
-                    return Ok(());
-                }
-                let names = |types: Types| [types.key.name(), types.value.name()];
-                Err(CacheError::wrong_types(name, names(*held), names(types)))
-            }
+        let Some(held) = known.get(name) else {
+            known.insert(name.into(), types);
+            return Ok(());
+        };
+        if held.key.reads_as(types.key) && held.value.is(types.value) {
+            return Ok(());
         }
+        let names = |types: Types| [types.key.name(), types.value.name()];
+        Err(CacheError::wrong_types(name, names(*held), names(types)))
     }
 }

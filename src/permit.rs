@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use crate::codec::Codec;
-use crate::engine::{Engine, Shared};
+use crate::engine::{Engine, Handle};
 use crate::lead::Hold;
 
 /// A place among the loads in the background.
@@ -17,9 +17,9 @@ impl<C> Drop for Permit<'_, C> {
 
 impl<C> Permit<'_, C> {
     /// The same place, for a load that keeps the cache.
-    pub(crate) fn away(self, engine: &Shared<C>) -> Permit<'static, C> {
+    pub(crate) fn away(self, engine: &Handle<C>) -> Permit<'static, C> {
         std::mem::forget(self);
-        Permit(Hold::Away(Shared::clone(engine)))
+        Permit(Hold::Away(Handle::clone(engine)))
     }
 }
 

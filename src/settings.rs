@@ -1,4 +1,4 @@
-//! What the builder was told, and how it is divided among shards.
+//! What the builder was told, and what of it each shard is told.
 
 use crate::clock::Clock;
 use crate::hash::KeyHasher;

@@ -7,8 +7,10 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use postcard::Error;
+use postcard::ser_flavors::Flavor;
+use postcard::{Error, serialize_with_flavor};
 use serde::Serialize;
+use smallvec::SmallVec;
 
 /// In no text.
 const MARK: u8 = 0xFF;
@@ -18,21 +20,23 @@ const INLINE: usize = 64;
 
 /// The name of a typed cache, as its keys begin. It is the name of the tag that all of its
 /// entries carry, too.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Space {
     name: Box<[u8]>,
-    /// How a key begins, and room for the rest of it.
-    begun: [u8; INLINE],
+    /// How a key begins, and room for the rest of it. Empty if the name fills it.
+    begun: Option<[u8; INLINE]>,
 }
 
 impl Space {
     pub(crate) fn new(name: &str) -> Self {
         let name: Box<[u8]> = [&[MARK], name.as_bytes(), &[MARK]].concat().into();
         let mut begun = [0; INLINE];
-        if let Some((start, _)) = begun.split_at_mut_checked(name.len()) {
-            start.copy_from_slice(&name);
+        let start = begun.get_mut(..name.len());
+        let fits = start.map(|start| start.copy_from_slice(&name));
+        Self {
+            begun: fits.map(|()| begun),
+            name,
         }
-        Self { name, begun }
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {
@@ -46,16 +50,36 @@ impl Space {
         key: &K,
         act: impl FnOnce(&[u8]) -> R,
     ) -> Result<R, Error> {
-        let mut whole = self.begun;
-        if let Some(rest) = whole.get_mut(self.name.len()..) {
-            // An error may be too little room, whatever the key's type made of it.
-            if let Ok(written) = postcard::to_slice(key, rest) {
-                let len = self.name.len() + written.len();
-                return Ok(act(&whole[..len]));
-            }
-        }
-        let whole = postcard::to_extend(key, self.name.to_vec())?;
-        Ok(act(&whole))
+        let mut whole = Whole(match self.begun {
+            Some(begun) => SmallVec::from_buf_and_len(begun, self.name.len()),
+            None => SmallVec::from_slice(&self.name),
+        });
+        serialize_with_flavor(key, &mut whole)?;
+        Ok(act(&whole.0))
+    }
+}
+
+/// A key that is being written. It never lacks room: what a key type makes of an error is
+/// not to matter.
+struct Whole(SmallVec<[u8; INLINE]>);
+
+impl Flavor for &mut Whole {
+    type Output = ();
+
+    #[inline]
+    fn try_push(&mut self, byte: u8) -> Result<(), Error> {
+        self.0.push(byte);
+        Ok(())
+    }
+
+    #[inline]
+    fn try_extend(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.0.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn finalize(self) -> Result<(), Error> {
+        Ok(())
     }
 }
 
@@ -72,13 +96,15 @@ pub(crate) fn is_text(key: &[u8]) -> bool {
 }
 
 /// A key as messages and listeners have it: a text as it is; of a typed cache its name, a
-/// colon, and the key's encoded form, in which what is no text is in hexadecimal.
-pub(crate) fn shown(key: &[u8]) -> Cow<'_, str> {
+/// colon, and the key's encoded form, in which what is no text is in hexadecimal. Of a longer
+/// key, and a longer name, no more than `most` bytes are looked at.
+pub(crate) fn shown(key: &[u8], most: usize) -> Cow<'_, str> {
+    let start = |bytes: &'_ [u8]| bytes.len().min(most);
     let Some((name, key)) = split(key) else {
-        return String::from_utf8_lossy(key);
+        return String::from_utf8_lossy(&key[..start(key)]);
     };
-    let mut shown = String::from_utf8_lossy(name).into_owned() + ":";
-    for chunk in key.utf8_chunks() {
+    let mut shown = String::from_utf8_lossy(&name[..start(name)]).into_owned() + ":";
+    for chunk in key[..start(key)].utf8_chunks() {
         for letter in chunk.valid().chars() {
             match letter {
                 letter if letter.is_control() => push_hex(&mut shown, letter as u32),
@@ -143,8 +169,10 @@ mod tests {
 
     #[test]
     fn keys_are_shown_with_their_name() {
-        assert_eq!(shown(b"user:7"), "user:7");
-        assert_eq!(shown(&key("users", "Ada")), "users:<03>Ada");
-        assert_eq!(shown(&key("users", &300_u16)), "users:<ac><02>");
+        assert_eq!(shown(b"user:7", 9), "user:7");
+        assert_eq!(shown(&key("users", "Ada"), 9), "users:<03>Ada");
+        assert_eq!(shown(&key("users", &300_u16), 9), "users:<ac><02>");
+        assert_eq!(shown(&key("users", "Ada Lovelace"), 4), "user:<0c>Ada");
+        assert_eq!(shown("user:7".as_bytes(), 4), "user");
     }
 }

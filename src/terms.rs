@@ -31,8 +31,9 @@ impl<'a> Terms<'a> {
         &self.options
     }
 
-    /// The rare ones. Whoever waits has settled them.
+    /// The rare ones, of options that are filled in: whoever waits has done it.
     pub(crate) fn rare(&self) -> Option<&Rare> {
+        debug_assert!(self.are_settled, "options that are not filled in");
         self.options.rare.as_deref()
     }
 }

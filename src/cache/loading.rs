@@ -99,7 +99,7 @@ impl<C: Codec> HydraCache<C> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<V, E>>,
     {
-        self.engine.load::<false, _, _, _, _, _, _>(
+        self.engine.load::<false, false, _, _, _, _, _, _>(
             key.as_bytes(),
             options.into(),
             |_| loader(),

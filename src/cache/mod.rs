@@ -72,12 +72,12 @@ impl<C: Codec> HydraCache<C> {
     ///
     /// The same name is the same part. It never fails: if the name was opened with other
     /// types before, every verb of the handle returns an error that says so. Key types may
-    /// differ as [`get`](Self::get)'s may, by outermost pointers, and `str` for `String`; value
-    /// types may not. A name is kept as long as the cache: choose it from a few.
+    /// differ by outermost pointers, and `str` for `String`; value types may not. A name is kept as long as the cache: choose it from a few.
     ///
-    /// Keys are what postcard writes of them, and two that are written alike are one: a key
-    /// type has no serde attributes that leave out what tells keys apart (`untagged`, `skip`,
-    /// `skip_serializing_if`), and no `HashMap`, whose order varies.
+    /// A key is what postcard writes of it, and two that are written alike are one key: give a
+    /// key type no serde attribute that leaves out what tells two keys apart (`untagged`,
+    /// `skip`, `skip_serializing_if`), or one gets the other's value; and no `HashMap`, whose
+    /// order varies.
     ///
     /// Plain keys never meet those of a typed cache; [`keys`](Self::keys) and
     /// [`retain`](Self::retain) leave these out.

@@ -67,7 +67,7 @@ impl<C: Codec> HydraCache<C> {
         F: FnOnce(Option<Old<V>>) -> Fut,
         Fut: Future<Output = Result<Loaded<V>, E>>,
     {
-        self.engine.load::<true, _, _, _, _, _, _>(
+        self.engine.load::<true, false, _, _, _, _, _, _>(
             key.as_bytes(),
             options.into(),
             loader,

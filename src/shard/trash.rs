@@ -82,7 +82,7 @@ impl Trash {
     /// Tells of every entry that left. Foreign code: after the unlock.
     pub(super) fn tell(&self, listener: &Listener) {
         let tell = |key: &Text, value: &Kept, cause: RemovalCause| {
-            listener(&shown(key.as_bytes()), value.bytes(), cause);
+            listener(&shown(key.as_bytes(), usize::MAX), value.bytes(), cause);
         };
         if let (Some(value), Some((key, cause))) = (&self.value, &self.value_of) {
             tell(key, value, *cause);

@@ -52,7 +52,8 @@ where
     /// Returns a cache that loads by itself what is missing.
     ///
     /// The loader is given the key, and gives a value, or a [`Loaded`] that chooses its own
-    /// time to live and tags. Options are those of this handle: see
+    /// time to live and tags. Since it may go to the background, it and its futures are `Send`
+    /// and own what they need, with a spawner or without. Options are those of this handle: see
     /// [`with_options`](Self::with_options).
     ///
     /// # Examples

@@ -69,7 +69,7 @@ where
             let key = self.key(key)?;
             let (terms, loader) = (self.terms(options), |_| loader());
             self.engine
-                .load::<false, _, _, _, _, _, _>(key.as_bytes(), terms, loader, shared_of)
+                .load::<false, true, _, _, _, _, _, _>(key.as_bytes(), terms, loader, shared_of)
                 .await
         }
     }

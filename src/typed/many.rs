@@ -57,15 +57,16 @@ where
     /// Returns the values of many keys, in their order, loading with one loader those that
     /// are missing.
     ///
-    /// A key that occurs twice is looked up, and counted, once. The loader is given the missing
-    /// keys that nobody else is loading, in their order, and gives a value for each: see [`LoadedMany`]. What it gives is stored
-    /// before the call waits for the loads of others, so that two calls whose keys overlap
-    /// never wait for each other. If a load that was waited for is dropped, the loader is
-    /// called once more, with what is left.
+    /// A key that occurs twice is looked up, and counted, once. The loader is given the
+    /// missing keys that nobody else is loading, in their order, and gives a value for each:
+    /// see [`LoadedMany`]. What it gives is stored before the call waits for the loads of
+    /// others, so that two calls whose keys overlap never wait for each other. When a load
+    /// that it waits for is dropped, the loader is called again, with that key.
     ///
     /// All else is as in [`get_or_load`](Self::get_or_load), for each key by itself: a key that
     /// is invalidated meanwhile is not stored, and the others are. Each key counts as a load.
-    /// A [`load_timeout`](CacheOptions::load_timeout) is that of the whole call.
+    /// A [`load_timeout`](CacheOptions::load_timeout) is that of the whole call; a
+    /// [`soft_timeout`](CacheOptions::soft_timeout) bounds how long it waits for others.
     ///
     /// # Errors
     ///

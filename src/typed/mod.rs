@@ -21,7 +21,7 @@ use serde::de::DeserializeOwned;
 pub use self::loader::LoadingCache;
 use crate::answer::shared_of;
 use crate::codec::{Codec, Postcard};
-use crate::engine::Shared;
+use crate::engine::Handle;
 use crate::error::{BoxError, CacheError, CacheResult};
 use crate::names::Types;
 use crate::options::CacheOptions;
@@ -35,8 +35,9 @@ use crate::types::TypeTag;
 /// [`typed`](crate::HydraCache::typed).
 ///
 /// A read hands out an `Arc` of the value that was put or loaded: nothing is decoded, and
-/// nothing copied. The value is kept beside its encoded form, which is what bounds in bytes
-/// and listeners of removals see.
+/// nothing copied. The value is kept beside its encoded form, which is what the limit of an
+/// entry's bytes and listeners of removals see; [`max_bytes`](crate::CacheBuilder::max_bytes)
+/// counts both.
 ///
 /// Its keys are its own: neither plain keys nor those of another name ever meet them. It has
 /// a share in everything else, the cache's capacity, tags, clock and counters, and a
@@ -68,7 +69,7 @@ use crate::types::TypeTag;
 /// # }
 /// ```
 pub struct TypedCache<K: ?Sized, V, C = Postcard> {
-    engine: Shared<C>,
+    engine: Handle<C>,
     name: Arc<str>,
     /// Why none of the verbs works, if the name was opened with other types.
     error: Option<CacheError>,
@@ -84,7 +85,7 @@ where
     V: Serialize + DeserializeOwned + Send + Sync + 'static,
     C: Codec,
 {
-    pub(crate) fn open(engine: Shared<C>, name: &str) -> Self {
+    pub(crate) fn open(engine: Handle<C>, name: &str) -> Self {
         let types = Types {
             key: TypeTag::of::<K>(),
             value: TypeTag::of::<V>(),
@@ -107,16 +108,18 @@ where
         self.space.as_bytes().into()
     }
 
+    #[inline]
     fn check(&self) -> CacheResult<()> {
-        self.error.clone().map_or(Ok(()), Err)
+        match &self.error {
+            Some(error) => Err(error.clone()),
+            None => Ok(()),
+        }
     }
 
     /// Acts on the cache's key of a caller's key.
     #[inline]
     fn with_key<R>(&self, key: &K, act: impl FnOnce(&[u8]) -> CacheResult<R>) -> CacheResult<R> {
-        if self.error.is_some() {
-            self.check()?;
-        }
+        self.check()?;
         let done = self.space.with_key(key, act);
         done.unwrap_or_else(|error| Err(self.bad_key(error.into())))
     }
@@ -178,6 +181,10 @@ where
     /// If the name was opened with other types
     /// ([`is_wrong_type`](crate::CacheError::is_wrong_type)), or the key cannot be encoded
     /// ([`is_encode`](crate::CacheError::is_encode)). So for every verb of a typed cache.
+    ///
+    /// # Panics
+    ///
+    /// If encoding the key does; then nothing has changed. So for every verb that takes keys.
     ///
     /// # Cancel safety
     ///
@@ -295,7 +302,7 @@ where
 impl<K: ?Sized, V, C> Clone for TypedCache<K, V, C> {
     fn clone(&self) -> Self {
         Self {
-            engine: Shared::clone(&self.engine),
+            engine: Handle::clone(&self.engine),
             name: Arc::clone(&self.name),
             error: self.error.clone(),
             space: Arc::clone(&self.space),

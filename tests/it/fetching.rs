@@ -5,8 +5,11 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use hydracache::{
-    CacheOptions, CacheResult, Fetched, HydraCache, Loaded, ManualClock, Old, Source,
+    BoxError, Bytes, CacheOptions, CacheResult, Codec, Fetched, HydraCache, Loaded, ManualClock,
+    Old, Postcard, Source,
 };
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::stale::*;
 use crate::support::*;
@@ -348,10 +351,50 @@ fn a_load_ahead_that_fails_says_that_it_was_a_hit() {
 #[test]
 fn what_cannot_be_decoded_is_counted_once_a_call() {
     let (cache, clock) = clocked(10);
-    let garbage = hydracache::Bytes::from_static(&[0xff; 20]);
+    let garbage = Bytes::from_static(&[0xff; 20]);
     block_on(cache.put_bytes("key", garbage, kept(90))).unwrap();
     clock.advance(SECOND * 10);
     let call = cache.fetch("key", options(), |_| away::<Loaded<u32>>());
     assert!(block_on(call).is_err_and(|error| error.is_load()));
     assert_eq!(cache.stats().decode_failures, 1);
+}
+
+/// What is unchanged in another cache is no form of this one.
+#[test]
+fn an_unchanged_value_of_another_cache_is_encoded_anew() {
+    let (cache, clock) = timed();
+    put(&cache, "key", 7, kept(50));
+    clock.advance(SECOND * 10);
+    let taken = Cell::new(None);
+    let call = cache.fetch("key", options(), async |old: Option<Old<u32>>| {
+        taken.set(old.map(Old::unchanged));
+        Ok::<_, Infallible>(Loaded::new(8))
+    });
+    assert_eq!(block_on(call).unwrap().value, 8);
+    let foreign = taken.take().unwrap();
+
+    let json = HydraCache::local().codec(Reversed).build();
+    let call = json.fetch("key", options(), async |_| Ok::<_, Infallible>(foreign));
+    assert_eq!(block_on(call).unwrap().value, 7);
+    assert_eq!(block_on(json.get::<u32>("key")).unwrap(), Some(7));
+}
+
+/// Writes what postcard does, backwards.
+struct Reversed;
+
+impl Codec for Reversed {
+    fn encode<V: Serialize + ?Sized>(&self, value: &V) -> Result<Bytes, BoxError> {
+        let mut bytes = Postcard.encode(value)?.to_vec();
+        bytes.push(0);
+        bytes.reverse();
+        Ok(bytes.into())
+    }
+
+    fn decode<V: DeserializeOwned>(&self, bytes: &[u8]) -> Result<V, BoxError> {
+        let (end, bytes) = bytes.split_first().ok_or("no bytes")?;
+        if *end != 0 {
+            return Err("not written by this codec".into());
+        }
+        Postcard.decode(&bytes.iter().rev().copied().collect::<Vec<_>>())
+    }
 }

@@ -34,6 +34,7 @@ mod foreign_code;
 mod invalidation;
 mod jitter_and_idle;
 mod loading_cache;
+mod long_loads;
 mod max_bytes;
 mod memory;
 mod own_tags;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use hydracache::{CacheError, CacheResult, HydraCache, TypedCache};
 use serde::de::DeserializeOwned;
-use serde::ser::Error as _;
+use serde::ser::{Error as _, SerializeSeq};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::parts::*;
@@ -368,4 +368,27 @@ fn a_long_key_is_encoded_though_its_type_changes_errors() {
         block_on(part.put(&key, 7, options())).unwrap();
         assert_eq!(block_on(part.get(&key)).unwrap(), Some(7.into()));
     }
+}
+
+/// Goes on after an error, as hand-written code may.
+struct Careless(Vec<String>);
+
+impl Serialize for Careless {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(Some(self.0.len()))?;
+        for name in &self.0 {
+            let _ = list.serialize_element(name);
+        }
+        list.end()
+    }
+}
+
+#[test]
+fn a_long_key_is_whole_though_its_type_ignores_errors() {
+    let part = HydraCache::local()
+        .build()
+        .typed::<Careless, u8>("careless");
+    let key = |letter: &str| Careless(vec![letter.repeat(100)]);
+    block_on(part.put(&key("a"), 7, options())).unwrap();
+    assert_eq!(block_on(part.get(&key("b"))).unwrap(), None);
 }

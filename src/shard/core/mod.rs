@@ -197,7 +197,7 @@ impl Core {
     pub(super) fn keys(&self, all: bool, now: &Now<'_>) -> Vec<String> {
         let text = |key: &Text| {
             let bytes = key.as_bytes();
-            is_text(bytes).then(|| shown(bytes).into_owned())
+            is_text(bytes).then(|| shown(bytes, usize::MAX).into_owned())
         };
         let mut keys = Vec::new();
         let mut next = Some(0);

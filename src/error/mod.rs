@@ -1,11 +1,12 @@
-//! The one error type, and all its text.
+//! The one error type, and what can be asked of it.
+
+mod kind;
 
 use std::error::Error;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::space::shown;
+use self::kind::{Kind, ShownKey};
 use crate::types::TypeTag;
 
 /// Any error that can be sent to another thread: what a loader's error becomes,
@@ -51,86 +52,6 @@ pub type CacheResult<T> = Result<T, CacheError>;
 #[error(transparent)]
 #[non_exhaustive]
 pub struct CacheError(Arc<Kind>);
-
-#[derive(Debug, thiserror::Error)]
-enum Kind {
-    #[error("the loader for key {key} failed: {source}")]
-    Load {
-        key: ShownKey,
-        /// Shared by the keys of one loader. (The `Arc` is no error itself: `source()`
-        /// looks through it.)
-        source: Arc<BoxError>,
-    },
-
-    #[error(
-        "the load of key {key} panicked in the call that ran it: \
-         see that call's panic, and load again"
-    )]
-    Panic { key: ShownKey },
-
-    #[error(
-        "the load of key {key} took longer than the {given:?} it was given: \
-         see what its loader waits for, or raise `load_timeout`"
-    )]
-    Timeout { key: ShownKey, given: Duration },
-
-    #[error(
-        "the call for key {key} has a timeout and the cache has no timer to go by: \
-         give `CacheBuilder::timer` one, or enable the feature `async-io`"
-    )]
-    NoTimer { key: ShownKey },
-
-    #[error(
-        "the background load of key {key} was dropped before it ended: \
-         see whether the spawner keeps its futures, and load again"
-    )]
-    Dropped { key: ShownKey },
-
-    #[error(
-        "key {key} is stored or being loaded as `{held}` and was asked for as `{asked}`: \
-         ask for the type it has, or put a value of the other type first"
-    )]
-    WrongType {
-        key: ShownKey,
-        held: &'static str,
-        asked: &'static str,
-    },
-
-    #[error(
-        "the typed cache {name} was opened with keys of `{}` and values of `{}`, and now with \
-         keys of `{}` and values of `{}`: use those types, or another name",
-        held[0], held[1], asked[0], asked[1]
-    )]
-    WrongTypes {
-        name: ShownKey,
-        held: [&'static str; 2],
-        asked: [&'static str; 2],
-    },
-
-    #[error("a key of type `{key}` for the typed cache {name} cannot be encoded: {source}")]
-    EncodeKey {
-        name: ShownKey,
-        key: &'static str,
-        source: BoxError,
-    },
-
-    #[error("the value for key {key} of type `{name}` cannot be encoded: {source}")]
-    Encode {
-        key: ShownKey,
-        name: &'static str,
-        source: BoxError,
-    },
-
-    #[error(
-        "the entry of key {key} cannot be decoded as `{name}`: {source}; \
-         remove it, put it anew, or load over it"
-    )]
-    Decode {
-        key: ShownKey,
-        name: &'static str,
-        source: BoxError,
-    },
-}
 
 impl CacheError {
     pub(crate) fn load(key: &[u8], source: Arc<BoxError>) -> Self {
@@ -316,6 +237,38 @@ impl CacheError {
         matches!(*self.0, Kind::Timeout { .. })
     }
 
+    /// Returns whether a load that this call handed over was dropped by whoever was to run
+    /// it, the spawner or its runtime, and there was no old value.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use futures_lite::future::block_on;
+    /// # use hydracache::{CacheOptions, HydraCache, ManualClock};
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let clock = ManualClock::new();
+    /// let cache = HydraCache::local()
+    ///     .clock(clock.clone())
+    ///     .timer(clock.clone())
+    ///     .spawner(|load| drop(load)) // which is a mistake
+    ///     .build();
+    /// let options = CacheOptions::new()
+    ///     .ttl(Duration::from_secs(1))
+    ///     .stale_if_error(Duration::from_secs(1))
+    ///     .soft_timeout(Duration::from_secs(1));
+    /// block_on(cache.put("key", 7_u8, options.clone()))?;
+    /// clock.advance(Duration::from_secs(1));
+    /// let load = || async { Ok::<u8, &str>(8) };
+    /// let answer = block_on(cache.get_or_refresh("key", options, load));
+    /// assert_eq!(answer?, 7); // had it been evicted meanwhile: `is_dropped`
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn is_dropped(&self) -> bool {
+        matches!(*self.0, Kind::Dropped { .. })
+    }
+
     /// Returns whether a call had a timeout and the cache no timer.
     ///
     /// # Examples
@@ -338,50 +291,5 @@ impl CacheError {
 impl From<Kind> for CacheError {
     fn from(kind: Kind) -> Self {
         Self(Arc::new(kind))
-    }
-}
-
-/// A key as messages show it: quoted, escaped, cut.
-struct ShownKey(String);
-
-impl ShownKey {
-    /// In characters, not bytes.
-    const SHOWN: usize = 64;
-
-    fn new(key: &[u8]) -> Self {
-        let key = shown(key);
-        Self(match key.char_indices().nth(Self::SHOWN) {
-            Some((end, _)) => format!("{:?}…", &key[..end]),
-            None => format!("{key:?}"),
-        })
-    }
-}
-
-impl fmt::Display for ShownKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl fmt::Debug for ShownKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_are_cut_at_64_characters() {
-        let shown = |len| ShownKey::new("é".repeat(len).as_bytes()).to_string();
-        assert_eq!(shown(64), format!("\"{}\"", "é".repeat(64)));
-        assert_eq!(shown(65), format!("\"{}\"…", "é".repeat(64)));
-    }
-
-    #[test]
-    fn keys_cannot_break_a_line() {
-        assert_eq!(ShownKey::new(b"a\n\"b").to_string(), r#""a\n\"b""#);
     }
 }
