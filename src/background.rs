@@ -37,10 +37,11 @@ where
     Fut: Future<Output = Result<L, E>> + Send + 'static,
 {
     async move {
+        let at = engine.key_of(key);
         let mut patience = None;
         let mut first = true;
         let seat = loop {
-            let wait = match engine.next_step::<FULL, true, T>(key, &mut terms, first)? {
+            let wait = match engine.next_step::<FULL, true, T>(at, &mut terms, first)? {
                 Step::Have(answer) => return Ok(pick(engine, answer)),
                 Step::Lead(seat) => break seat,
                 Step::Wait(wait) => wait,

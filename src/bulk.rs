@@ -169,7 +169,7 @@ impl<C: Codec> Engine<C> {
             let mut crew = Crew::new();
             for index in left.drain(..) {
                 let key = keys[index].as_bytes();
-                match self.next_step::<false, false, T>(key, &mut terms, first) {
+                match self.next_step::<false, false, T>(self.key_of(key), &mut terms, first) {
                     Ok(Step::Have(answer)) => answers[index] = Some(Ok(answer.value)),
                     Ok(Step::Lead(seat)) => crew.enlist(index, seat),
                     Ok(Step::Wait(wait)) => {

@@ -86,12 +86,19 @@ impl<C: Codec> Engine<C> {
         }
     }
 
-    /// A key with its hash, and the shard it falls in.
+    /// A key with its hash.
+    #[inline]
+    pub(crate) fn key_of<'a>(&self, bytes: &'a [u8]) -> Key<'a> {
+        let hash = self.hashing.hash(bytes);
+        Key { hash, bytes }
+    }
+
+    /// That, and the shard it falls in.
     #[allow(clippy::inline_always, reason = "every hit runs through it: measured")]
     #[inline(always)]
     pub(crate) fn locate<'a>(&self, bytes: &'a [u8]) -> (Key<'a>, &Shard) {
-        let hash = self.hashing.hash(bytes);
-        (Key { hash, bytes }, self.shard_of(hash))
+        let key = self.key_of(bytes);
+        (key, self.shard_of(key.hash))
     }
 
     #[inline]
@@ -258,6 +265,12 @@ impl<C: Codec> Engine<C> {
     pub(crate) fn decode<V: DeserializeOwned>(&self, key: &[u8], read: &Read) -> CacheResult<V> {
         let value = decode(&self.codec, read);
         value.map_err(|why| unreadable(key, why, TypeTag::of::<V>()))
+    }
+
+    #[inline]
+    pub(crate) fn take<T: Form>(&self, key: &[u8], read: Read) -> CacheResult<T> {
+        let value = T::take(&self.codec, read);
+        value.map_err(|why| unreadable(key, why, T::ty()))
     }
 
     #[inline]

@@ -31,6 +31,9 @@ pub(crate) trait Form: Sized {
 
     fn open<C: Codec>(codec: &C, read: &Read) -> Result<Self, Unreadable>;
 
+    /// The same, of what is not needed any more.
+    fn take<C: Codec>(codec: &C, read: Read) -> Result<Self, Unreadable>;
+
     /// The value, for a loader to see what it would replace.
     fn into_old(self) -> Option<Self::Value>;
 }
@@ -74,6 +77,11 @@ impl<V: Serialize + DeserializeOwned> Form for Own<V> {
         decode(codec, read).map(Self)
     }
 
+    #[inline]
+    fn take<C: Codec>(codec: &C, read: Read) -> Result<Self, Unreadable> {
+        decode(codec, &read).map(Self)
+    }
+
     fn into_old(self) -> Option<V> {
         Some(self.0)
     }
@@ -105,6 +113,11 @@ impl<V: Serialize + Send + Sync + 'static> Form for Shared<V> {
     #[inline]
     fn open<C: Codec>(_codec: &C, read: &Read) -> Result<Self, Unreadable> {
         share(read.given.clone()).map(Self)
+    }
+
+    #[inline]
+    fn take<C: Codec>(_codec: &C, read: Read) -> Result<Self, Unreadable> {
+        share(read.given).map(Self)
     }
 
     /// Others have it too.

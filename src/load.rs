@@ -33,6 +33,7 @@ use crate::permit::Permit;
 use crate::shard::{Look, Replaced, Request, Seated, Stored};
 use crate::sync::Arc;
 use crate::terms::Terms;
+use crate::text::Key;
 
 /// What a call does next.
 pub(crate) enum Step<'a, C: Codec, T> {
@@ -83,15 +84,16 @@ impl<C: Codec> Engine<C> {
         Fut: Future<Output = Result<L, E>>,
     {
         async move {
+            let at = self.key_of(key);
             if !(FULL || LOOKED) {
-                if let Some(answer) = self.at_hand(key)? {
+                if let Some(answer) = self.at_hand(at)? {
                     return Ok(pick(self, answer));
                 }
             }
             let mut patience = None;
             let mut first = true;
             let Seat { lead, old, .. } = loop {
-                let wait = match self.next_step::<FULL, false, T>(key, &mut terms, first)? {
+                let wait = match self.next_step::<FULL, false, T>(at, &mut terms, first)? {
                     Step::Have(answer) => return Ok(pick(self, answer)),
                     Step::Lead(seat) => break seat,
                     Step::Wait(wait) => wait,
@@ -155,11 +157,11 @@ impl<C: Codec> Engine<C> {
     #[inline]
     pub(crate) fn next_step<'a, const FULL: bool, const OWNED: bool, T: Form>(
         &'a self,
-        key: &'a [u8],
+        at: Key<'a>,
         terms: &mut Terms<'_>,
         first: bool,
     ) -> CacheResult<Step<'a, C, T>> {
-        let (at, shard) = self.locate(key);
+        let shard = self.shard_of(at.hash);
         let mut uncounted = first;
         let mut counted_hit = false;
         let mut undecodable: Option<Read> = None;
@@ -172,13 +174,13 @@ impl<C: Codec> Engine<C> {
                 self.tally.count(counted_hit);
             }
             let (stored, error) = match look {
-                Look::Hit(stored) => match self.serve(key, &stored) {
+                Look::Hit(stored) => match self.serve(at.bytes, &stored) {
                     Ok(answer) => return Ok(Step::Have(answer)),
                     Err(error) => (stored, error),
                 },
                 other => {
                     let options = terms.settle(&self.settings.default_options);
-                    match self.further::<FULL, OWNED, T>(key, options, request, other)? {
+                    match self.further::<FULL, OWNED, T>(at, options, request, other)? {
                         Further::Step(step) => return Ok(step),
                         Further::Unusable(stored, error) => (stored, error),
                     }
@@ -197,15 +199,15 @@ impl<C: Codec> Engine<C> {
     /// Goes on from a look that found nothing to serve.
     fn further<'a, const FULL: bool, const OWNED: bool, T: Form>(
         &'a self,
-        key: &'a [u8],
+        at: Key<'a>,
         options: &CacheOptions,
         mut request: Request<'_>,
         look: Look,
     ) -> CacheResult<Further<'a, C, T>> {
         if matches!(look, Look::Missing(_) | Look::Join { .. }) {
-            self.ask_for_timer(key, options)?;
+            self.ask_for_timer(at.bytes, options)?;
         }
-        let (at, shard) = self.locate(key);
+        let (key, shard) = (at.bytes, self.shard_of(at.hash));
         let mut permit = None;
         let look = match look {
             Look::Missing(old) => {

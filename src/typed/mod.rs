@@ -137,7 +137,7 @@ where
     /// What a call need not load.
     #[inline]
     fn at_hand(&self, key: &K) -> CacheResult<Option<Arc<V>>> {
-        let found = self.with_key(key, |key| self.engine.at_hand(key))?;
+        let found = self.with_key(key, |key| self.engine.at_hand(self.engine.key_of(key)))?;
         Ok(found.map(|answer| shared_of(&self.engine, answer)))
     }
 
