@@ -15,7 +15,7 @@ use crate::text::{Key, Text};
 #[derive(Debug, Default)]
 pub(super) struct Trash {
     entries: SmallVec<[Entry<Kept>; AT_ONCE]>,
-    /// Why each of them left.
+    /// Why each of them left, if somebody listens.
     causes: SmallVec<[RemovalCause; AT_ONCE]>,
     /// A value that was replaced.
     value: Option<Kept>,
@@ -48,7 +48,9 @@ impl Trash {
     #[inline]
     pub(super) fn entry(&mut self, entry: Entry<Kept>, cause: RemovalCause) {
         self.entries.push(entry);
-        self.causes.push(cause);
+        if self.is_told {
+            self.causes.push(cause);
+        }
     }
 
     /// At most one value is replaced in an act.
