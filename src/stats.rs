@@ -34,7 +34,7 @@ use std::ops::Sub;
 #[non_exhaustive]
 pub struct CacheStats {
     /// Calls that found a live entry: `get`, `get_bytes` and every loading call,
-    /// once a call, by what it first found.
+    /// once a call, or once a key of a call for many, by what it first found.
     ///
     /// An entry of another type, and one that `get` cannot decode, was found. A
     /// loading call that cannot decode what it found counts a miss in place of
@@ -47,7 +47,8 @@ pub struct CacheStats {
     /// A call that then waits for another's load has missed too, and has counted it by
     /// the time it waits: a test that needs all callers waiting watches this.
     pub misses: u64,
-    /// Loaders that were started. Not moved by joining another's load.
+    /// Loaders that were started: for many keys, once a key that the loader is given. Not
+    /// moved by joining another's load.
     pub loads: u64,
     /// Loads that ended because the loader gave an error, panicked or ran out of time, or
     /// because encoding its value panicked.
