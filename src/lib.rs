@@ -69,6 +69,8 @@
 //!   given no other timer. Its first use starts the one thread of that crate. Without the
 //!   feature ten dependencies fewer are built.
 //!
+//! - `testing`: the module `testing`, a simulation for tests of your own service.
+//!
 //! `bytes` and `serde` are public dependencies; a new major version of either is one of
 //! this crate. The oldest Rust that builds it is 1.85.
 //!
@@ -121,6 +123,8 @@ mod sync;
 mod tags;
 mod tally;
 mod terms;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod text;
 mod timer;
 mod typed;

@@ -89,6 +89,20 @@ impl ManualClock {
         }
     }
 
+    /// Moves the clock to when the next sleeper is to be woken. Whether there is one.
+    #[cfg(feature = "testing")]
+    pub(crate) fn advance_to_next(&self) -> bool {
+        let next = {
+            let state = self.state();
+            let first = state.sleepers.first_key_value();
+            first.map(|((until, _), _)| until.saturating_sub(state.now))
+        };
+        if let Some(time) = next {
+            self.advance(time);
+        }
+        next.is_some()
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
