@@ -142,7 +142,10 @@ fn one_file_takes_the_lock() {
 fn nothing_is_spawned_and_nothing_sleeps() {
     // By the spawner and the timer that the builder was given, and by nobody else.
     only_in("spawn(", &["spawn.rs", "background.rs"]);
-    only_in("sleep(", &["timer.rs", "manual.rs", "patience.rs"]);
+    only_in(
+        "sleep(",
+        &["timer.rs", "manual.rs", "patience.rs", "testing/world.rs"],
+    );
     only_in("thread::", &[]);
     for (path, text) in rust_files(&["tests"]) {
         if !path.ends_with("tidy.rs") {

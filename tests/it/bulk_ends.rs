@@ -157,6 +157,7 @@ fn an_error_that_panics_when_it_is_told_is_a_panic_of_the_load() {
     assert_eq!(cache.stats().load_failures, 2);
 }
 
+#[cfg(feature = "async-io")]
 #[test]
 fn the_timer_of_its_own_is_not_polled_after_its_end_either() {
     without_hanging(|| {
