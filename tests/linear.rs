@@ -33,6 +33,8 @@ mod check;
 #[path = "linear/history.rs"]
 #[allow(unreachable_pub, reason = "a module of one test")]
 mod history;
+#[path = "linear/known.rs"]
+mod known;
 #[path = "linear/model.rs"]
 #[allow(unreachable_pub, reason = "a module of one test")]
 mod model;
@@ -49,7 +51,7 @@ mod support;
 #[allow(unreachable_pub, reason = "a module of one test")]
 mod workload;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use history::History;
@@ -77,13 +79,26 @@ fn number(variable: &str) -> Option<u64> {
 /// Lets one test's threads run at a time: they race only if all run.
 static RACE: Mutex<()> = Mutex::new(());
 
+/// Where one test failed the others need not go on; if it hangs they could not.
+static FAILED: AtomicBool = AtomicBool::new(false);
+
+/// Says so when its thread panics.
+struct Alarm;
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        FAILED.fetch_or(std::thread::panicking(), Ordering::SeqCst);
+    }
+}
+
 /// Runs and checks one seed after another, until there were enough calls.
 fn explain(kind: Kind) {
     let most = CALLS * usize::try_from(number("LINEAR_ROUNDS").unwrap_or(1)).unwrap();
     let only = number("LINEAR_SEED");
     let calls = Arc::new(AtomicUsize::new(0));
+    let _alarm = Alarm;
     for seed in only.map_or(0..u64::MAX, |seed| seed..seed + 1) {
-        if calls.load(Ordering::SeqCst) >= most {
+        if calls.load(Ordering::SeqCst) >= most || FAILED.load(Ordering::SeqCst) {
             break;
         }
         let calls = Arc::clone(&calls);

@@ -1,5 +1,7 @@
 //! What callers did and saw: each call with the times at which it began and returned.
 
+use std::fmt::Write;
+
 /// No history has more keys than that, nor more lanes.
 pub const KEYS: [&str; 4] = ["a", "b", "c", "d"];
 pub const TAGS: [&str; 3] = ["x", "y", "z"];
@@ -150,7 +152,7 @@ impl History {
         all.sort_by_key(|(_, event)| event.from);
         let mut text = format!("before: {:?}\n", self.before);
         for (lane, Event { from, to, call }) in all {
-            text += &format!("{from:>8} to {to:>8}, lane {lane}: {call:?}\n");
+            let _ = writeln!(text, "{from:>8} to {to:>8}, lane {lane}: {call:?}");
         }
         text
     }

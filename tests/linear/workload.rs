@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_lite::future::{or, poll_once, yield_now};
-use hydracache::{CacheError, CacheOptions, CacheResult, HydraCache, Loaded, ManualClock};
+use hydracache::{CacheError, CacheOptions, CacheResult, Clock, HydraCache, Loaded, ManualClock};
 
 use super::history::{Answer, Call, Event, KEYS, Load, Set, TAGS, Value, names};
 
@@ -35,6 +35,23 @@ impl Kind {
     }
 }
 
+/// A clock that is asked under the lock, and now and then takes its time, so that others
+/// come to wait for the lock.
+struct SlowClock {
+    clock: ManualClock,
+    asked: AtomicU64,
+}
+
+impl Clock for SlowClock {
+    fn now(&self) -> Duration {
+        let now = self.clock.now();
+        if self.asked.fetch_add(1, Ordering::Relaxed) % 8 == 0 {
+            std::thread::yield_now();
+        }
+        now
+    }
+}
+
 /// What the lanes of one seed share.
 pub struct World {
     pub kind: Kind,
@@ -47,9 +64,13 @@ impl World {
     pub fn new(kind: Kind) -> Self {
         let clock = ManualClock::new();
         let builder = HydraCache::local().max_capacity(kind.capacity);
+        let slow = SlowClock {
+            clock: clock.clone(),
+            asked: AtomicU64::new(0),
+        };
         Self {
             kind,
-            cache: builder.clock(clock.clone()).build(),
+            cache: builder.clock(slow).build(),
             clock,
             stamps: AtomicU64::new(0),
         }
@@ -87,7 +108,7 @@ fn away(error: &CacheError) -> Option<u32> {
     Some(source.downcast_ref::<Away>()?.0)
 }
 
-/// Random numbers: a step of SplitMix64 each.
+/// Random numbers: a step of `SplitMix64` each.
 pub struct Random(Cell<u64>);
 
 impl Random {
@@ -199,11 +220,7 @@ impl<'a> Lane<'a> {
         let (cache, random) = (&self.world.cache, &self.random);
         let key = random.below(self.keys);
         let name = KEYS[key];
-        match random.below(20) {
-            0..3 => {
-                let saw = cache.get(name).await.unwrap();
-                Call::Get { key, saw }
-            }
+        match random.below(if self.world.kind.time { 23 } else { 20 }) {
             3 => {
                 let saw = cache.peek(name).await.unwrap();
                 Call::Get { key, saw }
@@ -245,11 +262,11 @@ impl<'a> Lane<'a> {
             }
             12..15 => self.update(key).await,
             15..18 => self.invalidate().await,
-            18 if self.world.kind.time => {
+            18 | 20.. if self.world.kind.time => {
                 self.world.clock.advance(Duration::from_secs(1));
                 Call::Advance
             }
-            18 => {
+            0..3 | 18 => {
                 let saw = cache.get(name).await.unwrap();
                 Call::Get { key, saw }
             }
