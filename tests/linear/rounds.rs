@@ -10,7 +10,8 @@ use async_executor::LocalExecutor;
 use futures_lite::future::block_on;
 
 use super::history::{Event, History, KEYS, Value};
-use super::workload::{Kind, Lane, Random, World};
+use super::workload::Lane;
+use super::world::{Kind, Random, World};
 
 /// How many histories have one cache.
 const ROUNDS: usize = 64;
