@@ -1,0 +1,288 @@
+//! Random calls of one lane, and the record of them.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::time::Duration;
+
+use futures_lite::future::{or, poll_once, yield_now};
+use hydracache::{CacheError, CacheOptions, CacheResult, Loaded};
+
+use super::history::{Answer, Call, Event, KEYS, Load, Set, TAGS, Value, names};
+use super::world::{Random, World};
+
+/// The error of a loader: which value there would have been.
+#[derive(Debug)]
+struct Away(u32);
+
+impl fmt::Display for Away {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the database is away")
+    }
+}
+
+impl std::error::Error for Away {}
+
+fn away(error: &CacheError) -> Option<u32> {
+    let source = std::error::Error::source(error)?;
+    Some(source.downcast_ref::<Away>()?.0)
+}
+
+/// A caller that waits for each of its calls before it makes the next.
+pub struct Lane<'a> {
+    world: &'a World,
+    random: Random,
+    /// Calls are about so many keys: the fewer, the more they have to do with each other.
+    keys: usize,
+    /// The number of the last value.
+    last: Cell<u32>,
+    events: RefCell<Vec<Event>>,
+}
+
+impl<'a> Lane<'a> {
+    /// `values` is where the numbers of its values begin.
+    pub fn new(world: &'a World, seed: u64, keys: usize, values: u32) -> Self {
+        Self {
+            world,
+            random: Random::new(seed),
+            keys,
+            last: Cell::new(values),
+            events: RefCell::default(),
+        }
+    }
+
+    /// Makes its calls, and gives the record.
+    pub async fn run(self) -> Vec<Event> {
+        let kind = self.world.kind;
+        for _ in 0..kind.calls {
+            self.pause().await;
+            let from = self.world.stamp();
+            let call = if self.random.below(16) < kind.loads {
+                self.load().await
+            } else {
+                self.call().await
+            };
+            let to = self.world.stamp();
+            let event = Event { from, to, call };
+            self.events.borrow_mut().push(event);
+        }
+        self.events.into_inner()
+    }
+
+    /// Takes a little time, or lets others go first.
+    async fn pause(&self) {
+        match self.random.below(8) {
+            0 if self.world.kind.lanes > 1 => yield_now().await,
+            1 => std::thread::yield_now(),
+            2 | 3 => self.spin(),
+            _ => {}
+        }
+    }
+
+    fn spin(&self) {
+        for _ in 0..self.random.below(64) * 4 {
+            std::hint::spin_loop();
+        }
+    }
+
+    fn some_tags(&self) -> Set {
+        Set::try_from(self.random.below(1 << TAGS.len())).unwrap()
+    }
+
+    fn value(&self) -> Value {
+        self.last.set(self.last.get() + 1);
+        Value {
+            id: self.last.get(),
+            tags: self.some_tags(),
+            ttl: match self.random.below(4) {
+                ttl @ (1 | 2) if self.world.kind.time => u8::try_from(ttl).unwrap(),
+                _ => 0,
+            },
+        }
+    }
+
+    /// The options that a value is stored with, less the tags that its loader chooses.
+    fn options(value: Value, own: Set) -> CacheOptions {
+        let options = CacheOptions::new().tags(names(value.tags & !own));
+        match value.ttl {
+            0 => options,
+            ttl => options.ttl(Duration::from_secs(ttl.into())),
+        }
+    }
+
+    async fn call(&self) -> Call {
+        let (cache, random) = (&self.world.cache, &self.random);
+        let key = random.below(self.keys);
+        let name = KEYS[key];
+        match random.below(if self.world.kind.time { 23 } else { 20 }) {
+            3 => {
+                let saw = cache.peek(name).await.unwrap();
+                Call::Get { key, saw }
+            }
+            4 if !self.world.kind.is_apart() => {
+                let all: Vec<String> = cache.keys().collect();
+                let there = |key: &usize| all.iter().any(|it| it == KEYS[*key]);
+                let saw = (0..KEYS.len()).filter(there);
+                let saw = saw.fold(0, |set, key| set | 1 << key);
+                Call::Keys { saw }
+            }
+            4 | 5 => {
+                let was = cache.contains_key(name).await;
+                Call::Contains { key, was }
+            }
+            6..9 => {
+                let (value, stored) = (self.value(), !random.one_in(8));
+                let mut options = Self::options(value, 0);
+                if !stored {
+                    options = options.ttl(Duration::ZERO);
+                }
+                cache.put(name, value.id, options).await.unwrap();
+                Call::Put { key, value, stored }
+            }
+            9 => {
+                let value = self.value();
+                let options = Self::options(value, 0);
+                let done = cache.put_if_absent(name, value.id, options).await;
+                let done = done.unwrap();
+                Call::PutIfAbsent { key, value, done }
+            }
+            10 => {
+                let was = cache.remove(name).await.unwrap();
+                Call::Remove { key, was }
+            }
+            11 => {
+                let was = cache.expire(name).await.unwrap();
+                Call::Remove { key, was }
+            }
+            12..15 => self.update(key).await,
+            15..18 => self.invalidate().await,
+            18 | 20.. if self.world.kind.time => {
+                self.world.clock.advance(Duration::from_secs(1));
+                Call::Advance
+            }
+            0..3 | 18 => {
+                let saw = cache.get(name).await.unwrap();
+                Call::Get { key, saw }
+            }
+            _ => {
+                if random.one_in(3) {
+                    let _ = poll_once(cache.flush()).await;
+                } else {
+                    cache.flush().await.unwrap();
+                }
+                Call::Flush
+            }
+        }
+    }
+
+    async fn update(&self, key: usize) -> Call {
+        let value = (!self.random.one_in(4)).then(|| self.value());
+        let options = value.map_or_else(CacheOptions::new, |value| Self::options(value, 0));
+        let mut saw = None;
+        let change = |old: Option<u32>| {
+            saw = old;
+            self.spin();
+            value.map(|value| value.id)
+        };
+        let new = self.world.cache.update(KEYS[key], options, change).await;
+        assert_eq!(new.unwrap(), value.map(|value| value.id));
+        Call::Update {
+            key,
+            saw,
+            new: value,
+        }
+    }
+
+    async fn invalidate(&self) -> Call {
+        let (cache, random) = (&self.world.cache, &self.random);
+        let first = random.below(TAGS.len());
+        let mut tags = 1 << first;
+        let count = match random.below(6) {
+            0 => {
+                tags |= 1 << random.below(TAGS.len());
+                Some(cache.invalidate_tags(names(tags)).await)
+            }
+            1 => Some(cache.expire_tag(TAGS[first]).await),
+            // Dropped after its first poll, it has done all, and is only not there to say.
+            2 => poll_once(cache.invalidate_tag(TAGS[first])).await,
+            _ => Some(cache.invalidate_tag(TAGS[first]).await),
+        };
+        let count = count.map(CacheResult::unwrap);
+        Call::Invalidate { tags, count }
+    }
+
+    async fn load(&self) -> Call {
+        let (world, random) = (self.world, &self.random);
+        let key = random.below(self.keys);
+        let value = self.value();
+        let full = world.kind.own && random.one_in(2);
+        let anew = !full && random.one_in(5);
+        let own = if full {
+            self.some_tags() & value.tags
+        } else {
+            0
+        };
+        let led = Cell::new(None);
+        let (fails, waits) = (random.one_in(8), random.below(3));
+        let loader = || {
+            let begun = world.stamp();
+            led.set(Some((begun, None)));
+            let led = &led;
+            async move {
+                // The answer of the database is on its way.
+                for _ in 0..waits {
+                    self.pause().await;
+                    yield_now().await;
+                }
+                self.spin();
+                led.set(Some((begun, Some(world.stamp()))));
+                if fails {
+                    Err(Away(value.id))
+                } else {
+                    Ok(value.id)
+                }
+            }
+        };
+        let (cache, name) = (&world.cache, KEYS[key]);
+        let options = Self::options(value, own);
+        let answer = async {
+            let answer = if full {
+                let full =
+                    async move |_| Ok::<_, Away>(Loaded::new(loader().await?).tags(names(own)));
+                let fetched = cache.fetch(name, options, full).await;
+                fetched.map(|fetched| fetched.value)
+            } else if anew {
+                cache.refresh(name, options, loader).await
+            } else {
+                cache.get_or_load(name, options, loader).await
+            };
+            match answer {
+                Ok(id) => Answer::Value(id),
+                Err(error) => Answer::Error(away(&error).unwrap()),
+            }
+        };
+        let patience = if random.one_in(5) {
+            random.below(3)
+        } else {
+            usize::MAX
+        };
+        let dropped = async {
+            for _ in 0..patience {
+                yield_now().await;
+            }
+            Answer::Dropped
+        };
+        let answer = if patience == usize::MAX {
+            answer.await
+        } else {
+            or(answer, dropped).await
+        };
+        Call::Load(Load {
+            key,
+            anew,
+            value,
+            own,
+            led: led.get(),
+            answer,
+        })
+    }
+}
