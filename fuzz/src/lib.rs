@@ -1,0 +1,3 @@
+//! What the fuzz targets run: see `README.md`.
+
+pub mod operations;
