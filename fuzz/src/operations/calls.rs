@@ -414,9 +414,9 @@ impl Call {
     }
 
     /// Compares what a poll gave with what it should.
-    pub(crate) fn compare(&self, model: &Model, expected: Expected, got: Option<Poll<Got>>) {
+    pub(crate) fn compare(&self, model: &Model, expected: Expected, got: &Option<Poll<Got>>) {
         let what = || format!("{:?} of {} expected {expected:?}", self.verb, self.key);
-        match (expected, &got) {
+        match (expected, got) {
             (Expected::Pending, Some(Poll::Pending)) | (Expected::Panic, None) => {}
             (Expected::Fault(fault), Some(Poll::Ready(Err(error)))) => {
                 assert!(is(error, fault), "{}, and got {error}", what());

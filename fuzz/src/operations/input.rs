@@ -2,14 +2,30 @@
 
 use std::time::Duration;
 
-use arbitrary::Arbitrary;
+use arbitrary::{Arbitrary, Unstructured};
 use hydracache::CacheOptions;
 
 /// How the cache is built, and what is done with it.
-#[derive(Arbitrary, Debug)]
+#[derive(Debug)]
 pub struct Input {
     pub(crate) setup: Setup,
     pub(crate) steps: Vec<Step>,
+}
+
+/// Steps that a run has at most.
+const STEPS: usize = 300;
+
+/// As many steps as there are bytes for. (Of a `Vec` every other byte would say that it
+/// ends here.)
+impl<'a> Arbitrary<'a> for Input {
+    fn arbitrary(bytes: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
+        let setup = bytes.arbitrary()?;
+        let mut steps = Vec::new();
+        while !bytes.is_empty() && steps.len() < STEPS {
+            steps.push(bytes.arbitrary()?);
+        }
+        Ok(Self { setup, steps })
+    }
 }
 
 /// The builder's settings.

@@ -112,16 +112,13 @@ impl Model {
     pub(crate) fn read(&mut self, key: Key) -> Option<&Entry> {
         let now = self.now;
         let found = self.entries.get_mut(&key).filter(|it| it.is_fresh(now));
-        match found {
-            Some(entry) => {
-                self.stats.hits += 1;
-                entry.touch(now);
-                Some(entry)
-            }
-            None => {
-                self.stats.misses += 1;
-                None
-            }
+        if let Some(entry) = found {
+            self.stats.hits += 1;
+            entry.touch(now);
+            Some(entry)
+        } else {
+            self.stats.misses += 1;
+            None
         }
     }
 
@@ -222,7 +219,7 @@ impl Model {
         }
     }
 
-    /// The keys that a `retain` asks about.
+    /// The keys that a `retain` asks about at least.
     pub(crate) fn known_keys(&self) -> Vec<Key> {
         let kept = |entry: &Entry| entry.state(self.now) != State::Gone;
         let entries = self.entries.iter().filter(|(_, entry)| kept(entry));
@@ -231,6 +228,12 @@ impl Model {
         keys.sort_unstable();
         keys.dedup();
         keys
+    }
+
+    /// Whether a load of a key runs, fenced or not: then a `retain` may ask about it.
+    pub(crate) fn is_loading(&self, key: Key) -> bool {
+        let runs = |flight: &Flight| flight.key == key && flight.end.is_none();
+        self.flights.iter().any(runs)
     }
 
     fn seat(&mut self, key: Key, asked: Form, tags: u8, old: Option<Old>) -> usize {

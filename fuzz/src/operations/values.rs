@@ -46,6 +46,6 @@ pub(crate) fn bytes_of(id: u32, form: Form) -> Vec<u8> {
 
 pub(crate) fn key_name(key: Key) -> String {
     // Some lie in the entry, some beside it.
-    let length = if key % 3 == 0 { 30 } else { 1 };
+    let length = if key.is_multiple_of(3) { 30 } else { 1 };
     format!("{key:0length$}")
 }
