@@ -170,7 +170,6 @@ pub(crate) enum Expected {
 
 /// What a poll stores, in the end.
 pub(crate) struct Landing {
-    pub(crate) key: Key,
     pub(crate) id: u32,
     pub(crate) form: Form,
     pub(crate) ttl: Option<u64>,
@@ -217,6 +216,14 @@ impl Call {
         self.verb == Verb::Fetch
     }
 
+    /// The load that it drives, or drove.
+    pub(crate) fn load(&self) -> Option<usize> {
+        match self.role {
+            Role::Leads(flight) => Some(flight),
+            _ => None,
+        }
+    }
+
     /// The step in which it was first polled.
     pub(crate) fn began(&self) -> u64 {
         self.began.map_or(u64::MAX, |(_, step)| step)
@@ -235,7 +242,7 @@ impl Call {
 
     /// The call is dropped, and its load with it.
     pub(crate) fn cancel(self, model: &mut Model) {
-        if let Role::Leads(flight) = self.role {
+        if let Some(flight) = self.load() {
             model.give_up(flight, End::Dropped, 0);
         }
     }
@@ -248,9 +255,9 @@ impl Call {
     }
 
     /// What the poll that comes should give; and what it stores.
-    pub(crate) fn expect(&mut self, model: &mut Model, step: u64) -> (Expected, Option<Landing>) {
+    pub(crate) fn expect(&mut self, model: &mut Model) -> (Expected, Option<Landing>) {
         let mut first = self.began.is_none();
-        let (began, _) = *self.began.get_or_insert((model.now, step));
+        let (began, _) = *self.began.get_or_insert((model.now, model.step));
         let passed = model.now - began;
         let hard = self.terms.load_timeout.is_some_and(|time| time <= passed);
         let soft = self.terms.soft_timeout.is_some_and(|time| time <= passed);
@@ -362,7 +369,6 @@ impl Call {
                 let form = revived.map_or(self.asked, |old| old.form);
                 let stores = model.land(flight, id, own, revived.is_some());
                 let landing = Landing {
-                    key: self.key,
                     id,
                     form,
                     ttl: ttl.filter(|_| full).or(self.terms.ttl),
@@ -414,7 +420,7 @@ impl Call {
     }
 
     /// Compares what a poll gave with what it should.
-    pub(crate) fn compare(&self, model: &Model, expected: Expected, got: &Option<Poll<Got>>) {
+    pub(crate) fn compare(&self, model: &Model, expected: Expected, got: Option<&Poll<Got>>) {
         let what = || format!("{:?} of {} expected {expected:?}", self.verb, self.key);
         match (expected, got) {
             (Expected::Pending, Some(Poll::Pending)) | (Expected::Panic, None) => {}
@@ -429,10 +435,7 @@ impl Call {
             }
             _ => panic!("{}, and got {got:?}", what()),
         }
-        let led = match self.role {
-            Role::Leads(flight) => Some(flight),
-            _ => None,
-        };
+        let led = self.load();
         self.gate.with(|gate| {
             assert_eq!(gate.was_called, led.is_some(), "{}", what());
             let old = led.and_then(|flight| model.flights[flight].old);

@@ -39,7 +39,7 @@ type Told = Arc<Mutex<Vec<(Vec<u8>, RemovalCause)>>>;
 pub fn run(input: &Input) {
     let mut world = World::new(input);
     for step in &input.steps {
-        world.step += 1;
+        world.model.step += 1;
         world.take(step);
         world.look_inside();
     }
@@ -64,7 +64,6 @@ struct World {
     invalidated: [u64; TAGS as usize],
     flushed: u64,
     next_id: u32,
-    step: u64,
     left: LeftBy,
     was_garbage: bool,
 }
@@ -120,7 +119,6 @@ impl World {
             invalidated: [0; TAGS as usize],
             flushed: 0,
             next_id: 1,
-            step: 0,
             left: LeftBy::default(),
             was_garbage: false,
         }
@@ -150,8 +148,7 @@ impl World {
     fn note_born(&mut self, id: u32, form: Form, key: Key, tags: u8, step: u64) {
         self.ids.insert(bytes_of(id, form), id);
         self.was_garbage |= form == Form::Garbage || form == Form::Raw;
-        let born = self.born.entry(id).or_insert((key, tags, step));
-        born.1 |= tags;
+        self.born.insert(id, (key, tags, step));
     }
 
     /// The model stores a value.
@@ -192,33 +189,33 @@ impl World {
 
     fn poll(&mut self, at: usize) {
         let mut call = self.calls.swap_remove(at);
-        let (expected, landing) = call.expect(&mut self.model, self.step);
+        let (expected, landing) = call.expect(&mut self.model);
         let got = call.poll();
-        call.compare(&self.model, expected, &got);
+        call.compare(&self.model, expected, got.as_ref());
+        if let (Expected::Value(id, ..), Some(flight)) = (expected, call.load()) {
+            // One that is unchanged was born before.
+            if !self.born.contains_key(&id) {
+                let step = self.model.flights[flight].step;
+                self.note_born(id, call.form(), call.key(), call.terms().tags, step);
+            }
+        }
         if let Some(landing) = landing {
-            let terms = call.terms().clone();
-            let value = (landing.id, landing.form);
-            // Its tags are those that it began with, and its own.
-            let (_, _, born) = self
-                .born
-                .get(&landing.id)
-                .copied()
-                .unwrap_or((0, 0, call.began()));
-            self.note_born(landing.id, landing.form, landing.key, landing.tags, born);
+            let terms = call.terms();
+            let id = landing.id;
+            self.born
+                .entry(id)
+                .and_modify(|born| born.1 |= landing.tags);
+            let value = (id, landing.form);
             self.store(
-                landing.key,
+                call.key(),
                 value,
                 landing.ttl,
                 landing.tags,
-                &terms,
+                terms,
                 landing.dated,
             );
         }
         if let Expected::Value(id, ..) = expected {
-            if !self.born.contains_key(&id) {
-                // A load that was fenced: those who wait for it may have begun before that.
-                self.note_born(id, call.form(), call.key(), call.terms().tags, call.began());
-            }
             self.assert_not_older(id, call.began());
         }
         self.hear();

@@ -51,6 +51,8 @@ pub(crate) struct Flight {
     pub(crate) old: Option<Old>,
     /// How many invalidations of tags there were when it began.
     start: usize,
+    /// The step in which it began.
+    pub(crate) step: u64,
     pub(crate) end: Option<End>,
 }
 
@@ -74,6 +76,8 @@ pub(crate) enum Look {
 pub(crate) struct Model {
     pub(crate) bounds: Bounds,
     pub(crate) now: u64,
+    /// The number of the step.
+    pub(crate) step: u64,
     pub(crate) entries: BTreeMap<Key, Entry>,
     /// What can no longer be reached, and the cause that it is to be told of.
     pub(crate) dead: Vec<(u32, RemovalCause)>,
@@ -92,6 +96,7 @@ impl Model {
         Self {
             bounds,
             now: 0,
+            step: 0,
             entries: BTreeMap::new(),
             dead: Vec::new(),
             seats: BTreeMap::new(),
@@ -244,6 +249,7 @@ impl Model {
             tags,
             old,
             start: self.marks.len(),
+            step: self.step,
             end: None,
         });
         self.seats.insert(key, self.flights.len() - 1);

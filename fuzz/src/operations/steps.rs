@@ -36,7 +36,7 @@ impl World {
             Step::Update(key, bits, ref wishes) => self.update(key_of(key), bits, wishes),
             Step::Remove(key) => {
                 let key = key_of(key);
-                self.removed.insert(key, self.step);
+                self.removed.insert(key, self.model.step);
                 let got = ready(self.cache.remove(&key_name(key)));
                 assert_eq!(got.expect("a remove"), self.model.remove(key));
             }
@@ -144,7 +144,7 @@ impl World {
                 let got = got.map(|value| value.id());
                 assert_eq!(got, expected);
                 if let Some(id) = got {
-                    self.assert_not_older(id, self.step);
+                    self.assert_not_older(id, self.model.step);
                 }
             }
             (Err(error), Err(fault)) => assert!(is(&error, fault), "{error}"),
@@ -188,7 +188,7 @@ impl World {
     /// The model puts a value.
     fn put_in_model(&mut self, key: Key, (id, form): (u32, Form), wishes: &Wishes) {
         let (terms, _) = self.terms(wishes);
-        self.note_born(id, form, key, terms.tags, self.step);
+        self.note_born(id, form, key, terms.tags, self.model.step);
         self.model.fence(key);
         self.store(key, (id, form), terms.ttl, terms.tags, &terms, false);
     }
@@ -245,7 +245,7 @@ impl World {
         if new.is_some() {
             self.put_in_model(key, (id, Form::Number), wishes);
         } else {
-            self.removed.insert(key, self.step);
+            self.removed.insert(key, self.model.step);
             self.model.remove(key);
         }
     }
@@ -260,7 +260,7 @@ impl World {
 
     fn invalidate(&mut self, tags: u8, whole: bool) {
         for tag in (0..TAGS).filter(|tag| tags & (1 << tag) != 0) {
-            self.invalidated[usize::from(tag)] = self.step;
+            self.invalidated[usize::from(tag)] = self.model.step;
         }
         let cache = self.cache.clone();
         let got = end(cache.invalidate_tags(tag_names(tags)), whole);
@@ -269,7 +269,7 @@ impl World {
     }
 
     fn flush(&mut self, whole: bool) {
-        self.flushed = self.step;
+        self.flushed = self.model.step;
         let cache = self.cache.clone();
         if let Some(flushed) = end(cache.flush(), whole) {
             flushed.expect("a flush");
@@ -310,7 +310,7 @@ impl World {
         }
         let mut expected = 0;
         for key in asked.into_iter().filter(|&key| !keeps(key)) {
-            self.removed.insert(key, self.step);
+            self.removed.insert(key, self.model.step);
             expected += u64::from(self.model.remove(key));
         }
         assert_eq!(got, expected);
