@@ -13,7 +13,7 @@ pub struct Input {
 }
 
 /// Steps that a run has at most.
-const STEPS: usize = 300;
+const STEPS: usize = 200;
 
 /// As many steps as there are bytes for. (Of a `Vec` every other byte would say that it
 /// ends here.)

@@ -5,6 +5,8 @@
 mod calls;
 mod entry;
 mod input;
+mod loader;
+mod loading;
 mod model;
 mod steps;
 mod values;
@@ -64,6 +66,8 @@ struct World {
     invalidated: [u64; TAGS as usize],
     flushed: u64,
     next_id: u32,
+    /// How many times many keys were put.
+    fills: u8,
     left: LeftBy,
     was_garbage: bool,
 }
@@ -119,6 +123,7 @@ impl World {
             invalidated: [0; TAGS as usize],
             flushed: 0,
             next_id: 1,
+            fills: 0,
             left: LeftBy::default(),
             was_garbage: false,
         }

@@ -49,12 +49,15 @@ pub(crate) enum State {
     Gone,
 }
 
-/// The least and the latest that the times of an entry can be: chance and rounding lie
+/// The earliest and the latest that the times of an entry can be: chance and rounding lie
 /// between.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plain {
     earliest: Times,
     latest: Times,
+    /// It was expired when chance alone knew whether it had an end: then its window is that
+    /// which it had, or begins with the expiry.
+    is_vague: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -98,13 +101,16 @@ impl Plain {
         Self {
             earliest: Times::new(said, earliest, 0, now),
             latest: Times::new(said, latest, 1, now),
+            is_vague: false,
         }
     }
 
     /// The first and the last state that it may be in.
     pub(crate) fn states(&self, now: Duration) -> (State, State) {
         let now = nanos(now);
-        (self.latest.state(now), self.earliest.state(now))
+        let last = self.earliest.state(now);
+        let last = if self.is_vague { State::Gone } else { last };
+        (self.latest.state(now), last)
     }
 
     /// A read, which is written down or not: if it is, not before a thirty-second of the
@@ -125,9 +131,20 @@ impl Plain {
         }
     }
 
+    /// Whether no later time can be kept.
+    pub(crate) fn is_last(now: Duration) -> bool {
+        nanos(now) == NEVER
+    }
+
     pub(crate) fn expire(&mut self, now: Duration) {
+        let had_end = |end: Option<u128>| end.is_some_and(|end| end < NEVER);
+        let (first, last) = (self.earliest.on_error_until, self.latest.on_error_until);
         self.earliest.expire(nanos(now));
         self.latest.expire(nanos(now));
+        if had_end(first) && !had_end(last) {
+            self.latest.on_error_until = last;
+            self.is_vague = true;
+        }
     }
 }
 
