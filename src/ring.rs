@@ -77,7 +77,7 @@ impl Rings {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl Rings {
     /// The nodes in the order they were pushed, after a check of every link.
     pub(crate) fn validate(&self, head: u32) -> Vec<u32> {

@@ -33,7 +33,9 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
 fn declarations(source: &str, public: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
     let (mut attributes, mut in_trait) = (Vec::new(), false);
-    let mut lines = source.lines().take_while(|line| *line != "#[cfg(test)]");
+    // What is there for tests and for `fuzz/` stands at the end of a file.
+    let inner = ["#[cfg(test)]", "#[cfg(any(test, fuzzing))]"];
+    let mut lines = source.lines().take_while(|line| !inner.contains(line));
     while let Some(line) = lines.next() {
         let text = line.trim_start();
         if text.starts_with("//") || text.is_empty() {

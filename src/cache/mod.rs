@@ -190,3 +190,14 @@ impl<C> fmt::Debug for HydraCache<C> {
         self.engine.fmt(f)
     }
 }
+
+#[cfg(any(test, fuzzing))]
+impl<C> HydraCache<C> {
+    /// Checks every inner invariant, and panics if one is broken: for `fuzz/`.
+    #[doc(hidden)]
+    pub fn validate(&self) {
+        for shard in &self.engine.shards {
+            shard.validate();
+        }
+    }
+}

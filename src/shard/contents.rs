@@ -380,7 +380,7 @@ impl Contents {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl Contents {
     pub(super) fn validate(&self) {
         let ids = self.store.validate();

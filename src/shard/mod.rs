@@ -285,4 +285,10 @@ impl Shard {
     pub(crate) fn count(&self, count: impl FnOnce(&mut CacheStats)) {
         self.alter(|core| count(&mut core.stats));
     }
+
+    /// Checks every inner invariant.
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn validate(&self) {
+        self.look_in(Core::validate);
+    }
 }

@@ -184,7 +184,7 @@ impl Deadlines {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl Deadlines {
     /// Checks every inner invariant. `entries` are all there are.
     pub(super) fn validate(&self, entries: &[(Id, Moment)]) {

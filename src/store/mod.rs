@@ -311,7 +311,7 @@ fn narrow(index: usize) -> Id {
     id
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl<V> Store<V> {
     /// Checks every inner invariant, and gives the ids.
     pub(crate) fn validate(&self) -> Vec<Id> {

@@ -144,7 +144,7 @@ pub(super) fn index(index: usize) -> u32 {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl Members {
     /// The members of a tag, after a check of its list.
     pub(super) fn validate(&self, tag: u32, head: u32) -> Vec<u32> {

@@ -347,7 +347,7 @@ impl Tags {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl Tags {
     /// Checks every inner invariant. `members` are all who may have tags.
     pub(crate) fn validate(&self, members: &[u32]) {
@@ -385,6 +385,7 @@ impl Tags {
         assert_eq!(self.names.len() + removed.count(), self.known.len());
     }
 
+    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.validate(&[]);
         self.known.is_empty() && self.names.is_empty() && !self.is_dying()

@@ -287,5 +287,18 @@ impl Core {
     }
 }
 
+#[cfg(any(test, fuzzing))]
+impl Core {
+    /// Checks every inner invariant.
+    pub(super) fn validate(&self) {
+        self.contents.validate();
+        for flushed in &self.flushed {
+            flushed.contents.validate();
+        }
+        assert!(self.contents.len() <= self.limits.entries);
+        assert!(self.contents.cost() <= self.limits.bytes);
+    }
+}
+
 #[cfg(test)]
 mod tests;

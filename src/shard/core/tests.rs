@@ -17,17 +17,6 @@ use crate::options::CacheOptions;
 use crate::shard::requests::{Failure, Landing, Look, Request};
 use crate::types::TypeTag;
 
-impl Core {
-    fn validate(&self) {
-        self.contents.validate();
-        for flushed in &self.flushed {
-            flushed.contents.validate();
-        }
-        assert!(self.contents.len() <= self.limits.entries);
-        assert!(self.contents.cost() <= self.limits.bytes);
-    }
-}
-
 const KEYS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
 const TAGS: [&str; 4] = ["w", "x", "y", "z"];
 

@@ -150,7 +150,7 @@ impl Ghosts {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl Ghosts {
     pub(super) fn validate(&self) {
         assert_eq!(size_of::<Group>(), 64);

@@ -50,7 +50,7 @@ impl Marks {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl Marks {
     /// How many have all of these bits.
     pub(super) fn count(&self, bits: u8) -> usize {

@@ -289,7 +289,7 @@ fn is_before(a: u32, b: u32) -> bool {
     (a.wrapping_sub(b) as i32) < 0
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl Policy {
     /// Every id it knows, after a check of every inner invariant.
     pub(super) fn validate(&self) -> Vec<Id> {

@@ -91,9 +91,10 @@ impl<const WIDTH: usize> Queue<WIDTH> {
     }
 }
 
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 impl<const WIDTH: usize> Queue<WIDTH> {
     /// A queue whose first number is this one.
+    #[cfg(test)]
     pub(super) fn from(front: u32) -> Self {
         Self {
             front,

@@ -1,0 +1,350 @@
+//! What each step does to the cache and to the model.
+
+use std::pin::pin;
+
+use futures_lite::future::poll_once;
+use hydracache::{Bytes, CacheResult};
+use serde::de::DeserializeOwned;
+
+use super::calls::{Call, is};
+use super::entry::Reading;
+use super::input::{Form, RareWishes, SECOND, Step, TAGS, Verdict, Wishes, tag_names};
+use super::loader::Given;
+use super::model::{Fault, Key};
+use super::values::{Value, bytes_of, key_name};
+use super::{CALLS, FIRST_OF_MANY, World, ready};
+
+/// How many keys the single calls use.
+const KEYS: u8 = 6;
+
+/// How many times in a run, since every look inside then takes longer.
+const FILLS: u8 = 3;
+
+fn key_of(number: u8) -> Key {
+    Key::from(number % KEYS)
+}
+
+impl World {
+    pub(super) fn take(&mut self, step: &Step) {
+        match *step {
+            Step::Get(key, text) => self.get(key_of(key), text),
+            Step::GetBytes(key) => self.get_bytes(key_of(key)),
+            Step::Peek(key, text) => self.peek(key_of(key), text),
+            Step::Contains(key) => {
+                let key = key_of(key);
+                let got = ready(self.cache.contains_key(&key_name(key)));
+                assert_eq!(got, self.model.find_fresh(key).is_some());
+            }
+            Step::Put(key, form, ref wishes) => self.put(key_of(key), form, wishes),
+            Step::PutIfAbsent(key, ref wishes) => self.put_if_absent(key_of(key), wishes),
+            Step::Update(key, bits, ref wishes) => self.update(key_of(key), bits, wishes),
+            Step::Remove(key) => {
+                let key = key_of(key);
+                self.removed.insert(key, self.model.step);
+                let got = ready(self.cache.remove(&key_name(key)));
+                assert_eq!(got.expect("a remove"), self.model.remove(key));
+            }
+            Step::Expire(key) => {
+                let key = key_of(key);
+                let got = ready(self.cache.expire(&key_name(key)));
+                assert_eq!(got.expect("an expire"), self.model.expire(key));
+            }
+            Step::ExpireTag(tag, whole) => self.expire_tag(tag % TAGS, whole),
+            Step::InvalidateTags(tags, whole) => self.invalidate(tags % (1 << TAGS), whole),
+            Step::Flush(whole) => self.flush(whole),
+            Step::Keys => self.keys(),
+            Step::Retain(bits) => self.retain(bits),
+            Step::Begin {
+                verb,
+                key,
+                text,
+                ref wishes,
+                ref verdict,
+                polled,
+            } => {
+                if self.calls.len() < CALLS {
+                    let (terms, options) = self.terms(wishes);
+                    let asked = if text { Form::Text } else { Form::Number };
+                    let call = Call::new(&self.cache, verb, key_of(key), asked, terms, options);
+                    self.calls.push(call);
+                    let at = self.calls.len() - 1;
+                    if let Some(verdict) = verdict {
+                        self.give(at, verdict);
+                    }
+                    if polled {
+                        self.poll(at);
+                    }
+                }
+            }
+            Step::Poll(at) => {
+                if let Some(at) = self.chosen(at) {
+                    self.poll(at);
+                }
+            }
+            Step::Finish(at, ref verdict) => {
+                if let Some(at) = self.chosen(at) {
+                    self.give(at, verdict);
+                }
+            }
+            Step::Drop(at) => {
+                if let Some(at) = self.chosen(at) {
+                    self.calls.swap_remove(at).cancel(&mut self.model);
+                }
+            }
+            Step::Advance(seconds) => self.advance(u64::from(seconds % 4) * SECOND),
+            Step::Fill(count, tag) => self.fill(count % 350, tag % TAGS),
+            Step::Settle => self.settle(),
+        }
+        self.hear();
+    }
+
+    fn chosen(&self, at: u8) -> Option<usize> {
+        usize::from(at).checked_rem(self.calls.len())
+    }
+
+    fn give(&mut self, at: usize, verdict: &Verdict) {
+        let given = match *verdict {
+            Verdict::Value => Given::Value {
+                id: self.value(),
+                ttl: None,
+                tags: 0,
+                unchanged: false,
+            },
+            Verdict::Full {
+                ttl,
+                tags,
+                unchanged,
+            } => Given::Value {
+                id: self.value(),
+                ttl: ttl.map(|ttl| u64::from(ttl % 5) * SECOND),
+                tags: tags % (1 << TAGS),
+                unchanged,
+            },
+            Verdict::Error => Given::Error,
+            Verdict::Panic => Given::Panic,
+        };
+        self.calls[at].give(given);
+    }
+
+    /// What a read without a loader should give.
+    fn expected(&self, key: Key, asked: Form) -> Result<Option<u32>, Fault> {
+        match self.model.find_fresh(key) {
+            None => Ok(None),
+            Some(entry) => match entry.reading(asked) {
+                Reading::Value => Ok(Some(entry.id)),
+                Reading::WrongType => Err(Fault::WrongType),
+                Reading::Undecodable => Err(Fault::Undecodable),
+            },
+        }
+    }
+
+    fn assert_read<V: Value>(
+        &self,
+        got: CacheResult<Option<V>>,
+        expected: Result<Option<u32>, Fault>,
+    ) {
+        match (got, expected) {
+            (Ok(got), Ok(expected)) => {
+                let got = got.map(|value| value.id());
+                assert_eq!(got, expected);
+                if let Some(id) = got {
+                    self.assert_not_older(id, self.model.step);
+                }
+            }
+            (Err(error), Err(fault)) => assert!(is(&error, fault), "{error}"),
+            (got, expected) => panic!("{:?} for {expected:?}", got.map(|it| it.map(|it| it.id()))),
+        }
+    }
+
+    fn get(&mut self, key: Key, text: bool) {
+        if text {
+            self.get_as::<String>(key, Form::Text);
+        } else {
+            self.get_as::<u32>(key, Form::Number);
+        }
+    }
+
+    fn get_as<V: Value + DeserializeOwned>(&mut self, key: Key, asked: Form) {
+        let expected = self.expected(key, asked);
+        let got = ready(self.cache.get::<V>(&key_name(key)));
+        self.model.read(key);
+        self.assert_read(got, expected);
+    }
+
+    fn get_bytes(&mut self, key: Key) {
+        let got = ready(self.cache.get_bytes(&key_name(key))).expect("bytes");
+        let expected = self.model.read(key);
+        let expected = expected.map(|entry| bytes_of(entry.id, entry.form));
+        assert_eq!(got.as_deref(), expected.as_deref());
+    }
+
+    fn peek(&mut self, key: Key, text: bool) {
+        let name = key_name(key);
+        if text {
+            let got = ready(self.cache.peek::<String>(&name));
+            self.assert_read(got, self.expected(key, Form::Text));
+        } else {
+            let got = ready(self.cache.peek::<u32>(&name));
+            self.assert_read(got, self.expected(key, Form::Number));
+        }
+    }
+
+    /// The model puts a value.
+    fn put_in_model(&mut self, key: Key, (id, form): (u32, Form), wishes: &Wishes) {
+        let (terms, _) = self.terms(wishes);
+        self.note_born(id, form, key, terms.tags, self.model.step);
+        self.model.fence(key);
+        self.store(key, (id, form), terms.ttl, terms.tags, &terms, false);
+    }
+
+    fn put(&mut self, key: Key, form: Form, wishes: &Wishes) {
+        let (id, name) = (self.value(), key_name(key));
+        let (_, options) = self.terms(wishes);
+        let put = match form {
+            Form::Number => ready(self.cache.put(&name, id, options)),
+            Form::Text => ready(self.cache.put(&name, String::of(id), options)),
+            Form::Raw | Form::Garbage => {
+                let bytes = Bytes::from(bytes_of(id, form));
+                ready(self.cache.put_bytes(&name, bytes, options))
+            }
+        };
+        put.expect("a put");
+        self.put_in_model(key, (id, form), wishes);
+    }
+
+    fn put_if_absent(&mut self, key: Key, wishes: &Wishes) {
+        let id = self.value();
+        let (_, options) = self.terms(wishes);
+        let put = ready(self.cache.put_if_absent(&key_name(key), id, options));
+        let absent = self.model.find_fresh(key).is_none();
+        assert_eq!(put.expect("a put"), absent);
+        if absent {
+            self.put_in_model(key, (id, Form::Number), wishes);
+        }
+    }
+
+    fn update(&mut self, key: Key, bits: u8, wishes: &Wishes) {
+        let id = self.value();
+        let expected = self.expected(key, Form::Number);
+        let mut seen = Vec::new();
+        let (_, options) = self.terms(wishes);
+        let change = |old: Option<u32>| {
+            seen.push(old);
+            let bit = if old.is_some() { 1 } else { 2 };
+            (bits & bit != 0).then_some(id)
+        };
+        let got = ready(self.cache.update(&key_name(key), options, change));
+        let old = match expected {
+            Ok(old) => old,
+            Err(fault) => {
+                assert!(is(&got.expect_err("it cannot be read"), fault));
+                assert_eq!(seen, []);
+                return;
+            }
+        };
+        assert_eq!(seen, [old]);
+        let bit = if old.is_some() { 1 } else { 2 };
+        let new = (bits & bit != 0).then_some(id);
+        assert_eq!(got.expect("an update"), new);
+        if new.is_some() {
+            self.put_in_model(key, (id, Form::Number), wishes);
+        } else {
+            self.removed.insert(key, self.model.step);
+            self.model.remove(key);
+        }
+    }
+
+    fn expire_tag(&mut self, tag: u8, whole: bool) {
+        let name = format!("tag {tag}");
+        let cache = self.cache.clone();
+        let got = end(cache.expire_tag(&name), whole);
+        let expected = self.model.expire_tags(1 << tag);
+        assert_eq!(got.map_or(expected, |got| got.expect("a count")), expected);
+    }
+
+    fn invalidate(&mut self, tags: u8, whole: bool) {
+        for tag in (0..TAGS).filter(|tag| tags & (1 << tag) != 0) {
+            self.invalidated[usize::from(tag)] = self.model.step;
+        }
+        let cache = self.cache.clone();
+        let got = end(cache.invalidate_tags(tag_names(tags)), whole);
+        let expected = self.model.invalidate(tags);
+        assert_eq!(got.map_or(expected, |got| got.expect("a count")), expected);
+    }
+
+    fn flush(&mut self, whole: bool) {
+        self.flushed = self.model.step;
+        let cache = self.cache.clone();
+        if let Some(flushed) = end(cache.flush(), whole) {
+            flushed.expect("a flush");
+        }
+        self.model.flush();
+    }
+
+    fn keys(&mut self) {
+        let mut keys: Vec<String> = self.cache.keys().collect();
+        keys.sort_unstable();
+        let fresh = |key: &Key| self.model.find_fresh(*key).is_some();
+        let expected = self.model.entries.keys().copied().filter(fresh);
+        let mut expected: Vec<String> = expected.map(key_name).collect();
+        expected.sort_unstable();
+        assert_eq!(keys, expected);
+    }
+
+    fn retain(&mut self, bits: u8) {
+        let keeps = |key: Key| bits & (1 << (key % 8)) != 0;
+        let mut asked = Vec::new();
+        let retain = self.cache.retain(|name| {
+            let key: Key = name.parse().expect("a key");
+            asked.push(key);
+            keeps(key)
+        });
+        let got = ready(retain).expect("a retain");
+        asked.sort_unstable();
+        let known = self.model.known_keys();
+        for key in &known {
+            assert!(
+                asked.binary_search(key).is_ok(),
+                "{key} was not asked about"
+            );
+        }
+        for &key in &asked {
+            let is_known = known.binary_search(&key).is_ok() || self.model.is_loading(key);
+            assert!(is_known, "{key} is nothing");
+        }
+        let mut expected = 0;
+        for key in asked.into_iter().filter(|&key| !keeps(key)) {
+            self.removed.insert(key, self.model.step);
+            expected += u64::from(self.model.remove(key));
+        }
+        assert_eq!(got, expected);
+    }
+
+    fn fill(&mut self, count: u16, tag: u8) {
+        let wishes = Wishes {
+            tags: 1 << tag,
+            rare: Some(RareWishes {
+                jitter: Some(0),
+                ..RareWishes::default()
+            }),
+            ..Wishes::default()
+        };
+        if self.model.bounds.entries < 100 || self.fills == FILLS {
+            return;
+        }
+        self.fills += 1;
+        for key in FIRST_OF_MANY..FIRST_OF_MANY + count {
+            self.put(key, Form::Number, &wishes);
+            self.hear();
+        }
+    }
+}
+
+/// Drives a future to its end, or polls it once and drops it.
+fn end<T>(future: impl Future<Output = T>, whole: bool) -> Option<T> {
+    if whole {
+        return Some(ready(future));
+    }
+    let mut future = pin!(future);
+    ready(poll_once(&mut future))
+}

@@ -1,0 +1,204 @@
+//! The times of an entry, as `docs/freshness.md` has them, in numbers too large to overflow.
+
+use std::time::Duration;
+
+/// As far as times are kept: 584 years.
+const NEVER: u128 = u64::MAX as u128;
+
+/// A part is kept with seven digits.
+const ONE: u128 = 10_000_000;
+
+fn nanos(time: Duration) -> u128 {
+    time.as_nanos().min(NEVER)
+}
+
+/// What options say, as they were given.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Said {
+    pub(crate) ttl: Option<Duration>,
+    pub(crate) stale_while_revalidate: Option<Duration>,
+    pub(crate) stale_if_error: Option<Duration>,
+    pub(crate) refresh_ahead: Option<f32>,
+    pub(crate) jitter: Option<f32>,
+    pub(crate) time_to_idle: Option<Duration>,
+    pub(crate) error_backoff: Option<Duration>,
+}
+
+impl Said {
+    pub(crate) fn or(self, defaults: Self) -> Self {
+        Self {
+            ttl: self.ttl.or(defaults.ttl),
+            stale_while_revalidate: self
+                .stale_while_revalidate
+                .or(defaults.stale_while_revalidate),
+            stale_if_error: self.stale_if_error.or(defaults.stale_if_error),
+            refresh_ahead: self.refresh_ahead.or(defaults.refresh_ahead),
+            jitter: self.jitter.or(defaults.jitter),
+            time_to_idle: self.time_to_idle.or(defaults.time_to_idle),
+            error_backoff: self.error_backoff.or(defaults.error_backoff),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum State {
+    Fresh,
+    Due,
+    Stale,
+    Fallback,
+    Gone,
+}
+
+/// The earliest and the latest that the times of an entry can be: chance and rounding lie
+/// between.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plain {
+    earliest: Times,
+    latest: Times,
+    /// It was expired when chance alone knew whether it had an end: then its window is that
+    /// which it had, or begins with the expiry.
+    is_vague: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    refresh_at: u128,
+    fresh_until: u128,
+    servable_until: Option<u128>,
+    on_error_until: Option<u128>,
+    window: u128,
+    idle: Option<u128>,
+    read: u128,
+}
+
+fn has_come(time: u128, now: u128) -> bool {
+    time < NEVER && time <= now
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a part is between 0 and 1"
+)]
+fn digits(part: f32) -> u128 {
+    (f64::from(part) * 1e7).round() as u128
+}
+
+impl Plain {
+    pub(crate) fn new(said: &Said, now: Duration) -> Self {
+        let most = said.jitter.map_or(0, digits);
+        // No entry is shortened by more than that, nor by a rounding more.
+        let shortest = |ttl: u128| ttl.saturating_sub(ttl * most / ONE + 1);
+        let earliest = said.ttl.map(|ttl| {
+            let ttl = ttl.as_nanos();
+            if said.jitter.is_some() {
+                shortest(ttl)
+            } else {
+                ttl
+            }
+        });
+        let latest = said.ttl.map(|ttl| ttl.as_nanos());
+        Self {
+            earliest: Times::new(said, earliest, 0, now),
+            latest: Times::new(said, latest, 1, now),
+            is_vague: false,
+        }
+    }
+
+    /// The first and the last state that it may be in.
+    pub(crate) fn states(&self, now: Duration) -> (State, State) {
+        let now = nanos(now);
+        let last = self.earliest.state(now);
+        let last = if self.is_vague { State::Gone } else { last };
+        (self.latest.state(now), last)
+    }
+
+    /// A read, which is written down or not: if it is, not before a thirty-second of the
+    /// time to idle is over.
+    pub(crate) fn read(&mut self, now: Duration, is_certain: bool) {
+        let now = nanos(now);
+        if let Some(idle) = self.latest.idle {
+            if now >= self.latest.read {
+                self.latest.read = now;
+            }
+            let written = self
+                .earliest
+                .read
+                .max(now.saturating_sub(idle.div_ceil(32)));
+            if is_certain && now >= self.earliest.read {
+                self.earliest.read = written;
+            }
+        }
+    }
+
+    /// Whether no later time can be kept.
+    pub(crate) fn is_last(now: Duration) -> bool {
+        nanos(now) == NEVER
+    }
+
+    pub(crate) fn expire(&mut self, now: Duration) {
+        let had_end = |end: Option<u128>| end.is_some_and(|end| end < NEVER);
+        let (first, last) = (self.earliest.on_error_until, self.latest.on_error_until);
+        self.earliest.expire(nanos(now));
+        self.latest.expire(nanos(now));
+        if had_end(first) && !had_end(last) {
+            self.latest.on_error_until = last;
+            self.is_vague = true;
+        }
+    }
+}
+
+impl Times {
+    fn new(said: &Said, ttl: Option<u128>, rounding: u128, now: Duration) -> Self {
+        let now = nanos(now);
+        let after = |from: u128, time: u128| (from + time).min(NEVER);
+        let fresh_until = ttl.map_or(NEVER, |ttl| after(now, ttl));
+        let window = |window: Option<Duration>| window.map(|it| after(fresh_until, nanos(it)));
+        let refresh_at = match (ttl, said.refresh_ahead) {
+            (Some(ttl), Some(part)) if fresh_until < NEVER => {
+                after(now, ttl * digits(part) / ONE + rounding)
+            }
+            _ => NEVER,
+        };
+        Self {
+            refresh_at,
+            fresh_until,
+            servable_until: window(said.stale_while_revalidate),
+            on_error_until: window(said.stale_if_error),
+            window: said.stale_if_error.map_or(0, nanos),
+            idle: said.time_to_idle.map(|idle| nanos(idle).max(1)),
+            read: now,
+        }
+    }
+
+    fn state(&self, now: u128) -> State {
+        let is_in = |end: Option<u128>| end.is_some_and(|end| !has_come(end, now));
+        // A time to idle without end has none; any other ends before never.
+        let idle = self.idle.filter(|&idle| idle < NEVER);
+        let idle_end = idle.map(|idle| (self.read + idle).min(NEVER - 1));
+        if idle_end.is_some_and(|end| has_come(end, now)) {
+            State::Gone
+        } else if !has_come(self.fresh_until, now) {
+            if has_come(self.refresh_at, now) {
+                State::Due
+            } else {
+                State::Fresh
+            }
+        } else if is_in(self.servable_until) {
+            State::Stale
+        } else if is_in(self.on_error_until) {
+            State::Fallback
+        } else {
+            State::Gone
+        }
+    }
+
+    fn expire(&mut self, at: u128) {
+        if self.on_error_until == Some(NEVER) {
+            self.on_error_until = Some((at + self.window).min(NEVER));
+        }
+        self.fresh_until = self.fresh_until.min(at);
+        self.refresh_at = self.refresh_at.min(at);
+        self.servable_until = self.servable_until.map(|end| end.min(at));
+    }
+}
