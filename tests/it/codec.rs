@@ -170,9 +170,26 @@ fn postcard_refuses_what_is_left_over_or_missing() {
     );
 }
 
-/// Every value has no bytes, and the first decode puts another type in its place.
+/// Every value has no bytes, and one of the decodings puts another type in its place.
 #[derive(Clone, Default)]
-struct Swapping(Arc<Mutex<Option<HydraCache<Swapping>>>>);
+struct Swapping(Arc<Mutex<Swap>>);
+
+#[derive(Default)]
+struct Swap {
+    /// How many decodings are still to come before that one.
+    before: u32,
+    cache: Option<HydraCache<Swapping>>,
+}
+
+impl Swap {
+    fn count(&mut self) -> Option<HydraCache<Swapping>> {
+        let Some(before) = self.before.checked_sub(1) else {
+            return self.cache.take();
+        };
+        self.before = before;
+        None
+    }
+}
 
 impl Codec for Swapping {
     fn encode<V: Serialize + ?Sized>(&self, _: &V) -> Result<Bytes, BoxError> {
@@ -180,7 +197,7 @@ impl Codec for Swapping {
     }
 
     fn decode<V: DeserializeOwned>(&self, bytes: &[u8]) -> Result<V, BoxError> {
-        let cache = self.0.lock().unwrap().take();
+        let cache = self.0.lock().unwrap().count();
         if let Some(cache) = cache {
             block_on(cache.put("key", (), options())).unwrap();
         }
@@ -191,11 +208,18 @@ impl Codec for Swapping {
 /// All empty values share their memory: the type tells them apart.
 #[test]
 fn an_entry_put_meanwhile_is_not_taken_for_the_undecodable_one() {
-    let codec = Swapping::default();
-    let cache = HydraCache::local().codec(codec.clone()).build();
-    block_on(cache.put_bytes("key", Bytes::new(), options())).unwrap();
-    *codec.0.lock().unwrap() = Some(cache.clone());
-    let call = cache.get_or_load("key", options(), never::<u32>);
-    assert!(block_on(call).unwrap_err().is_wrong_type());
-    assert_eq!(block_on(cache.get::<()>("key")).unwrap(), Some(()));
+    // A call decodes what it finds at hand, and what it finds when it looks closely.
+    for before in [0, 1] {
+        let codec = Swapping::default();
+        let cache = HydraCache::local().codec(codec.clone()).build();
+        block_on(cache.put_bytes("key", Bytes::new(), options())).unwrap();
+        *codec.0.lock().unwrap() = Swap {
+            before,
+            cache: Some(cache.clone()),
+        };
+        let call = cache.get_or_load("key", options(), never::<u32>);
+        assert!(block_on(call).unwrap_err().is_wrong_type());
+        assert!(codec.0.lock().unwrap().cache.is_none(), "{before}");
+        assert_eq!(block_on(cache.get::<()>("key")).unwrap(), Some(()));
+    }
 }
