@@ -164,6 +164,7 @@ pub use crate::typed::{LoadingCache, TypedCache};
 #[doc = include_str!("../docs/invalidate-after-commit.md")]
 #[doc = include_str!("../docs/loading.md")]
 #[doc = include_str!("../docs/performance.md")]
+#[doc = include_str!("../docs/reliability.md")]
 #[doc = include_str!("../docs/runtimes.md")]
 #[doc = include_str!("../docs/single-flight.md")]
 #[doc = include_str!("../docs/tags.md")]
