@@ -17,8 +17,8 @@
 //! one of several they come to one shard after another: one step a key. Of tags that a loader
 //! chooses an invalidation is two steps, a mark and a visit.
 //!
-//! Not checked here: windows, timeouts, back-offs, eviction, undecodable values, loads in the
-//! background or for many keys.
+//! Not checked here: windows, timeouts, back-offs, eviction, loads in the background or for
+//! many keys.
 //!
 //! As it stands there are more than a million calls. `LINEAR_ROUNDS=10` makes ten times as
 //! many; `LINEAR_SEED=17` makes those of one seed again and again: the same calls, in an order
@@ -74,6 +74,7 @@ const PLAIN: Kind = Kind {
     loads: 0,
     own: false,
     time: false,
+    garbled: false,
     capacity: 100,
 };
 
@@ -159,6 +160,16 @@ fn time() {
         name: "time",
         loads: 6,
         time: true,
+        ..PLAIN
+    });
+}
+
+#[test]
+fn garbled() {
+    explain(Kind {
+        name: "garbled",
+        loads: 8,
+        garbled: true,
         ..PLAIN
     });
 }

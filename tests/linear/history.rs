@@ -21,7 +21,12 @@ pub struct Value {
     pub tags: Set,
     /// In seconds; zero is without end.
     pub ttl: u8,
+    /// Its bytes cannot be decoded: to those who load it is as good as nothing.
+    pub garbled: bool,
 }
+
+/// What who reads a garbled value saw, whichever it was.
+pub const GARBLED: u32 = u32::MAX;
 
 /// What a call asked, and what it was answered.
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,7 @@
 //! Histories by hand: what the check must accept, and what it must not.
 
 use super::check::check;
-use super::history::{Answer, Call, Event, History, KEYS, Load, Set, Value};
+use super::history::{Answer, Call, Event, GARBLED, History, KEYS, Load, Set, Value};
 
 const A: usize = 0;
 const B: usize = 1;
@@ -9,11 +9,20 @@ const X: Set = 1;
 const Y: Set = 2;
 
 fn value(id: u32, tags: Set) -> Value {
-    Value { id, tags, ttl: 0 }
+    let (ttl, garbled) = (0, false);
+    Value {
+        id,
+        tags,
+        ttl,
+        garbled,
+    }
 }
 
 fn lasting(id: u32, ttl: u8) -> Value {
-    Value { id, tags: 0, ttl }
+    Value {
+        ttl,
+        ..value(id, 0)
+    }
 }
 
 fn put(key: usize, value: Value) -> Call {
@@ -183,6 +192,23 @@ fn a_key_has_one_load_at_a_time() {
     holds([vec![(0, 6, load(1, 1))], removal, vec![(4, 9, load(2, 5))]]);
     // Nobody has the value of a load before it has landed.
     fails([vec![(0, 5, load(1, 1))], vec![(2, 3, join(1))]]);
+}
+
+#[test]
+fn who_loads_replaces_what_is_garbled_and_nothing_else() {
+    let garbled = |garbled| Value {
+        garbled,
+        ..value(1, 0)
+    };
+    let load = Call::Load(lead(value(2, 0), 5, 6));
+    let lane = |it, saw| {
+        let puts = [(0, 1, put(A, garbled(it))), (2, 3, get(A, saw))];
+        [puts.into(), vec![(4, 7, load), (8, 9, get(A, 2))]]
+    };
+    holds(lane(true, GARBLED));
+    fails(lane(true, 1));
+    fails(lane(false, GARBLED));
+    fails(lane(false, 1));
 }
 
 #[test]

@@ -114,7 +114,8 @@ impl Rules<'_> {
         to.at[lane] += 1;
         let parts = self.parts;
         let (legal, certain) = match part.deed {
-            Deed::Read { key, saw } => (state.seen(key) == saw, true),
+            Deed::Read { key, saw } => (state.seen(key) == saw && !parts.is_garbled(saw), true),
+            Deed::ReadGarbled { key } => (parts.is_garbled(state.seen(key)), true),
             Deed::Contains { key, was } => ((state.seen(key) != 0) == was, true),
             Deed::Keys { saw } => {
                 let seen = |key: &usize| state.seen(*key) != 0;
@@ -160,7 +161,7 @@ impl Rules<'_> {
             Deed::Seat { flight, anew } => {
                 let key = parts.flights[usize::from(flight)].key;
                 to.slots[key].seat = flight;
-                let free = state.slots[key].seat == 0 && state.seen(key) == 0;
+                let free = state.slots[key].seat == 0 && self.is_missing(state, key);
                 (free || anew, false)
             }
             Deed::Land { flight } => {
@@ -188,7 +189,7 @@ impl Rules<'_> {
                     return true;
                 }
                 let there = flight != 0 && state.slots[key].seat == flight;
-                let joined = there && state.seen(key) == 0 && !state.is_marked(flight);
+                let joined = there && self.is_missing(state, key) && !state.is_marked(flight);
                 (joined, false)
             }
             Deed::Await { flight } => {
@@ -200,6 +201,12 @@ impl Rules<'_> {
             next.push(to);
         }
         legal && certain
+    }
+
+    /// Whether there is nothing for who would load.
+    fn is_missing(&self, state: &State, key: usize) -> bool {
+        let seen = state.seen(key);
+        seen == 0 || self.parts.is_garbled(seen)
     }
 
     /// The loads in flight that choose one of these tags.

@@ -7,7 +7,7 @@
 
 use std::collections::HashMap;
 
-use super::history::{Answer, Call, History, KEYS, Load, Set, Value};
+use super::history::{Answer, Call, GARBLED, History, KEYS, Load, Set, Value};
 
 /// A value of the history by its index; zero is none.
 pub type Index = u8;
@@ -18,6 +18,9 @@ pub enum Deed {
     Read {
         key: usize,
         saw: Index,
+    },
+    ReadGarbled {
+        key: usize,
     },
     Contains {
         key: usize,
@@ -137,11 +140,16 @@ impl Numbers {
 }
 
 impl Parts {
+    pub fn is_garbled(&self, value: Index) -> bool {
+        self.values[usize::from(value)].garbled
+    }
+
     pub fn of(history: &History) -> Result<Self, String> {
         let none = Value {
             id: 0,
             tags: 0,
             ttl: 0,
+            garbled: false,
         };
         let mut numbers = Numbers {
             values: vec![none],
@@ -214,6 +222,10 @@ impl Numbers {
     /// What a call does that is one part.
     fn deed(&self, call: Call) -> Result<Deed, String> {
         Ok(match call {
+            Call::Get {
+                key,
+                saw: Some(GARBLED),
+            } => Deed::ReadGarbled { key },
             Call::Get { key, saw } => Deed::Read {
                 key,
                 saw: self.seen(saw)?,

@@ -5,10 +5,10 @@ use std::fmt;
 use std::time::Duration;
 
 use futures_lite::future::{or, poll_once, yield_now};
-use hydracache::{CacheError, CacheOptions, CacheResult, Loaded};
+use hydracache::{Bytes, CacheError, CacheOptions, CacheResult, Loaded};
 
-use super::history::{Answer, Call, Event, KEYS, Load, Set, TAGS, Value, names};
-use super::world::{Random, World};
+use super::history::{Answer, Call, Event, GARBLED, KEYS, Load, Set, TAGS, Value, names};
+use super::world::{Random, World, seen};
 
 /// The error of a loader: which value there would have been.
 #[derive(Debug)]
@@ -97,6 +97,7 @@ impl<'a> Lane<'a> {
                 ttl @ (1 | 2) if self.world.kind.time => u8::try_from(ttl).unwrap(),
                 _ => 0,
             },
+            garbled: false,
         }
     }
 
@@ -115,7 +116,7 @@ impl<'a> Lane<'a> {
         let name = KEYS[key];
         match random.below(if self.world.kind.time { 23 } else { 20 }) {
             3 => {
-                let saw = cache.peek(name).await.unwrap();
+                let saw = seen(cache.peek(name).await);
                 Call::Get { key, saw }
             }
             4 if !self.world.kind.is_apart() => {
@@ -130,12 +131,19 @@ impl<'a> Lane<'a> {
                 Call::Contains { key, was }
             }
             6..9 => {
-                let (value, stored) = (self.value(), !random.one_in(8));
+                let (mut value, stored) = (self.value(), !random.one_in(8));
+                value.garbled = self.world.kind.garbled && random.one_in(2);
                 let mut options = Self::options(value, 0);
                 if !stored {
                     options = options.ttl(Duration::ZERO);
                 }
-                cache.put(name, value.id, options).await.unwrap();
+                if value.garbled {
+                    // No number goes on for so long.
+                    let bytes = Bytes::from_static(&[u8::MAX; 16]);
+                    cache.put_bytes(name, bytes, options).await.unwrap();
+                } else {
+                    cache.put(name, value.id, options).await.unwrap();
+                }
                 Call::Put { key, value, stored }
             }
             9 => {
@@ -160,7 +168,7 @@ impl<'a> Lane<'a> {
                 Call::Advance
             }
             0..3 | 18 => {
-                let saw = cache.get(name).await.unwrap();
+                let saw = seen(cache.get(name).await);
                 Call::Get { key, saw }
             }
             _ => {
@@ -184,6 +192,10 @@ impl<'a> Lane<'a> {
             value.map(|value| value.id)
         };
         let new = self.world.cache.update(KEYS[key], options, change).await;
+        if new.as_ref().is_err_and(CacheError::is_decode) {
+            let saw = Some(GARBLED);
+            return Call::Get { key, saw };
+        }
         assert_eq!(new.unwrap(), value.map(|value| value.id));
         Call::Update {
             key,

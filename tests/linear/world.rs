@@ -4,9 +4,9 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hydracache::{Clock, HydraCache, ManualClock};
+use hydracache::{CacheResult, Clock, HydraCache, ManualClock};
 
-use super::history::{Call, Event, KEYS};
+use super::history::{Call, Event, GARBLED, KEYS};
 
 /// What lanes do, and how many there are.
 #[derive(Clone, Copy)]
@@ -23,6 +23,8 @@ pub struct Kind {
     pub own: bool,
     /// Values may have a time to live, and the clock moves.
     pub time: bool,
+    /// Values may be garbled.
+    pub garbled: bool,
     /// From 16,384 on there are several shards.
     pub capacity: u64,
 }
@@ -82,10 +84,19 @@ impl World {
     /// Records what is there when nobody else does anything.
     pub async fn look(&self, key: usize) -> Event {
         let from = self.stamp();
-        let saw = self.cache.peek(KEYS[key]).await.unwrap();
+        let saw = seen(self.cache.peek(KEYS[key]).await);
         let call = Call::Get { key, saw };
         let to = self.stamp();
         Event { from, to, call }
+    }
+}
+
+/// What a read saw.
+pub fn seen(read: CacheResult<Option<u32>>) -> Option<u32> {
+    match read {
+        Ok(read) => read,
+        Err(error) if error.is_decode() => Some(GARBLED),
+        Err(error) => panic!("{error}"),
     }
 }
 
