@@ -103,7 +103,7 @@ impl World {
             Step::Get(key) => {
                 let got = block_on(self.cache.get::<u32>(&name(key % 4))).expect("a number");
                 self.assert_read(key % 4, got);
-                self.read(key % 4);
+                self.read(key % 4, State::Due);
             }
             Step::Peek(key) => {
                 let got = block_on(self.cache.peek::<u32>(&name(key % 4))).expect("a number");
@@ -196,12 +196,13 @@ impl World {
         }
     }
 
-    fn read(&mut self, key: u8) {
+    /// A read, which finds what is in this state at most.
+    fn read(&mut self, key: u8, most: State) {
         let now = self.clock.now();
         if let Some(known) = self.entries.get_mut(&key) {
             let (first, last) = known.times.states(now);
-            if first < State::Gone {
-                let is_certain = last < State::Gone && !known.may_be_gone;
+            if first <= most {
+                let is_certain = last <= most && !known.may_be_gone;
                 known.times.read(now, is_certain);
             }
         }
@@ -272,7 +273,7 @@ impl World {
         let (first, last) = self.states(key);
         let old = self.entries.get(&key).map(|known| known.id);
         let paused = self.backoffs.contains(&key);
-        self.read(key);
+        self.read(key, State::Fallback);
         match called {
             None => {
                 // It was fresh, or a back-off was on.
@@ -313,7 +314,7 @@ impl World {
         let loader = || async move { if works { Ok(id) } else { Err("away") } };
         let got = block_on(self.cache.refresh(&name(key), options, loader));
         let (first, _) = self.states(key);
-        self.read(key);
+        self.read(key, State::Fallback);
         match got {
             Ok(got) if works => {
                 assert_eq!(got, id);
