@@ -178,9 +178,9 @@ fn garbled() {
 fn shards() {
     explain(Kind {
         name: "shards",
-        loads: 6,
+        loads: 9,
         own: true,
-        capacity: 65_536,
+        capacity: 1 << 20,
         ..PLAIN
     });
 }

@@ -4,7 +4,9 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hydracache::{CacheResult, Clock, HydraCache, ManualClock};
+use hydracache::{BoxError, Bytes, CacheResult, Clock, Codec, HydraCache, ManualClock, Postcard};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::history::{Call, Event, GARBLED, KEYS};
 
@@ -25,7 +27,7 @@ pub struct Kind {
     pub time: bool,
     /// Values may be garbled.
     pub garbled: bool,
-    /// From 16,384 on there are several shards.
+    /// From 16,384 on there are several shards: 64 at the most.
     pub capacity: u64,
 }
 
@@ -35,27 +37,53 @@ impl Kind {
     }
 }
 
+/// Lets another thread go first, now and then.
+#[derive(Default)]
+struct Pauses(AtomicU64);
+
+impl Pauses {
+    fn next(&self) {
+        if self.0.fetch_add(1, Ordering::Relaxed) % 8 == 0 {
+            std::thread::yield_now();
+        }
+    }
+}
+
 /// A clock that is asked under the lock, and now and then takes its time, so that others
 /// come to wait for the lock.
 struct SlowClock {
     clock: ManualClock,
-    asked: AtomicU64,
+    pauses: Pauses,
 }
 
 impl Clock for SlowClock {
     fn now(&self) -> Duration {
         let now = self.clock.now();
-        if self.asked.fetch_add(1, Ordering::Relaxed) % 8 == 0 {
-            std::thread::yield_now();
-        }
+        self.pauses.next();
         now
+    }
+}
+
+/// A codec that runs between two critical sections, and now and then takes its time.
+#[derive(Default)]
+pub struct SlowCodec(Pauses);
+
+impl Codec for SlowCodec {
+    fn encode<V: Serialize + ?Sized>(&self, value: &V) -> Result<Bytes, BoxError> {
+        self.0.next();
+        Postcard.encode(value)
+    }
+
+    fn decode<V: DeserializeOwned>(&self, bytes: &[u8]) -> Result<V, BoxError> {
+        self.0.next();
+        Postcard.decode(bytes)
     }
 }
 
 /// What the lanes of one seed share.
 pub struct World {
     pub kind: Kind,
-    pub cache: HydraCache,
+    pub cache: HydraCache<SlowCodec>,
     pub clock: ManualClock,
     stamps: AtomicU64,
 }
@@ -66,11 +94,11 @@ impl World {
         let builder = HydraCache::local().max_capacity(kind.capacity);
         let slow = SlowClock {
             clock: clock.clone(),
-            asked: AtomicU64::new(0),
+            pauses: Pauses::default(),
         };
         Self {
             kind,
-            cache: builder.clock(slow).build(),
+            cache: builder.clock(slow).codec(SlowCodec::default()).build(),
             clock,
             stamps: AtomicU64::new(0),
         }
