@@ -19,7 +19,10 @@ enum Role {
     New,
     Waits {
         flight: usize,
+        /// Whether there was an old value, to be served if the load fails.
         old: bool,
+        /// Whether there may be one, to be served when the soft timeout comes.
+        soon: bool,
         note: usize,
     },
     Leads(usize),
@@ -160,12 +163,22 @@ impl Call {
                         Look::Fault(fault) => return (Expected::Fault(fault), None),
                         Look::Join { flight, old } => {
                             let note = model.marks();
-                            self.role = Role::Waits { flight, old, note };
+                            self.role = Role::Waits {
+                                flight,
+                                old,
+                                soon: old,
+                                note,
+                            };
                         }
                         Look::Lead(flight) => self.role = Role::Leads(flight),
                     }
                 }
-                Role::Waits { flight, old, note } => {
+                Role::Waits {
+                    flight,
+                    old,
+                    soon,
+                    note,
+                } => {
                     match model.flights[flight].end {
                         Some(End::Dropped) => {
                             self.role = Role::New;
@@ -196,13 +209,14 @@ impl Call {
                         let value = self.instead(model, old);
                         return (value.unwrap_or(Expected::Fault(Fault::Timeout)), None);
                     }
-                    if soft && old {
+                    if soft && soon {
                         if let Some(value) = self.instead(model, true) {
                             return (value, None);
                         }
                         self.role = Role::Waits {
                             flight,
-                            old: false,
+                            old,
+                            soon: false,
                             note,
                         };
                     }

@@ -197,19 +197,19 @@ impl World {
         let (expected, landing) = call.expect(&mut self.model);
         let got = call.poll();
         call.compare(&self.model, expected, got.as_ref());
-        if let (Expected::Value(id, ..), Some(flight)) = (expected, call.load()) {
+        let began = call.load().map(|flight| self.model.flights[flight].step);
+        if let (Expected::Value(id, ..), Some(began)) = (expected, began) {
             // One that is unchanged was born before.
             if !self.born.contains_key(&id) {
-                let step = self.model.flights[flight].step;
-                self.note_born(id, call.form(), call.key(), call.terms().tags, step);
+                self.note_born(id, call.form(), call.key(), call.terms().tags, began);
             }
         }
-        if let Some(landing) = landing {
+        if let (Some(landing), Some(began)) = (landing, began) {
             let terms = call.terms();
             let id = landing.id;
-            self.born
-                .entry(id)
-                .and_modify(|born| born.1 |= landing.tags);
+            // What a load has found unchanged is as new as what it would have loaded.
+            let entry = self.born.entry(id);
+            entry.and_modify(|born| *born = (born.0, born.1 | landing.tags, began));
             let value = (id, landing.form);
             self.store(
                 call.key(),

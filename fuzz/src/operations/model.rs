@@ -128,6 +128,10 @@ impl Model {
         let Some(entry) = self.entries.get_mut(&key) else {
             return false;
         };
+        // What is gone leaves now or when a write reclaims it.
+        if entry.state(now) == State::Gone {
+            return false;
+        }
         let live = entry.is_fresh(now);
         entry.expire(now);
         if entry.state(now) == State::Gone {
