@@ -163,34 +163,31 @@ impl<C: Codec> Engine<C> {
     ) -> CacheResult<Step<'a, C, T>> {
         let shard = self.shard_of(at.hash);
         let mut uncounted = first;
-        let mut counted_hit = false;
         let mut undecodable: Option<Read> = None;
         loop {
             let mut request = Request::new(T::ty());
             request.undecodable = undecodable.as_ref();
             let look = shard.look(at, &request, &self.now());
-            if std::mem::take(&mut uncounted) {
-                counted_hit = look.is_hit();
-                self.tally.count(counted_hit);
-            }
-            let (stored, error) = match look {
-                Look::Hit(stored) => match self.serve(at.bytes, &stored) {
-                    Ok(answer) => return Ok(Step::Have(answer)),
-                    Err(error) => (stored, error),
-                },
+            let is_hit = look.is_hit();
+            let found = match look {
+                Look::Hit(stored) => Ok(self.step_of(at.bytes, stored)),
                 other => {
                     let options = terms.settle(&self.settings.default_options);
-                    match self.further::<FULL, OWNED, T>(at, options, request, other)? {
-                        Further::Step(step) => return Ok(step),
-                        Further::Unusable(stored, error) => (stored, error),
-                    }
+                    self.further::<FULL, OWNED, T>(at, options, request, other)
                 }
             };
-            if !error.is_decode() {
-                return Err(error);
+            let unread = matches!(&found, Ok(Further::Unusable(_, error)) if error.is_decode());
+            if std::mem::take(&mut uncounted) {
+                // Not before the seat: whoever sees a miss of a call that loads can rely on
+                // its having joined.
+                self.tally.count(is_hit && !unread);
             }
-            if std::mem::take(&mut counted_hit) {
-                self.tally.uncount_hit();
+            let (stored, error) = match found? {
+                Further::Step(step) => return Ok(step),
+                Further::Unusable(stored, error) => (stored, error),
+            };
+            if !unread {
+                return Err(error);
             }
             undecodable = Some(stored.value);
         }

@@ -37,9 +37,8 @@ pub struct CacheStats {
     /// once a call, or once a key of a call for many, by what it first found.
     ///
     /// An entry of another type, and one that `get` cannot decode, was found. A
-    /// loading call that cannot decode what it found counts a miss in place of
-    /// the hit, so between its look and its decoding this may be ahead by one.
-    /// Not moved by `contains_key`, `peek`, `remove`, `put`.
+    /// loading call that cannot decode what it found counts a miss. Not moved by
+    /// `contains_key`, `peek`, `remove`, `put`.
     pub hits: u64,
     /// Calls that found nothing, or nothing live: the same calls as for
     /// [`hits`](Self::hits).

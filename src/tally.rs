@@ -27,7 +27,8 @@ impl Tally {
     pub(crate) fn count(&self, hit: bool) {
         let mine = self.mine();
         let counter = if hit { &mine.hits } else { &mine.misses };
-        counter.fetch_add(1, Ordering::Relaxed);
+        // Whoever sees the count sees what the call did before.
+        counter.fetch_add(1, Ordering::Release);
     }
 
     pub(crate) fn count_join(&self) {
@@ -40,14 +41,6 @@ impl Tally {
 
     pub(crate) fn count_timeout(&self) {
         self.mine().timeouts.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Makes a hit that was counted a miss.
-    pub(crate) fn uncount_hit(&self) {
-        let mine = self.mine();
-        // Counted on this thread a moment ago.
-        mine.hits.fetch_sub(1, Ordering::Relaxed);
-        mine.misses.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn hits(&self) -> u64 {
@@ -74,7 +67,7 @@ impl Tally {
         let counts = self
             .0
             .iter()
-            .map(|stripe| counter(stripe).load(Ordering::Relaxed));
+            .map(|stripe| counter(stripe).load(Ordering::Acquire));
         counts.fold(0, u64::wrapping_add)
     }
 

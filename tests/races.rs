@@ -14,6 +14,7 @@
 mod support;
 
 use std::convert::Infallible;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -164,6 +165,27 @@ fn a_load_against_an_invalidation() {
 /// Loads a value that is ready, or waits for whoever loads another.
 fn load(cache: &HydraCache, key: &str, value: u32) -> u32 {
     block_on(cache.get_or_load(key, options(), ready(value))).unwrap()
+}
+
+/// Which is how a test, or a loader, waits for callers: see `CacheStats::misses`.
+#[test]
+fn who_has_counted_a_miss_has_joined() {
+    without_hanging(|| {
+        let cache = HydraCache::local().build();
+        let call = |round: u32| {
+            let all = || cache.stats().misses == 2 * (u64::from(round) + 1);
+            let loader = async || {
+                while !all() {
+                    thread::yield_now();
+                }
+                Err::<u32, _>(io::Error::other("away"))
+            };
+            block_on(cache.get_or_load("key", options(), loader)).unwrap_err();
+        };
+        race(20_000, call, call, |round| {
+            assert_eq!(cache.stats().loads, u64::from(round) + 1);
+        });
+    });
 }
 
 #[test]
