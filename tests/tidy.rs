@@ -149,6 +149,8 @@ fn nothing_is_spawned_and_nothing_sleeps() {
     only_in("thread::", &[]);
     for (path, text) in rust_files(&["tests"]) {
         if !path.ends_with("tidy.rs") {
+            // By the clock of the test, in no time.
+            let text = text.replace("clock.sleep(", "");
             assert!(!text.contains("sleep("), "{} sleeps", path.display());
         }
     }

@@ -192,12 +192,32 @@ impl<C> fmt::Debug for HydraCache<C> {
 }
 
 #[cfg(any(test, fuzzing))]
-impl<C> HydraCache<C> {
+impl<C: Codec> HydraCache<C> {
     /// Checks every inner invariant, and panics if one is broken: for `fuzz/`.
     #[doc(hidden)]
     pub fn validate(&self) {
         for shard in &self.engine.shards {
             shard.validate();
         }
+    }
+
+    /// How much is in the tables: entries, tags, loads in progress, failures remembered. For
+    /// `tests/hostile.rs`.
+    #[doc(hidden)]
+    pub fn tables(&self) -> [usize; 4] {
+        let mut all = [0; 4];
+        for shard in &self.engine.shards {
+            for (sum, count) in all.iter_mut().zip(shard.tables()) {
+                *sum += count;
+            }
+        }
+        all
+    }
+
+    /// Whether two keys are in one shard.
+    #[doc(hidden)]
+    pub fn share_a_shard(&self, one: &str, other: &str) -> bool {
+        let shard = |key: &str| self.engine.locate(key.as_bytes()).1;
+        std::ptr::eq(shard(one), shard(other))
     }
 }

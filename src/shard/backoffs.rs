@@ -107,7 +107,7 @@ impl Backoffs {
         None
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, fuzzing))]
     pub(super) fn len(&self) -> usize {
         self.failures.len()
     }

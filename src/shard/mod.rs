@@ -291,4 +291,9 @@ impl Shard {
     pub(crate) fn validate(&self) {
         self.look_in(Core::validate);
     }
+
+    #[cfg(any(test, fuzzing))]
+    pub(crate) fn tables(&self) -> [usize; 4] {
+        self.look_in(Core::tables)
+    }
 }

@@ -298,6 +298,18 @@ impl Core {
         assert!(self.contents.len() <= self.limits.entries);
         assert!(self.contents.cost() <= self.limits.bytes);
     }
+
+    /// How much is in the tables: entries, tags, loads in progress, failures remembered.
+    pub(super) fn tables(&self) -> [usize; 4] {
+        let contents = &self.contents;
+        let loads = self.seats.places().0;
+        [
+            contents.len(),
+            contents.tags.places().0,
+            loads,
+            self.backoffs.len(),
+        ]
+    }
 }
 
 #[cfg(test)]

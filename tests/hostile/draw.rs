@@ -1,0 +1,132 @@
+//! What is called, how often, of which key and with which options.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use hydracache::CacheOptions;
+use rand::RngExt;
+use rand::rngs::StdRng;
+
+use crate::World;
+use crate::loads::Load;
+use crate::truth::{KEYS, Place};
+
+/// The names of what is called, for reports. `draw` gives an index of these.
+pub const VERBS: [&str; 28] = [
+    "get",
+    "peek",
+    "contains_key",
+    "get_or_load",
+    "fetch",
+    "refresh",
+    "get_or_refresh",
+    "remove",
+    "expire",
+    "expire_tag",
+    "invalidate_tag",
+    "invalidate_tags",
+    "an unknown tag",
+    "flush",
+    "retain",
+    "keys",
+    "put_bytes",
+    "get_bytes",
+    "remove bytes",
+    "put",
+    "put_if_absent",
+    "update",
+    "get a number",
+    "get another type",
+    "typed get_or_load",
+    "typed get_or_load_many",
+    "typed get_many",
+    "typed remove",
+];
+
+/// How often each comes, of ten thousand.
+const WEIGHTS: [u32; 28] = [
+    900, 200, 100, 1400, 900, 300, 500, 100, 60, 6, 15, 5, 100, 1, 1, 1, 900, 700, 150, 400, 150,
+    250, 300, 50, 900, 300, 150, 40,
+];
+
+/// The sum of the weights.
+const ALL: u32 = {
+    let (mut sum, mut at) = (0, 0);
+    while at < WEIGHTS.len() {
+        sum += WEIGHTS[at];
+        at += 1;
+    }
+    sum
+};
+
+pub fn verb(rng: &mut StdRng) -> usize {
+    let mut left = rng.random_range(0..ALL);
+    for (verb, &weight) in WEIGHTS.iter().enumerate() {
+        if left < weight {
+            return verb;
+        }
+        left -= weight;
+    }
+    0
+}
+
+/// A few keys are drawn often, and all now and then.
+pub fn number(rng: &mut StdRng) -> usize {
+    let most = [16, 256, KEYS, KEYS][rng.random_range(0..4)];
+    rng.random_range(0..most)
+}
+
+/// Options of any kind, with a great many tags that are there once.
+pub fn options(world: &World, rng: &mut StdRng) -> CacheOptions {
+    let mut options = CacheOptions::new();
+    let millis = |rng: &mut StdRng| Duration::from_millis(rng.random_range(1..5_000));
+    if rng.random_bool(0.6) {
+        options = options.ttl(millis(rng));
+        if rng.random_bool(0.3) {
+            options = options.stale_while_revalidate(millis(rng));
+        }
+        if rng.random_bool(0.3) {
+            options = options.stale_if_error(millis(rng));
+        }
+        if rng.random_bool(0.2) {
+            options = options.refresh_ahead(0.5);
+        }
+        if rng.random_bool(0.2) {
+            options = options.jitter(0.3);
+        }
+    }
+    if rng.random_bool(0.1) {
+        options = options.time_to_idle(millis(rng));
+    }
+    if rng.random_bool(0.3) {
+        options = options.error_backoff(millis(rng));
+    }
+    if rng.random_bool(0.1) {
+        options = options.soft_timeout(Duration::from_millis(rng.random_range(1..200)));
+    }
+    let tags = match rng.random_range(0..1000) {
+        0..500 => 0,
+        500..999 => rng.random_range(1..6),
+        _ => 2_000,
+    };
+    let first = world.tags.fetch_add(tags, Ordering::Relaxed);
+    options.tags((first..first + tags).map(|tag| format!("once:{tag}")))
+}
+
+/// What comes with a load: its options, and its loader.
+pub fn load(world: &World, rng: &mut StdRng, place: Place) -> (CacheOptions, Load) {
+    let mut options = options(world, rng);
+    let may_hang = rng.random_bool(0.3);
+    if may_hang {
+        options = options.load_timeout(Duration::from_millis(rng.random_range(1..1_000)));
+    }
+    let load = Load::draw(
+        rng,
+        place,
+        may_hang,
+        world.largest,
+        &world.truth,
+        &world.clock,
+    );
+    (options, load)
+}
