@@ -82,6 +82,23 @@ mod tests {
     }
 
     #[test]
+    fn few_bytes_and_their_count_are_allocated_together() {
+        let program = Bytes::from_static(&[1; 257]);
+        for len in 0..=257 {
+            let mut stored = Bytes::new();
+            let made = allocation_counter::measure(|| stored = with_count(program.slice(..len)));
+            let blocks = [1, 0, 2][usize::from(len == 0) + 2 * usize::from(len == 257)];
+            assert_eq!(made.count_total, blocks, "{len}");
+            // The most that is wasted is a quarter, or less than a step, beside the count.
+            let most = len.next_multiple_of(16).max(len * 3 / 2) + 64;
+            assert!(
+                usize::try_from(made.bytes_max).unwrap() <= most,
+                "{len}: {made:?}"
+            );
+        }
+    }
+
+    #[test]
     fn a_value_with_its_count_is_read_without_allocating() {
         for len in [1, 64, 256, 257] {
             let value = with_count(vec![1; len].into());

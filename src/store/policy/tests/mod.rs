@@ -1,8 +1,11 @@
+mod plain;
+
 use std::collections::HashMap;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use self::plain::Plain;
 use super::*;
 use crate::store::AT_ONCE;
 
@@ -90,6 +93,125 @@ fn random_acts_keep_every_invariant() {
             if step % 16 == 0 {
                 assert_eq!(cache.policy.validate().len(), cache.ids.len());
             }
+        }
+    }
+}
+
+/// Loops, scans, skewed and recent keys in turn, of caches of many sizes that grow and
+/// shrink; some entries are removed, some leave many at once, and some are stored anew in the
+/// place of what they were.
+#[test]
+fn the_policy_does_as_its_description() {
+    for seed in 0..24 {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let mut both = Both::default();
+        let mut capacity: usize = [1, 2, 5, 20, 100, 700][rng.random_range(0..6)];
+        for phase in 0..12_u64 {
+            let span = capacity as u64 * rng.random_range(1..6) + 2;
+            let kind = rng.random_range(0..4);
+            for step in 0..(4 * capacity as u64).max(200) {
+                let key = match kind {
+                    0 => step % span,
+                    1 => phase * 1_000_000 + step,
+                    2 => {
+                        let most = rng.random_range(0..span);
+                        rng.random_range(0..=most)
+                    }
+                    _ => (1000 * phase + step).saturating_sub(rng.random_range(0..span)),
+                };
+                match rng.random_range(0..400) {
+                    0 => both.remove(key),
+                    1 => both.store_anew(key),
+                    _ => both.get(key, capacity, rng.random_range(0..8) / 7 * (AT_ONCE - 1)),
+                }
+            }
+            capacity = (capacity * rng.random_range(3..8) / 5).max(1);
+        }
+    }
+}
+
+/// The policy and its description, side by side.
+#[derive(Default)]
+struct Both {
+    policy: Policy,
+    plain: Option<Plain>,
+    ids: HashMap<u64, Id>,
+    keys: Vec<u64>,
+    free: Vec<Id>,
+}
+
+impl Both {
+    fn get(&mut self, key: u64, capacity: usize, early: usize) {
+        let plain = self.plain.get_or_insert_with(Plain::new);
+        if let Some(&id) = self.ids.get(&key) {
+            self.policy.read(id);
+            plain.read(id);
+            return;
+        }
+        if self.ids.len() >= capacity {
+            let many = (self.ids.len() - capacity + 1).max(early + 1);
+            for vacant in 0..many.min(self.ids.len()) {
+                // Newcomers to come count as young: there may be no other young one.
+                let (chosen, plainly) = (self.policy.choose(vacant), plain.choose(vacant));
+                assert!(vacant > 0 || chosen.is_some());
+                let (Some(victim), Some((id, origin, born))) = (chosen, plainly) else {
+                    assert!(chosen.is_none() && plainly.is_none());
+                    break;
+                };
+                assert_eq!((victim.id, victim.origin, victim.born), (id, origin, born));
+                let evicted = self.keys[id as usize];
+                self.policy.bury(&victim, hash(evicted));
+                plain.bury(hash(evicted), origin, born);
+                self.ids.remove(&evicted);
+                self.free.push(id);
+            }
+        }
+        self.store(key);
+        self.compare();
+    }
+
+    fn store(&mut self, key: u64) -> Id {
+        let plain = self.plain.get_or_insert_with(Plain::new);
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.keys.push(0);
+            self.keys.len() as Id - 1
+        });
+        self.keys[id as usize] = key;
+        self.ids.insert(key, id);
+        self.policy.stored(id, hash(key), 0);
+        plain.stored(id, hash(key));
+        id
+    }
+
+    fn remove(&mut self, key: u64) {
+        if let (Some(id), Some(plain)) = (self.ids.remove(&key), &mut self.plain) {
+            self.policy.removed(id);
+            plain.removed(id);
+            self.free.push(id);
+            self.compare();
+        }
+    }
+
+    /// What was there leaves, and the key is stored again with the same standing.
+    fn store_anew(&mut self, key: u64) {
+        let Some(&id) = self.ids.get(&key) else {
+            return;
+        };
+        let standing = self.policy.standing(id);
+        let plainly = self.plain.as_ref().unwrap().standing(id);
+        self.remove(key);
+        let id = self.store(key);
+        self.policy.reinstate(id, standing);
+        self.plain.as_mut().unwrap().reinstate(id, plainly);
+        self.compare();
+    }
+
+    fn compare(&self) {
+        let plain = self.plain.as_ref().unwrap();
+        assert_eq!(self.policy.share, plain.share());
+        for &id in self.ids.values().take(20) {
+            let mark = self.policy.marks.get(id);
+            assert_eq!((mark & READS, mark & MAIN == MAIN), plain.standing(id));
         }
     }
 }

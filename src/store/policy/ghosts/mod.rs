@@ -168,3 +168,6 @@ impl Ghosts {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! The policy as its description has it: no marks in bytes, no holes, no numbers that wrap.
+
+use std::collections::HashMap;
+
+use super::super::ghosts::{Ghosts, Origin};
+use super::super::{ALL, ASK, EARN, IDLE, Id, LEAST, MOMENT, PAST, START, SWEEP, WHOLE};
+
+#[derive(Debug, Default)]
+struct Known {
+    reads: u8,
+    in_main: bool,
+    /// Of what is young, main's next number when it was stored; of main, its own.
+    number: u32,
+}
+
+#[derive(Debug)]
+pub(super) struct Plain {
+    young: Vec<Id>,
+    main: Vec<Id>,
+    known: HashMap<Id, Known>,
+    ghosts: Ghosts,
+    /// How many have entered main, or gone round in it.
+    next: u32,
+    share: u64,
+    unread: i32,
+}
+
+impl Plain {
+    pub(super) fn new() -> Self {
+        Self {
+            young: Vec::new(),
+            main: Vec::new(),
+            known: HashMap::new(),
+            ghosts: Ghosts::default(),
+            next: 0,
+            share: START,
+            unread: ALL / 2,
+        }
+    }
+
+    pub(super) fn read(&mut self, id: Id) {
+        let known = self.known.get_mut(&id).unwrap();
+        known.reads = (known.reads + 1).min(3);
+    }
+
+    /// How often it was read, and whether it is in main.
+    pub(super) fn standing(&self, id: Id) -> (u8, bool) {
+        (self.known[&id].reads, self.known[&id].in_main)
+    }
+
+    pub(super) fn share(&self) -> u64 {
+        self.share
+    }
+
+    pub(super) fn stored(&mut self, id: Id, hash: u64) {
+        let len = self.young.len() + self.main.len() + 1;
+        self.known.insert(id, Known::default());
+        if !self.comes_back(id, hash, len) {
+            self.known.get_mut(&id).unwrap().number = self.next;
+            self.young.push(id);
+        }
+        for _ in 0..2 {
+            if self.main.len() < self.for_main(len) && !self.young.is_empty() {
+                let oldest = self.young.remove(0);
+                self.enter(oldest);
+            }
+        }
+    }
+
+    fn comes_back(&mut self, id: Id, hash: u64, len: usize) -> bool {
+        let Some(ghost) = self.ghosts.take(hash) else {
+            return false;
+        };
+        let (a_moment, step) = (len / MOMENT + 1, WHOLE / len as u64);
+        let a_moment_ago = ghost.age <= a_moment;
+        let main_is_idle = self.unread > IDLE;
+        let within_the_cache = ghost.age + self.young.len() <= len;
+        if ghost.origin == Origin::Main && a_moment_ago {
+            self.share = self.share.saturating_sub(step).max(LEAST);
+        }
+        if ghost.origin == Origin::Young && (a_moment_ago || main_is_idle && within_the_cache) {
+            self.share = (self.share + step).min(WHOLE);
+        }
+        if !self.main_lets_in(ghost.born, len) {
+            return false;
+        }
+        self.enter(id);
+        if ghost.origin == Origin::Main {
+            self.read(id);
+        }
+        true
+    }
+
+    fn main_lets_in(&mut self, born: u32, len: usize) -> bool {
+        if self.main.len() < self.for_main(len) {
+            return true;
+        }
+        for _ in 0..ASK {
+            let Some(&oldest) = self.main.first() else {
+                return true;
+            };
+            if self.is_unread(oldest) {
+                return self.known[&oldest].number < born;
+            }
+            self.go_round();
+        }
+        false
+    }
+
+    /// With `vacant` places that were made already. Gives the ghost too.
+    pub(super) fn choose(&mut self, vacant: usize) -> Option<(Id, Origin, u32)> {
+        let len = self.young.len() + self.main.len() + vacant;
+        self.ghosts.fit(len);
+        let for_main = self.for_main(len);
+        for look in 1.. {
+            let young_is_long = self.young.len() + vacant >= len - for_main;
+            if young_is_long || self.main.is_empty() {
+                let id = *self.young.first()?;
+                self.young.remove(0);
+                let stays = self.known[&id].reads >= EARN || self.main.len() < for_main;
+                if look >= SWEEP || !stays {
+                    return Some((id, Origin::Young, self.known.remove(&id)?.number));
+                }
+                self.enter(id);
+            } else {
+                let id = self.main[0];
+                if self.is_unread(id) || look >= SWEEP {
+                    self.main.remove(0);
+                    return Some((id, Origin::Main, self.known.remove(&id)?.number));
+                }
+                self.go_round();
+            }
+        }
+        None
+    }
+
+    pub(super) fn bury(&mut self, hash: u64, origin: Origin, born: u32) {
+        self.ghosts.put(hash, origin, born);
+    }
+
+    pub(super) fn removed(&mut self, id: Id) {
+        self.known.remove(&id);
+        self.young.retain(|&other| other != id);
+        self.main.retain(|&other| other != id);
+    }
+
+    /// A newcomer takes the place of one that had this standing.
+    pub(super) fn reinstate(&mut self, id: Id, (reads, in_main): (u8, bool)) {
+        if in_main && !self.known[&id].in_main {
+            self.young.retain(|&other| other != id);
+            self.enter(id);
+        }
+        self.known.get_mut(&id).unwrap().reads |= reads;
+        self.read(id);
+    }
+
+    fn for_main(&self, len: usize) -> usize {
+        let young = u64::try_from(len).unwrap() * self.share / WHOLE;
+        len.saturating_sub(usize::try_from(young).unwrap().max(1))
+    }
+
+    /// Counts as an experience of main, the last 2^9 of which weigh most.
+    fn is_unread(&mut self, id: Id) -> bool {
+        let unread = self.known[&id].reads == 0;
+        let now = if unread { ALL } else { 0 };
+        self.unread += (now - self.unread).div_euclid(1 << PAST);
+        unread
+    }
+
+    fn go_round(&mut self) {
+        let id = self.main.remove(0);
+        let reads = self.known[&id].reads;
+        self.enter(id);
+        self.known.get_mut(&id).unwrap().reads = reads - 1;
+    }
+
+    fn enter(&mut self, id: Id) {
+        let number = self.next;
+        self.next += 1;
+        self.main.push(id);
+        let known = Known {
+            reads: 0,
+            in_main: true,
+            number,
+        };
+        self.known.insert(id, known);
+    }
+}
