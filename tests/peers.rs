@@ -14,6 +14,8 @@ mod caffeine;
 mod caffeine_writes;
 #[path = "peers/moka.rs"]
 mod moka;
+#[path = "peers/page.rs"]
+mod page;
 #[path = "it/parts.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with the tests of `it`")]
 mod parts;

@@ -96,6 +96,24 @@ fn a_write_that_fails_overtakes_no_load() {
     }
 }
 
+#[test]
+fn a_refresh_whose_value_cannot_be_encoded_leaves_what_was_there() {
+    for options in [lasting(10), kept(5)] {
+        let (cache, clock) = clocked(100);
+        let unit = hydracache::Bytes::new();
+        block_on(cache.put_bytes("key", unit, options.tag("tag"))).unwrap();
+        clock.advance(SECOND * 5);
+        let refresh = cache.refresh("key", tagged("new"), ready(Formless));
+        assert!(block_on(refresh).unwrap_err().is_encode());
+        assert_eq!(invalidate(&cache, "new"), 0);
+        clock.advance(nearly(5));
+        assert!(block_on(cache.contains_key("key")));
+        clock.advance(NANO);
+        assert!(!block_on(cache.contains_key("key")));
+        assert_eq!(cache.stats().load_failures, 0);
+    }
+}
+
 /// Whatever time a closure takes, what it makes has all of its own.
 #[test]
 fn the_time_of_an_update_counts_from_its_store() {
