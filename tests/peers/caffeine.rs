@@ -1,10 +1,10 @@
 //! What the tests of Caffeine's `LoadingCache` and of its refreshes check.
 
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 
-use hydracache::{CacheOptions, HydraCache, Loaded, ManualClock, RemovalCause};
+use hydracache::{CacheOptions, HydraCache, Loaded, ManualClock, RemovalCause, Spawn};
 
 use crate::parts::*;
 use crate::pool::*;
@@ -57,6 +57,36 @@ fn a_background_load_may_load_its_own_key_while_it_is_served() {
     assert_eq!(first.ends().unwrap(), 1);
     pool.only().ends();
     assert_eq!(served(&cache, "key"), 2);
+}
+
+/// As `tokio::spawn` does outside its runtime. Theirs log it, and go on.
+#[test]
+fn a_spawner_that_panics_costs_its_call_and_leaves_the_key_and_its_place_free() {
+    let (clock, pool, broken) = (ManualClock::new(), Pool::default(), Arc::default());
+    let (own, none) = (pool.clone(), Arc::<AtomicBool>::clone(&broken));
+    let builder = HydraCache::local().clock(clock.clone());
+    let builder = builder.timer(clock.clone()).max_background_loads(1);
+    let builder = builder.spawner(move |load| {
+        assert!(!none.load(SeqCst), "there is no runtime here");
+        own.spawn(load);
+    });
+    let cache = builder.build();
+    broken.store(true, SeqCst);
+    put(&cache, "key", 1, revalidated(9));
+    put(&cache, "kept", 1, kept(9));
+    clock.advance(SECOND * 10);
+    for key in ["key", "key", "kept"] {
+        let mut call = hand_over(&cache, key, 2, options());
+        let polled = std::panic::AssertUnwindSafe(|| drop(call.poll()));
+        assert!(std::panic::catch_unwind(polled).is_err());
+    }
+    broken.store(false, SeqCst);
+    assert_eq!(hand_over(&cache, "key", 2, options()).ends().unwrap(), 1);
+    pool.only().ends();
+    assert_eq!(served(&cache, "key"), 2);
+    assert_eq!(load(&cache, "kept", 3), 3);
+    let stats = cache.stats();
+    assert_eq!((stats.loads, stats.load_failures), (5, 0));
 }
 
 /// Theirs overflow the stack, or say that it is recursive. Ours waits, and no longer than it
