@@ -275,8 +275,11 @@ impl<C: Codec> CacheBuilder<C> {
     ///
     /// Default: nobody. It is called in the call that gave the entry's memory back, once an
     /// entry, with no lock of the cache held, and before that call returns; what an
-    /// invalidation left behind is told of when it is swept. It may call the cache. If it
-    /// panics, that call does, and what left in the same act is not told of.
+    /// invalidation left behind is told of when it is swept. It may call the cache, and is
+    /// called again within that call if something leaves by it: one that puts back what was
+    /// evicted has no end. If it panics, that call does, and what left in the same act is not
+    /// told of; the act itself is done. A load that it panics in has landed: those who waited
+    /// for it look again.
     ///
     /// # Examples
     ///

@@ -61,7 +61,7 @@ enum State {
     /// The caller's code runs: the loader, or the encoding of its value. A drop
     /// in this state comes from a panic in it, since nothing else leaves it.
     Running,
-    /// The loader waits. A drop in this state is a cancellation.
+    /// The loader waits, or its value lands. A drop in this state is a cancellation.
     Suspended,
     /// All who waited have their answer.
     Ended,
@@ -138,6 +138,9 @@ impl<'a, C: Codec> Lead<'a, C> {
     /// Ends with a value, and stores it if the load was not fenced. Says until when it is
     /// fresh.
     pub(crate) fn land(&mut self, value: Encoded, loaded: &Wishes<'_>, dated: bool) -> Moment {
+        // The loader has done its part. Should a listener panic, the value is where it
+        // belongs, and those who waited look again.
+        self.state = State::Suspended;
         let mut write = Write {
             value,
             ttl: loaded.ttl.or(self.ttl),

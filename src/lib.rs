@@ -163,6 +163,7 @@ pub use crate::typed::{LoadingCache, TypedCache};
 #[doc = include_str!("../docs/guarantees.md")]
 #[doc = include_str!("../docs/invalidate-after-commit.md")]
 #[doc = include_str!("../docs/loading.md")]
+#[doc = include_str!("../docs/peers-tests.md")]
 #[doc = include_str!("../docs/performance.md")]
 #[doc = include_str!("../docs/reliability.md")]
 #[doc = include_str!("../docs/runtimes.md")]

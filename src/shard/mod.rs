@@ -212,7 +212,7 @@ impl Shard {
         tags: &TagNames,
         now: &Now<'_>,
     ) -> Look {
-        self.act(|core, trash| core.sit(key, request, tags, now, trash))
+        self.alter(|core| core.sit(key, request, tags, now))
     }
 
     /// Takes the seat for a load, from another load too, unless there is a fresh entry of

@@ -2,6 +2,8 @@
 //! here, which has one shard and so one lock, and must not hang.
 
 use std::convert::Infallible;
+use std::error::Error;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -217,6 +219,50 @@ fn an_owner_that_panics_panics_in_its_own_put() {
     let call = || block_on(cache.put_bytes("key", Bytes::from_owner(Fragile), lasting(1)));
     assert!(catch_unwind(AssertUnwindSafe(call)).is_err());
     assert_eq!(get(&cache, "key"), Some(6), "nothing was changed");
+}
+
+/// An error that panics when the last handle goes, once.
+#[derive(Debug)]
+struct Sour(Arc<AtomicU32>);
+
+impl fmt::Display for Sour {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sour")
+    }
+}
+
+impl Error for Sour {}
+
+impl Drop for Sour {
+    fn drop(&mut self) {
+        let first = self.0.fetch_add(1, Ordering::SeqCst) == 0;
+        assert!(!first, "sour");
+    }
+}
+
+/// A failure that was remembered is dropped in a call that loads again, or in one that stores.
+#[test]
+fn an_error_that_panics_when_it_is_dropped_leaves_its_key_to_others() {
+    for loads in [true, false] {
+        let (cache, clock) = clocked(10);
+        let dropped = Arc::new(AtomicU32::new(0));
+        let wishes = options().error_backoff(SECOND);
+        let sour = async || Err::<u32, _>(Sour(Arc::clone(&dropped)));
+        block_on(cache.get_or_load("key", wishes, sour)).unwrap_err();
+        clock.advance(SECOND);
+        let call = || {
+            if loads {
+                load(&cache, "key", 7);
+            } else {
+                put(&cache, "key", 7, options());
+            }
+        };
+        assert!(catch_unwind(AssertUnwindSafe(call)).is_err());
+        assert_eq!(dropped.load(Ordering::SeqCst), 1);
+        assert_eq!(get(&cache, "key"), Some(7), "it was stored before");
+        block_on(cache.remove("key")).unwrap();
+        assert_eq!(load(&cache, "key", 8), 8);
+    }
 }
 
 /// A clock that panics does not get the value of a put dropped under the lock.

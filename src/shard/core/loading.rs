@@ -104,21 +104,19 @@ impl Core {
     /// Looks again, alone, and takes the seat for a load if that is what is missing.
     ///
     /// Takes nothing out: what is expired stays until the load lands or a write
-    /// reclaims it.
+    /// reclaims it, and so does a failure that is over. Should dropping one panic, there
+    /// would be a seat without a leader.
     pub(in crate::shard) fn sit(
         &mut self,
         key: Key<'_>,
         request: &Request<'_>,
         tags: &TagNames,
         now: &Now<'_>,
-        trash: &mut Trash,
     ) -> Look {
         match self.look_for(key, request, now) {
             Look::Missing(old) => {
                 let servable = |old: &Stored| old.dates.state.is_servable();
                 self.stats.refreshes += u64::from(old.as_ref().is_some_and(servable));
-                // A failure that is left is over.
-                self.forgive(key, trash);
                 let id = self.contents.find(key);
                 let id = id.filter(|_| old.is_some() && request.started.is_some());
                 let old_tags = id.map_or(Vec::new(), |id| self.contents.tags_of(id));

@@ -102,7 +102,7 @@ impl World {
                 request.started = self.rng.random_bool(0.5).then_some(0);
                 let after = Duration::from_secs(self.rng.random_range(0..3));
                 request.until = self.rng.random_bool(0.3).then(|| self.now.after(after));
-                let look = self.core.sit(key, &request, &tags, &now, &mut trash);
+                let look = self.core.sit(key, &request, &tags, &now);
                 if let Look::Lead(seated) = look {
                     self.leads.push((key, seated.flight));
                 }
@@ -215,7 +215,7 @@ fn nobody_sits_down_to_replace_a_fresh_value_of_another_type() {
     core.put(key("a"), &mut write, &due.tags, &now, &mut trash);
     let same = Request::new(TypeTag::of::<u8>());
     let other = Request::new(TypeTag::of::<bool>());
-    let mut sit = |request| core.sit(key("a"), request, &due.tags, &now, &mut trash);
+    let mut sit = |request| core.sit(key("a"), request, &due.tags, &now);
     assert!(matches!(sit(&other), Look::Hit(_)));
     assert!(matches!(sit(&same), Look::Lead(_)));
 }
