@@ -183,6 +183,8 @@ impl<'a, C: Codec> Lead<'a, C> {
         } else {
             Failure::None
         };
+        // As in `land`: it is told once, should what it takes the place of panic.
+        self.state = State::Suspended;
         self.give_up(&failure);
         self.end(Some(Err(error.clone())));
         error

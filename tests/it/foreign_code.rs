@@ -265,6 +265,23 @@ fn an_error_that_panics_when_it_is_dropped_leaves_its_key_to_others() {
     }
 }
 
+/// So is one that another failure of its key takes the place of, and that is one failure.
+#[test]
+fn an_error_that_panics_when_another_takes_its_place_is_counted_once() {
+    let (cache, clock) = clocked(10);
+    let dropped = Arc::new(AtomicU32::new(0));
+    let fail = || {
+        let sour = async || Err::<u32, _>(Sour(Arc::clone(&dropped)));
+        block_on(cache.get_or_load("key", options().error_backoff(SECOND), sour))
+    };
+    fail().unwrap_err();
+    clock.advance(SECOND);
+    assert!(catch_unwind(AssertUnwindSafe(|| drop(fail()))).is_err());
+    assert_eq!(cache.stats().load_failures, 2);
+    clock.advance(SECOND);
+    assert_eq!(load(&cache, "key", 8), 8);
+}
+
 /// A clock that panics does not get the value of a put dropped under the lock.
 #[test]
 fn a_clock_that_panics_drops_nothing_under_the_lock() {
