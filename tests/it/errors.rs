@@ -102,6 +102,8 @@ fn each_error_is_of_one_kind() {
             error.is_encode(),
             error.is_decode(),
             error.is_timeout(),
+            error.is_dropped(),
+            error.is_no_timer(),
         ]
     };
     let cache = HydraCache::local().build();
@@ -115,7 +117,7 @@ fn each_error_is_of_one_kind() {
     ];
     let expected = [0, 2, 3, 4];
     for (error, kind) in errors.iter().zip(expected) {
-        let mut only = [false; 6];
+        let mut only = [false; 8];
         only[kind] = true;
         assert_eq!(kinds(error), only, "{error}");
     }
