@@ -205,6 +205,17 @@ mod tests {
     }
 
     #[test]
+    fn who_opens_it_and_does_not_load_closes_it() {
+        let journal = Journal::default();
+        drop(journal.open_here());
+        journal.mark([1].into_iter());
+        assert_eq!(journal.sequence(), 0);
+        journal.open_here().take_over();
+        journal.mark([1].into_iter());
+        assert_eq!(journal.sequence(), 1);
+    }
+
+    #[test]
     fn a_load_sees_every_mark_of_its_tags_since_it_began() {
         let journal = Journal::default();
         journal.open();

@@ -120,6 +120,7 @@ mod tests {
         let count =
             |text: &str| allocation_counter::measure(|| drop(Text::from(text).clone())).count_total;
         assert_eq!(count(&short), 0);
+        assert!(!Text::is_apart(short.as_bytes()) && Text::is_apart(&[b'x'; 23]));
         assert_eq!(count(&"x".repeat(23)), 2);
     }
 }
