@@ -69,6 +69,19 @@ impl Rings {
         self.at(previous).next = next;
     }
 
+    /// Moves all nodes of one ring behind those of another.
+    pub(crate) fn append(&mut self, head: u32, from: u32) {
+        let Node { next, previous } = *self.at(from);
+        if next != from {
+            let last = self.at(head).previous;
+            self.at(last).next = next;
+            self.at(next).previous = last;
+            self.at(previous).next = head;
+            self.at(head).previous = previous;
+            self.found(from);
+        }
+    }
+
     /// The node that was pushed first.
     #[inline]
     pub(crate) fn oldest(&self, head: u32) -> Option<u32> {
@@ -129,5 +142,24 @@ mod tests {
         rings.unlink(5);
         assert_eq!(rings.validate(0), [2, 6, 8]);
         assert_eq!(rings.validate(1), [3, 7, 9]);
+    }
+
+    #[test]
+    fn a_ring_goes_behind_another_whole() {
+        let mut rings = rings(3);
+        for node in [3, 4, 5, 6] {
+            rings.push(node % 2, node);
+        }
+        rings.append(0, 1);
+        assert_eq!(
+            (rings.validate(0), rings.validate(1)),
+            (vec![4, 6, 3, 5], vec![])
+        );
+        rings.append(0, 1);
+        rings.append(2, 0);
+        assert_eq!(
+            (rings.validate(0), rings.validate(2)),
+            (vec![], vec![4, 6, 3, 5])
+        );
     }
 }

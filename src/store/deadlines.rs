@@ -100,11 +100,12 @@ impl Deadlines {
                 if at <= now {
                     return Some(id);
                 }
-                // It has moved; or the clock has gone back, and it waits where it is.
-                if at.nanos() > self.time {
-                    self.file_again(id, at, patience)?;
-                    continue;
+                // It has moved; or the clock has gone back, and so does the wheel.
+                if at.nanos() <= self.time {
+                    self.go_back(now.nanos());
                 }
+                self.file_again(id, at, patience)?;
+                continue;
             }
             if let Some(slot) = self.entered {
                 let Some(id) = self.oldest(slot) else {
@@ -116,10 +117,7 @@ impl Deadlines {
             }
             let slot = self.first_slot()?;
             if slot.start > now.nanos() {
-                // What is due waits for its own time, if the clock has gone back.
-                if self.oldest(DUE).is_none() {
-                    self.wakes = slot.start;
-                }
+                self.wakes = slot.start;
                 return None;
             }
             if slot.end <= now.nanos() {
@@ -134,6 +132,20 @@ impl Deadlines {
             self.time = now.nanos();
             self.entered = Some(slot.index);
         }
+    }
+
+    /// Lets the wheel stand at an earlier time. All that is filed below the highest digit in
+    /// which the two differ has the later one's digit there: it goes to that slot.
+    fn go_back(&mut self, time: u64) {
+        let level = (self.time ^ time).ilog2() / BITS;
+        let digit = Self::digit(self.time, level);
+        let slot = level * SLOTS + digit;
+        (0..level * SLOTS).for_each(|below| self.rings.append(slot, below));
+        self.occupied[level as usize] |= 1 << digit;
+        self.entered = self
+            .entered
+            .filter(|&entered| entered >= (level + 1) * SLOTS);
+        self.time = time;
     }
 
     fn file_again(&mut self, id: Id, deadline: Moment, patience: &mut usize) -> Option<()> {
@@ -167,14 +179,18 @@ impl Deadlines {
         None
     }
 
+    #[allow(clippy::cast_possible_truncation, reason = "a digit is small")]
+    fn digit(time: u64, level: u32) -> u32 {
+        (time >> (level * BITS)) as u32 % SLOTS
+    }
+
     fn file(&mut self, id: Id, deadline: Moment) {
         let deadline = deadline.nanos();
         let (slot, start) = if deadline <= self.time {
             (DUE, deadline)
         } else {
             let level = (deadline ^ self.time).ilog2() / BITS;
-            #[allow(clippy::cast_possible_truncation, reason = "a digit is small")]
-            let digit = (deadline >> (level * BITS)) as u32 % SLOTS;
+            let digit = Self::digit(deadline, level);
             self.occupied[level as usize] |= 1 << digit;
             let below = (1 << (level * BITS)) - 1;
             (level * SLOTS + digit, deadline & !below)
@@ -302,16 +318,36 @@ mod tests {
         );
     }
 
+    #[test]
+    fn what_is_added_after_the_clock_went_back_is_found_in_its_order() {
+        let mut world = World::default();
+        let (far, patience) = (1 << 62, &mut 100);
+        world.add(nanos(far + 1));
+        assert_eq!(world.due(nanos(far), patience), None);
+        for at in [5000, 10, far - 1, 20] {
+            world.add(nanos(at));
+        }
+        for at in [10, 20, 5000, far - 1, far + 1] {
+            assert_eq!(world.due(nanos(at - 1), patience), None);
+            assert_eq!(world.due(nanos(at), patience), Some(nanos(at)));
+            world.wheel.validate(&world.at);
+        }
+    }
+
     proptest! {
-        /// What is due is found, all of it and nothing else, whatever the deadlines.
+        /// What is due is found, all of it and nothing else, whatever the deadlines, and
+        /// wherever the clock goes.
         #[test]
         fn finds_what_a_list_would_find(
-            steps in prop::collection::vec((0_u32..50, 0_u32..50, any::<u64>()), 1..60),
+            steps in prop::collection::vec(
+                (0_u32..50, 0_u32..60, 0..4, any::<u64>()),
+                1..60,
+            ),
         ) {
             let (mut world, mut now) = (World::default(), 0_u64);
-            for (ahead, forward, random) in steps {
-                for far in [ahead, ahead / 2, ahead % 7] {
-                    let after = (random | 1) >> (63 - far);
+            for (ahead, far, direction, random) in steps {
+                for ahead in [ahead, ahead / 2, ahead % 7] {
+                    let after = (random | 1) >> (63 - ahead);
                     world.add(nanos(now.saturating_add(after)));
                 }
                 // One of them was read, and is due later than it is filed.
@@ -320,12 +356,18 @@ mod tests {
                 if later < u64::MAX {
                     world.at[moved].1 = nanos(later);
                 }
-                now = now.saturating_add(random >> (63 - forward));
-                while let Some(at) = world.due(nanos(now), &mut usize::MAX.clone()) {
+                now = match direction {
+                    0 => now.saturating_sub(random >> (63 - far)),
+                    _ => now.saturating_add(random >> (63 - far)),
+                };
+                // A write may stop on the way, and the next one come at any time.
+                let hurried = direction < 2;
+                let mut patience = if hurried { 3 } else { usize::MAX };
+                while let Some(at) = world.due(nanos(now), &mut patience) {
                     prop_assert!(at <= nanos(now));
                     world.wheel.validate(&world.at);
                 }
-                let left = world.at.iter().all(|(_, at)| *at > nanos(now) || *at == Moment::NEVER);
+                let left = patience == 0 || world.at.iter().all(|(_, at)| *at > nanos(now) || *at == Moment::NEVER);
                 prop_assert!(left, "something due was not found");
                 world.wheel.validate(&world.at);
             }

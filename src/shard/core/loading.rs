@@ -241,8 +241,8 @@ impl Core {
         now: &Now<'_>,
         trash: &mut Trash,
     ) {
-        let until = match failure {
-            Failure::Error(_, time) if !time.is_zero() => Some(now.get().after(*time)),
+        let time = match failure {
+            Failure::Error(_, time) if !time.is_zero() => Some((now.get(), now.get().after(*time))),
             _ => None,
         };
         let seat = self.seats.take_from(key, flight);
@@ -251,8 +251,8 @@ impl Core {
             // What fenced the load, by its seat or by a tag, lets others load at once.
             let tags = &self.contents.tags;
             let unfenced = seat.as_ref().filter(|seat| !tags.any_dead(&seat.tags));
-            if let (Some(until), Some(_)) = (until, unfenced) {
-                for over in self.backoffs.add(key, until, (*error).clone()) {
+            if let (Some(time), Some(_)) = (time, unfenced) {
+                for over in self.backoffs.add(key, time, (*error).clone()) {
                     trash.backoff(over);
                 }
             }
