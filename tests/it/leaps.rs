@@ -13,6 +13,10 @@ const HOUR: Duration = Duration::from_secs(3600);
 const CENTURY: Duration = Duration::from_secs(3_155_760_000);
 const NANOSECOND: Duration = Duration::from_nanos(1);
 
+fn just_before(time: Duration) -> Duration {
+    time.saturating_sub(NANOSECOND)
+}
+
 /// A clock that shows what it is told to.
 #[derive(Clone, Default)]
 struct Leaping(Arc<AtomicU64>);
@@ -127,11 +131,16 @@ fn what_ends_is_reclaimed_though_the_clock_came_back() {
         clock.show(leap);
         put(&cache, "late", 1, lasting(1));
         clock.show(Duration::ZERO);
-        put(&cache, "next", 1, options().ttl(leap - SECOND));
+        put(
+            &cache,
+            "next",
+            1,
+            options().ttl(leap.saturating_sub(SECOND)),
+        );
         for n in 0..500 {
             put(&cache, &n.to_string(), n, lasting(1));
         }
-        clock.show(SECOND - NANOSECOND);
+        clock.show(just_before(SECOND));
         put(&cache, "endless", 1, options());
         assert_eq!(cache.entry_count(), 504);
         clock.show(SECOND);
@@ -139,7 +148,7 @@ fn what_ends_is_reclaimed_though_the_clock_came_back() {
             put(&cache, "endless", n, options());
         }
         assert_eq!(cache.entry_count(), 4, "after a leap of {leap:?}");
-        clock.show(leap - SECOND);
+        clock.show(leap.saturating_sub(SECOND));
         put(&cache, "endless", 1, options());
         assert_eq!(cache.entry_count(), 3, "after a leap of {leap:?}");
         clock.show(leap + SECOND);
@@ -155,7 +164,12 @@ fn what_ended_makes_room_before_what_lives_though_the_clock_came_back() {
     clock.show(HOUR);
     put(&cache, "late", 1, options());
     clock.show(Duration::ZERO);
-    put(&cache, "next", 1, options().ttl(HOUR - SECOND));
+    put(
+        &cache,
+        "next",
+        1,
+        options().ttl(HOUR.saturating_sub(SECOND)),
+    );
     for n in 0..97 {
         put(&cache, &n.to_string(), n, lasting(1));
     }
@@ -174,10 +188,10 @@ fn a_clock_that_goes_back_before_a_failure_ends_its_backoff() {
         clock.show(leap);
         let backing_off = || options().error_backoff(SECOND * 10);
         assert!(fail(&cache, "key", backing_off()).is_err());
-        clock.show(leap + SECOND * 10 - NANOSECOND);
+        clock.show(just_before(leap + SECOND * 10));
         assert!(fail(&cache, "key", backing_off()).is_err());
         assert_eq!(cache.stats().loads, 1, "a load inside the back-off");
-        clock.show(leap - NANOSECOND);
+        clock.show(just_before(leap));
         assert_eq!(load(&cache, "key", 1), 1);
     }
     let (cache, clock) = leaping(10_000);
@@ -198,7 +212,7 @@ fn a_leap_while_it_is_loaded_is_no_part_of_a_values_time() {
         door.open();
         assert_eq!(leader.ends().unwrap(), 1);
         assert_eq!(waiter.ends().unwrap(), 1);
-        clock.show(after + SECOND * 10 - NANOSECOND);
+        clock.show(just_before(after + SECOND * 10));
         assert_eq!(get(&cache, "key"), Some(1));
         clock.show(after + SECOND * 10);
         assert_eq!(get(&cache, "key"), None);
@@ -219,7 +233,7 @@ fn a_leap_neither_shortens_a_timeout_that_runs_nor_prolongs_it() {
         let patient = within().load_timeout(SECOND * 20);
         let mut waiter = Hand::start(cache.get_or_load("key", patient, hung));
         clock.show(leap);
-        timer.advance(SECOND * 10 - NANOSECOND);
+        timer.advance(just_before(SECOND * 10));
         leader.waits();
         timer.advance(NANOSECOND);
         assert!(leader.ends().unwrap_err().is_timeout());
@@ -239,7 +253,7 @@ fn both_ends_of_time() {
         Duration::ZERO,
         NANOSECOND,
         last / 2,
-        last - NANOSECOND,
+        just_before(last),
         last,
     ];
     let set: [fn(CacheOptions, Duration) -> CacheOptions; 6] = [

@@ -8,6 +8,7 @@ use crate::journal::Marks;
 use crate::options::TagNames;
 use crate::shard::requests::{Failure, Landing, Look, Replaced, Request, Seated, Stop, Stored};
 use crate::shard::trash::Trash;
+use crate::stats::count;
 use crate::store::Id;
 use crate::sync::Arc;
 use crate::text::{Key, Text};
@@ -116,7 +117,8 @@ impl Core {
         match self.look_for(key, request, now) {
             Look::Missing(old) => {
                 let servable = |old: &Stored| old.dates.state.is_servable();
-                self.stats.refreshes += u64::from(old.as_ref().is_some_and(servable));
+                let refreshes = old.as_ref().is_some_and(servable);
+                count(&mut self.stats.refreshes, refreshes.into());
                 // A failure that is left is over.
                 self.forgive(key, trash);
                 let id = self.contents.find(key);
@@ -153,7 +155,7 @@ impl Core {
                 return Err(ty);
             }
         }
-        self.stats.refreshes += 1;
+        count(&mut self.stats.refreshes, 1);
         Ok((self.seat(key, request, tags, None, &[]), old))
     }
 
@@ -170,7 +172,7 @@ impl Core {
         let tags = self.hold(tags);
         let old_tags = self.contents.tags.hold(old_tags.iter());
         self.seats.insert(key, Arc::clone(&flight), tags, old_tags);
-        self.stats.loads += 1;
+        count(&mut self.stats.loads, 1);
         flight
     }
 
@@ -216,7 +218,7 @@ impl Core {
                 stored
             }
             fenced => {
-                self.stats.stale_load_discards += 1;
+                count(&mut self.stats.stale_load_discards, 1);
                 self.vacate(fenced);
                 None
             }
@@ -247,7 +249,7 @@ impl Core {
         };
         let seat = self.seats.take_from(key, flight);
         if let Failure::Error(error, _) = failure {
-            self.stats.load_failures += 1;
+            count(&mut self.stats.load_failures, 1);
             // What fenced the load, by its seat or by a tag, lets others load at once.
             let tags = &self.contents.tags;
             let unfenced = seat.as_ref().filter(|seat| !tags.any_dead(&seat.tags));

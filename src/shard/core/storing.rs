@@ -12,6 +12,7 @@ use crate::shard::contents::cost;
 use crate::shard::fate::Fate;
 use crate::shard::requests::Write;
 use crate::shard::trash::Trash;
+use crate::stats::count;
 use crate::tags::Held;
 use crate::text::Key;
 
@@ -43,7 +44,7 @@ impl Core {
             || cost > self.limits.bytes
             || self.limits.entries == 0;
         if refused || write.ttl == Some(Duration::ZERO) {
-            self.stats.rejections += u64::from(refused);
+            count(&mut self.stats.rejections, refused.into());
             self.contents.tags.release(tags);
             if let Some(id) = old {
                 self.take(id, &fate, RemovalCause::Replaced, trash);
@@ -97,7 +98,7 @@ impl Core {
                 return;
             }
             // What had expired, and was kept to be served in need, was not live.
-            self.stats.evictions += (evicted - gone.len()) as u64;
+            count(&mut self.stats.evictions, (evicted - gone.len()) as u64);
             for fate in &gone {
                 self.count_fate(fate);
             }
