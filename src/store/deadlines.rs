@@ -11,19 +11,20 @@
 
 use super::Id;
 use crate::clock::Moment;
+use crate::grow::Index;
 use crate::ring::Rings;
 
 /// Three bits make a digit: with larger ones entries would move less often, and the
 /// heads of an almost empty wheel take more room.
 const BITS: u32 = 3;
-const SLOTS: u32 = 1 << BITS;
+const SLOTS: Index = 1 << BITS;
 /// 64 bits make 22 digits.
-const LEVELS: u32 = 64_u32.div_ceil(BITS);
+const LEVELS: Index = 22;
 /// The slot of what is not after the wheel's time.
-const DUE: u32 = LEVELS * SLOTS;
+const DUE: Index = LEVELS * SLOTS;
 /// How many slots there are: the heads of the rings. The node of an entry is its id and
 /// this.
-const HEADS: u32 = DUE + 1;
+const HEADS: Index = DUE + 1;
 
 /// The entries that can expire, and no others. It is told their deadlines when it needs
 /// them: they are kept with the entries.
@@ -38,13 +39,13 @@ pub(super) struct Deadlines {
     /// Before this time there is nothing to do.
     wakes: u64,
     /// The slot that the time has come to, while there is something left in it.
-    entered: Option<u32>,
+    entered: Option<Index>,
     len: usize,
 }
 
 /// A slot, as its first and its last moment.
 struct Slot {
-    index: u32,
+    index: Index,
     start: u64,
     end: u64,
 }
@@ -137,8 +138,8 @@ impl Deadlines {
     /// Lets the wheel stand at an earlier time. All that is filed below the highest digit in
     /// which the two differ has the later one's digit there: it goes to that slot.
     fn go_back(&mut self, time: u64) {
-        let level = (self.time ^ time).ilog2() / BITS;
-        let digit = Self::digit(self.time, level);
+        let level = level(self.time, time);
+        let digit = digit(self.time, level);
         let slot = level * SLOTS + digit;
         (0..level * SLOTS).for_each(|below| self.rings.append(slot, below));
         self.occupied[level as usize] |= 1 << digit;
@@ -155,19 +156,20 @@ impl Deadlines {
         Some(())
     }
 
-    fn oldest(&self, slot: u32) -> Option<Id> {
+    fn oldest(&self, slot: Index) -> Option<Id> {
         Some(self.rings.oldest(slot)? - HEADS)
     }
 
     /// The first slot with something in it.
+    #[allow(clippy::cast_possible_truncation, reason = "a digit is small")]
     fn first_slot(&mut self) -> Option<Slot> {
         for (level, occupied) in (0..).zip(&mut self.occupied) {
             while *occupied != 0 {
-                let digit = occupied.trailing_zeros();
+                let digit = occupied.trailing_zeros() as Index;
                 let index = level * SLOTS + digit;
                 if self.rings.oldest(index).is_some() {
                     // The digits above are those of the wheel's time, those below any.
-                    let shift = level * BITS;
+                    let shift = shift(level);
                     let above = u64::MAX.checked_shl(shift + BITS).unwrap_or(0);
                     let start = (self.time & above) | (u64::from(digit) << shift);
                     let end = start | ((1 << shift) - 1);
@@ -179,25 +181,37 @@ impl Deadlines {
         None
     }
 
-    #[allow(clippy::cast_possible_truncation, reason = "a digit is small")]
-    fn digit(time: u64, level: u32) -> u32 {
-        (time >> (level * BITS)) as u32 % SLOTS
-    }
-
     fn file(&mut self, id: Id, deadline: Moment) {
         let deadline = deadline.nanos();
         let (slot, start) = if deadline <= self.time {
             (DUE, deadline)
         } else {
-            let level = (deadline ^ self.time).ilog2() / BITS;
-            let digit = Self::digit(deadline, level);
+            let level = level(deadline, self.time);
+            let digit = digit(deadline, level);
             self.occupied[level as usize] |= 1 << digit;
-            let below = (1 << (level * BITS)) - 1;
+            let below = (1 << shift(level)) - 1;
             (level * SLOTS + digit, deadline & !below)
         };
         self.wakes = self.wakes.min(start);
         self.rings.push(slot, id + HEADS);
     }
+}
+
+/// How many bits are below a digit.
+#[allow(clippy::useless_conversion, reason = "indices may be narrow")]
+fn shift(level: Index) -> u32 {
+    u32::from(level) * BITS
+}
+
+/// The highest digit in which two times differ.
+#[allow(clippy::cast_possible_truncation, reason = "there are 22")]
+fn level(a: u64, b: u64) -> Index {
+    ((a ^ b).ilog2() / BITS) as Index
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "a digit is small")]
+fn digit(time: u64, level: Index) -> Index {
+    (time >> shift(level)) as Index % SLOTS
 }
 
 #[cfg(any(test, fuzzing))]
@@ -220,7 +234,7 @@ impl Deadlines {
                     continue;
                 }
                 let (level, digit) = (slot / SLOTS, u64::from(slot % SLOTS));
-                let shift = level * BITS;
+                let shift = shift(level);
                 assert!(self.occupied[level as usize] & (1 << digit) != 0);
                 assert!(self.time < at, "the wheel has gone past an entry");
                 // A deadline may have moved to a later time since it was filed.

@@ -301,4 +301,6 @@ impl Core {
 }
 
 #[cfg(test)]
+mod full;
+#[cfg(test)]
 mod tests;

@@ -42,7 +42,8 @@ impl Core {
         let cost = cost(key.bytes.len(), write.value.kept.cost(), tags.len(), timed);
         let refused = write.value.kept.bytes().len() > self.limits.entry_bytes
             || cost > self.limits.bytes
-            || self.limits.entries == 0;
+            || self.limits.entries == 0
+            || tags.is_short;
         if refused || write.ttl == Some(Duration::ZERO) {
             count(&mut self.stats.rejections, refused.into());
             self.contents.tags.release(tags);
