@@ -10,6 +10,7 @@ use crate::error::{CacheError, CacheResult};
 use crate::fetched::{Fetched, Old, Source};
 use crate::form::{Form, Own, Shared};
 use crate::shard::{Replaced, Stored};
+use crate::stats::count;
 use crate::text::Key;
 
 /// A value, and where it comes from.
@@ -152,7 +153,7 @@ impl<C: Codec> Engine<C> {
     #[cold]
     fn count_decode_failure(&self, key: &[u8]) {
         let (_, shard) = self.locate(key);
-        shard.count(|stats| stats.decode_failures += 1);
+        shard.count(|stats| count(&mut stats.decode_failures, 1));
     }
 
     /// The value, with where it comes from and its times.

@@ -23,7 +23,7 @@ use crate::names::Names;
 use crate::options::CacheOptions;
 use crate::settings::Settings;
 use crate::shard::{Shard, Write};
-use crate::stats::CacheStats;
+use crate::stats::{CacheStats, count};
 use crate::tally::Tally;
 use crate::text::{Key, Text};
 use crate::timer::Timer;
@@ -115,7 +115,7 @@ impl<C: Codec> Engine<C> {
         };
         let value = self.decode(key, &found);
         if value.as_ref().is_err_and(CacheError::is_decode) {
-            shard.count(|stats| stats.decode_failures += 1);
+            shard.count(|stats| count(&mut stats.decode_failures, 1));
         }
         value.map(Some)
     }

@@ -5,7 +5,7 @@
 //! one it is in. Many rings share one `Rings`; a node is two indices, and every
 //! operation is a constant number of steps.
 
-use crate::grow;
+use crate::grow::{self, Index};
 
 /// The nodes of all rings over one range of indices.
 #[derive(Debug, Default)]
@@ -14,16 +14,16 @@ pub(crate) struct Rings(Vec<Node>);
 #[derive(Clone, Copy, Debug)]
 struct Node {
     /// The one that was pushed next; of the head, the one pushed first.
-    next: u32,
+    next: Index,
     /// The one that was pushed before; of the head, the one pushed last.
-    previous: u32,
+    previous: Index,
 }
 
 impl Rings {
     /// Makes `index` one that can be a node. `capacity` is for how many there will soon
     /// be.
     #[inline]
-    pub(crate) fn reach(&mut self, index: u32, capacity: usize) {
+    pub(crate) fn reach(&mut self, index: Index, capacity: usize) {
         let apart = Node {
             next: 0,
             previous: 0,
@@ -37,12 +37,12 @@ impl Rings {
     }
 
     #[inline]
-    fn at(&mut self, index: u32) -> &mut Node {
+    fn at(&mut self, index: Index) -> &mut Node {
         &mut self.0[index as usize]
     }
 
     /// Makes a node the head of an empty ring.
-    pub(crate) fn found(&mut self, head: u32) {
+    pub(crate) fn found(&mut self, head: Index) {
         *self.at(head) = Node {
             next: head,
             previous: head,
@@ -51,7 +51,7 @@ impl Rings {
 
     /// Adds a node that is in no ring.
     #[inline]
-    pub(crate) fn push(&mut self, head: u32, node: u32) {
+    pub(crate) fn push(&mut self, head: Index, node: Index) {
         let previous = self.at(head).previous;
         *self.at(node) = Node {
             next: head,
@@ -63,15 +63,28 @@ impl Rings {
 
     /// Takes a node out of its ring.
     #[inline]
-    pub(crate) fn unlink(&mut self, node: u32) {
+    pub(crate) fn unlink(&mut self, node: Index) {
         let Node { next, previous } = *self.at(node);
         self.at(next).previous = previous;
         self.at(previous).next = next;
     }
 
+    /// Moves all nodes of one ring behind those of another.
+    pub(crate) fn append(&mut self, head: Index, from: Index) {
+        let Node { next, previous } = *self.at(from);
+        if next != from {
+            let last = self.at(head).previous;
+            self.at(last).next = next;
+            self.at(next).previous = last;
+            self.at(previous).next = head;
+            self.at(head).previous = previous;
+            self.found(from);
+        }
+    }
+
     /// The node that was pushed first.
     #[inline]
-    pub(crate) fn oldest(&self, head: u32) -> Option<u32> {
+    pub(crate) fn oldest(&self, head: Index) -> Option<Index> {
         let oldest = self.0[head as usize].next;
         (oldest != head).then_some(oldest)
     }
@@ -80,7 +93,7 @@ impl Rings {
 #[cfg(any(test, fuzzing))]
 impl Rings {
     /// The nodes in the order they were pushed, after a check of every link.
-    pub(crate) fn validate(&self, head: u32) -> Vec<u32> {
+    pub(crate) fn validate(&self, head: Index) -> Vec<Index> {
         let (mut seen, mut at) = (Vec::new(), head);
         loop {
             let next = self.0[at as usize].next;
@@ -98,7 +111,7 @@ impl Rings {
 mod tests {
     use super::*;
 
-    fn rings(heads: u32) -> Rings {
+    fn rings(heads: Index) -> Rings {
         let mut rings = Rings::default();
         rings.reach(heads + 10, 0);
         (0..heads).for_each(|head| rings.found(head));
@@ -129,5 +142,24 @@ mod tests {
         rings.unlink(5);
         assert_eq!(rings.validate(0), [2, 6, 8]);
         assert_eq!(rings.validate(1), [3, 7, 9]);
+    }
+
+    #[test]
+    fn a_ring_goes_behind_another_whole() {
+        let mut rings = rings(3);
+        for node in [3, 4, 5, 6] {
+            rings.push(node % 2, node);
+        }
+        rings.append(0, 1);
+        assert_eq!(
+            (rings.validate(0), rings.validate(1)),
+            (vec![4, 6, 3, 5], vec![])
+        );
+        rings.append(0, 1);
+        rings.append(2, 0);
+        assert_eq!(
+            (rings.validate(0), rings.validate(2)),
+            (vec![], vec![4, 6, 3, 5])
+        );
     }
 }

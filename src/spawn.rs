@@ -9,6 +9,9 @@ use crate::timer::BoxFuture;
 /// handle cancels it when dropped cannot be given away by mistake. Called with no lock of
 /// the cache held; a future that is dropped before its end counts as a cancelled load.
 ///
+/// A load in the background holds the cache, and the cache its spawner: one that keeps what
+/// it is given must run it or drop it some time, or neither is ever freed.
+///
 /// # Examples
 ///
 /// ```

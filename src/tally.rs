@@ -82,3 +82,34 @@ impl Tally {
         &self.0[number % STRIPES]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_full_goes_on_from_zero() {
+        let tally = Tally::default();
+        for stripe in &tally.0 {
+            let Stripe {
+                hits,
+                misses,
+                joins,
+                stale_serves,
+                timeouts,
+            } = stripe;
+            for counter in [hits, misses, joins, stale_serves, timeouts] {
+                counter.store(u64::MAX, Ordering::Relaxed);
+            }
+        }
+        for _ in 0..STRIPES {
+            tally.count(true);
+            tally.count(false);
+            tally.count_join();
+            tally.count_stale_serve();
+            tally.count_timeout();
+        }
+        assert_eq!((tally.hits(), tally.misses(), tally.joins()), (0, 0, 0));
+        assert_eq!((tally.stale_serves(), tally.timeouts()), (0, 0));
+    }
+}

@@ -344,6 +344,7 @@ impl World<'_> {
         assert!(stats.loads >= rows.loads.get().into());
         let failures = stats.load_failures - u64::from(rows.failures.get());
         assert!(failures <= stats.timeouts, "only timeouts are failures too");
+        self.jobs.lock().unwrap().clear();
     }
 }
 

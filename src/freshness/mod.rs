@@ -206,12 +206,12 @@ impl Times {
         if over { State::Gone } else { State::Fallback }
     }
 
-    /// Ends the freshness at a time, and the window of serving while it is loaded anew.
+    /// Ends the freshness at a time, and the window of serving while it is loaded anew: for
+    /// good, though the clock may go back to before that time.
     pub(crate) fn expire(&mut self, at: Moment) {
         self.on_error_until = self.error_end(at);
-        self.fresh_until = self.fresh_until.min(at);
-        self.refresh_at = self.refresh_at.min(at);
-        self.servable_until = self.servable_until.min(at);
+        self.fresh_until = Moment::ZERO;
+        self.servable_until = Moment::ZERO;
     }
 
     /// When the window of errors ends if the entry is expired at a time. It ends when it

@@ -18,6 +18,7 @@ const REMEMBERED: usize = 1024;
 pub(super) struct Backoff {
     key: Text,
     hash: u64,
+    since: Moment,
     until: Moment,
     error: CacheError,
     /// Which failure it was.
@@ -42,14 +43,18 @@ impl Backoffs {
         }
         let same = |&place: &usize| self.failures[place].is_of(key);
         let failure = &self.failures[*self.table.find(key.hash, same)?];
-        (!failure.until.has_come(now())).then(|| failure.error.clone())
+        let now = now();
+        // A clock that has gone back would keep the key from being loaded for as long as it
+        // went, which costs more than a load.
+        let lasts = failure.since <= now && !failure.until.has_come(now);
+        lasts.then(|| failure.error.clone())
     }
 
     /// Remembers a failure. Gives what it takes the place of, to be dropped elsewhere.
     pub(super) fn add(
         &mut self,
         key: Key<'_>,
-        until: Moment,
+        (since, until): (Moment, Moment),
         error: CacheError,
     ) -> [Option<Backoff>; 2] {
         let same = self.take(key);
@@ -62,6 +67,7 @@ impl Backoffs {
         let place = self.failures.insert(Backoff {
             key: key.bytes.into(),
             hash: key.hash,
+            since,
             until,
             error,
             number: self.numbered,
@@ -135,7 +141,8 @@ mod tests {
 
     fn add(backoffs: &mut Backoffs, text: &str, hash: u64, until: Moment) -> usize {
         let key = key(text, hash);
-        let gone = backoffs.add(key, until, CacheError::panic(text.as_bytes()));
+        let time = (at(1), until);
+        let gone = backoffs.add(key, time, CacheError::panic(text.as_bytes()));
         gone.iter().flatten().count()
     }
 
@@ -146,6 +153,7 @@ mod tests {
         let error = |text, now| backoffs.error(key(text, 1), || now);
         assert!(error("a", at(1)).is_some());
         assert!(error("a", at(2)).is_none());
+        assert!(error("a", at(0)).is_none(), "before it began");
         assert!(error("b", at(1)).is_none());
     }
 
@@ -157,7 +165,7 @@ mod tests {
         }
         assert_eq!(add(&mut backoffs, "0", 7, at(9)), 1);
         assert_eq!(add(&mut backoffs, "new", 7, at(9)), 1);
-        let known = |text| backoffs.error(key(text, 7), || at(0)).is_some();
+        let known = |text| backoffs.error(key(text, 7), || at(1)).is_some();
         assert!(known("0") && known("new") && !known("1") && known("2"));
         assert_eq!(backoffs.len(), REMEMBERED);
     }

@@ -129,11 +129,7 @@ impl Contents {
         let Some(expired) = over.map(|over| over.first.at) else {
             return false;
         };
-        let left = self.store.expire(id, expired);
-        if left {
-            self.tags.readmit(id, self.store.capacity());
-        }
-        left
+        self.store.expire(id, expired) && self.tags.readmit(id, self.store.capacity())
     }
 
     /// The entry of a key, if a read without a loader sees it.

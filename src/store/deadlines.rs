@@ -11,19 +11,20 @@
 
 use super::Id;
 use crate::clock::Moment;
+use crate::grow::Index;
 use crate::ring::Rings;
 
 /// Three bits make a digit: with larger ones entries would move less often, and the
 /// heads of an almost empty wheel take more room.
 const BITS: u32 = 3;
-const SLOTS: u32 = 1 << BITS;
+const SLOTS: Index = 1 << BITS;
 /// 64 bits make 22 digits.
-const LEVELS: u32 = 64_u32.div_ceil(BITS);
+const LEVELS: Index = 22;
 /// The slot of what is not after the wheel's time.
-const DUE: u32 = LEVELS * SLOTS;
+const DUE: Index = LEVELS * SLOTS;
 /// How many slots there are: the heads of the rings. The node of an entry is its id and
 /// this.
-const HEADS: u32 = DUE + 1;
+const HEADS: Index = DUE + 1;
 
 /// The entries that can expire, and no others. It is told their deadlines when it needs
 /// them: they are kept with the entries.
@@ -38,13 +39,13 @@ pub(super) struct Deadlines {
     /// Before this time there is nothing to do.
     wakes: u64,
     /// The slot that the time has come to, while there is something left in it.
-    entered: Option<u32>,
+    entered: Option<Index>,
     len: usize,
 }
 
 /// A slot, as its first and its last moment.
 struct Slot {
-    index: u32,
+    index: Index,
     start: u64,
     end: u64,
 }
@@ -100,11 +101,12 @@ impl Deadlines {
                 if at <= now {
                     return Some(id);
                 }
-                // It has moved; or the clock has gone back, and it waits where it is.
-                if at.nanos() > self.time {
-                    self.file_again(id, at, patience)?;
-                    continue;
+                // It has moved; or the clock has gone back, and so does the wheel.
+                if at.nanos() <= self.time {
+                    self.go_back(now.nanos());
                 }
+                self.file_again(id, at, patience)?;
+                continue;
             }
             if let Some(slot) = self.entered {
                 let Some(id) = self.oldest(slot) else {
@@ -116,10 +118,7 @@ impl Deadlines {
             }
             let slot = self.first_slot()?;
             if slot.start > now.nanos() {
-                // What is due waits for its own time, if the clock has gone back.
-                if self.oldest(DUE).is_none() {
-                    self.wakes = slot.start;
-                }
+                self.wakes = slot.start;
                 return None;
             }
             if slot.end <= now.nanos() {
@@ -136,6 +135,20 @@ impl Deadlines {
         }
     }
 
+    /// Lets the wheel stand at an earlier time. All that is filed below the highest digit in
+    /// which the two differ has the later one's digit there: it goes to that slot.
+    fn go_back(&mut self, time: u64) {
+        let level = level(self.time, time);
+        let digit = digit(self.time, level);
+        let slot = level * SLOTS + digit;
+        (0..level * SLOTS).for_each(|below| self.rings.append(slot, below));
+        self.occupied[level as usize] |= 1 << digit;
+        self.entered = self
+            .entered
+            .filter(|&entered| entered >= (level + 1) * SLOTS);
+        self.time = time;
+    }
+
     fn file_again(&mut self, id: Id, deadline: Moment, patience: &mut usize) -> Option<()> {
         *patience = patience.checked_sub(1)?;
         self.rings.unlink(id + HEADS);
@@ -143,19 +156,20 @@ impl Deadlines {
         Some(())
     }
 
-    fn oldest(&self, slot: u32) -> Option<Id> {
+    fn oldest(&self, slot: Index) -> Option<Id> {
         Some(self.rings.oldest(slot)? - HEADS)
     }
 
     /// The first slot with something in it.
+    #[allow(clippy::cast_possible_truncation, reason = "a digit is small")]
     fn first_slot(&mut self) -> Option<Slot> {
         for (level, occupied) in (0..).zip(&mut self.occupied) {
             while *occupied != 0 {
-                let digit = occupied.trailing_zeros();
+                let digit = occupied.trailing_zeros() as Index;
                 let index = level * SLOTS + digit;
                 if self.rings.oldest(index).is_some() {
                     // The digits above are those of the wheel's time, those below any.
-                    let shift = level * BITS;
+                    let shift = shift(level);
                     let above = u64::MAX.checked_shl(shift + BITS).unwrap_or(0);
                     let start = (self.time & above) | (u64::from(digit) << shift);
                     let end = start | ((1 << shift) - 1);
@@ -172,16 +186,32 @@ impl Deadlines {
         let (slot, start) = if deadline <= self.time {
             (DUE, deadline)
         } else {
-            let level = (deadline ^ self.time).ilog2() / BITS;
-            #[allow(clippy::cast_possible_truncation, reason = "a digit is small")]
-            let digit = (deadline >> (level * BITS)) as u32 % SLOTS;
+            let level = level(deadline, self.time);
+            let digit = digit(deadline, level);
             self.occupied[level as usize] |= 1 << digit;
-            let below = (1 << (level * BITS)) - 1;
+            let below = (1 << shift(level)) - 1;
             (level * SLOTS + digit, deadline & !below)
         };
         self.wakes = self.wakes.min(start);
         self.rings.push(slot, id + HEADS);
     }
+}
+
+/// How many bits are below a digit.
+#[allow(clippy::useless_conversion, reason = "indices may be narrow")]
+fn shift(level: Index) -> u32 {
+    u32::from(level) * BITS
+}
+
+/// The highest digit in which two times differ.
+#[allow(clippy::cast_possible_truncation, reason = "there are 22")]
+fn level(a: u64, b: u64) -> Index {
+    ((a ^ b).ilog2() / BITS) as Index
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "a digit is small")]
+fn digit(time: u64, level: Index) -> Index {
+    (time >> shift(level)) as Index % SLOTS
 }
 
 #[cfg(any(test, fuzzing))]
@@ -204,7 +234,7 @@ impl Deadlines {
                     continue;
                 }
                 let (level, digit) = (slot / SLOTS, u64::from(slot % SLOTS));
-                let shift = level * BITS;
+                let shift = shift(level);
                 assert!(self.occupied[level as usize] & (1 << digit) != 0);
                 assert!(self.time < at, "the wheel has gone past an entry");
                 // A deadline may have moved to a later time since it was filed.
@@ -302,16 +332,36 @@ mod tests {
         );
     }
 
+    #[test]
+    fn what_is_added_after_the_clock_went_back_is_found_in_its_order() {
+        let mut world = World::default();
+        let (far, patience) = (1 << 62, &mut 100);
+        world.add(nanos(far + 1));
+        assert_eq!(world.due(nanos(far), patience), None);
+        for at in [5000, 10, far - 1, 20] {
+            world.add(nanos(at));
+        }
+        for at in [10, 20, 5000, far - 1, far + 1] {
+            assert_eq!(world.due(nanos(at - 1), patience), None);
+            assert_eq!(world.due(nanos(at), patience), Some(nanos(at)));
+            world.wheel.validate(&world.at);
+        }
+    }
+
     proptest! {
-        /// What is due is found, all of it and nothing else, whatever the deadlines.
+        /// What is due is found, all of it and nothing else, whatever the deadlines, and
+        /// wherever the clock goes.
         #[test]
         fn finds_what_a_list_would_find(
-            steps in prop::collection::vec((0_u32..50, 0_u32..50, any::<u64>()), 1..60),
+            steps in prop::collection::vec(
+                (0_u32..50, 0_u32..60, 0..4, any::<u64>()),
+                1..60,
+            ),
         ) {
             let (mut world, mut now) = (World::default(), 0_u64);
-            for (ahead, forward, random) in steps {
-                for far in [ahead, ahead / 2, ahead % 7] {
-                    let after = (random | 1) >> (63 - far);
+            for (ahead, far, direction, random) in steps {
+                for ahead in [ahead, ahead / 2, ahead % 7] {
+                    let after = (random | 1) >> (63 - ahead);
                     world.add(nanos(now.saturating_add(after)));
                 }
                 // One of them was read, and is due later than it is filed.
@@ -320,12 +370,18 @@ mod tests {
                 if later < u64::MAX {
                     world.at[moved].1 = nanos(later);
                 }
-                now = now.saturating_add(random >> (63 - forward));
-                while let Some(at) = world.due(nanos(now), &mut usize::MAX.clone()) {
+                now = match direction {
+                    0 => now.saturating_sub(random >> (63 - far)),
+                    _ => now.saturating_add(random >> (63 - far)),
+                };
+                // A write may stop on the way, and the next one come at any time.
+                let hurried = direction < 2;
+                let mut patience = if hurried { 3 } else { usize::MAX };
+                while let Some(at) = world.due(nanos(now), &mut patience) {
                     prop_assert!(at <= nanos(now));
                     world.wheel.validate(&world.at);
                 }
-                let left = world.at.iter().all(|(_, at)| *at > nanos(now) || *at == Moment::NEVER);
+                let left = patience == 0 || world.at.iter().all(|(_, at)| *at > nanos(now) || *at == Moment::NEVER);
                 prop_assert!(left, "something due was not found");
                 world.wheel.validate(&world.at);
             }

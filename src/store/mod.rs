@@ -23,12 +23,12 @@ use self::policy::Policy;
 pub(crate) use self::policy::Standing;
 use crate::clock::{Moment, Now};
 use crate::freshness::{Life, State, Times};
-use crate::grow::more;
+use crate::grow::{Index, more, narrow};
 use crate::hash::Hashing;
 use crate::text::{Key, Text};
 
 /// Names an entry as long as it is stored; then another may get the name.
-pub(crate) type Id = u32;
+pub(crate) type Id = Index;
 
 /// How many entries are evicted at once at most.
 pub(crate) const AT_ONCE: usize = 8;
@@ -56,7 +56,7 @@ pub(crate) struct Entry<V> {
 impl<V> Store<V> {
     /// The most entries that ids can name, and that the policy's queues can number: they
     /// have twice as many places, since some are holes.
-    pub(crate) const MOST: usize = (u32::MAX / 4) as usize;
+    pub(crate) const MOST: usize = (Index::MAX / 4) as usize;
 
     pub(crate) fn new(hashing: Hashing) -> Self {
         Self {
@@ -300,15 +300,6 @@ impl<V> Store<V> {
         };
         self.deadlines.next_due(now, patience, end)
     }
-}
-
-/// Ids count from zero without gaps, and a shard keeps at most `MOST` entries.
-#[inline]
-fn narrow(index: usize) -> Id {
-    debug_assert!(index < u32::MAX as usize, "more entries than ids");
-    #[allow(clippy::cast_possible_truncation, reason = "bounded by `MOST`")]
-    let id = index as Id;
-    id
 }
 
 #[cfg(any(test, fuzzing))]

@@ -4,21 +4,21 @@
 //! ring, so that a member leaves every tag in a few steps however many others carry
 //! it. Twenty bytes a pair, and four a member. The head of a tag's ring is a pair too.
 
-use crate::grow::{more, reach};
+use crate::grow::{Index, more, narrow, reach};
 use crate::ring::Rings;
 
-/// No pair.
-const NONE: u32 = u32::MAX;
+/// No pair: there are as many before it.
+const NONE: Index = Index::MAX;
 
 #[derive(Debug)]
 pub(super) struct Members {
     /// By member: its first pair.
-    first: Vec<u32>,
+    first: Vec<Index>,
     pairs: Vec<Pair>,
     /// The order of pairs within their tags.
     rings: Rings,
     /// The first of the pairs that are not used; `next` leads to the others.
-    free: u32,
+    free: Index,
     /// How many are used.
     len: usize,
 }
@@ -26,10 +26,10 @@ pub(super) struct Members {
 #[derive(Debug)]
 struct Pair {
     /// Of a head: any, as is `member`.
-    tag: u32,
-    member: u32,
+    tag: Index,
+    member: Index,
     /// The member's next pair.
-    next: u32,
+    next: Index,
 }
 
 impl Members {
@@ -44,7 +44,7 @@ impl Members {
     }
 
     /// Founds the ring of a tag. Gives its head.
-    pub(super) fn found(&mut self) -> u32 {
+    pub(super) fn found(&mut self) -> Index {
         let head = self.add(Pair {
             tag: 0,
             member: 0,
@@ -55,13 +55,13 @@ impl Members {
     }
 
     /// Gives up the ring of a tag that no member carries.
-    pub(super) fn give_up(&mut self, head: u32) {
+    pub(super) fn give_up(&mut self, head: Index) {
         self.remove(head);
     }
 
     /// Gives a member one more tag.
     #[inline]
-    pub(super) fn join(&mut self, member: u32, tag: u32, head: u32, capacity: usize) {
+    pub(super) fn join(&mut self, member: Index, tag: Index, head: Index, capacity: usize) {
         reach(&mut self.first, member, capacity, NONE);
         let next = self.first[member as usize];
         let pair = self.add(Pair { tag, member, next });
@@ -71,7 +71,7 @@ impl Members {
 
     /// Takes a tag from a member that has any, and says which.
     #[inline]
-    pub(super) fn leave(&mut self, member: u32) -> Option<u32> {
+    pub(super) fn leave(&mut self, member: Index) -> Option<Index> {
         let pair = *self.first.get(member as usize)?;
         let Pair { tag, next, .. } = *self.pairs.get(pair as usize)?;
         self.first[member as usize] = next;
@@ -81,14 +81,14 @@ impl Members {
     }
 
     #[inline]
-    fn add(&mut self, pair: Pair) -> u32 {
+    fn add(&mut self, pair: Pair) -> Index {
         self.len += 1;
         if let Some(free) = self.pairs.get_mut(self.free as usize) {
             let next = free.next;
             *free = pair;
             return std::mem::replace(&mut self.free, next);
         }
-        let index = index(self.pairs.len());
+        let index = narrow(self.pairs.len());
         if self.pairs.len() == self.pairs.capacity() {
             self.pairs.reserve_exact(more(self.pairs.len()));
         }
@@ -98,13 +98,13 @@ impl Members {
     }
 
     #[inline]
-    fn remove(&mut self, pair: u32) {
+    fn remove(&mut self, pair: Index) {
         self.pairs[pair as usize].next = std::mem::replace(&mut self.free, pair);
         self.len -= 1;
     }
 
     #[inline]
-    pub(super) fn tags_of(&self, member: u32) -> impl Iterator<Item = u32> {
+    pub(super) fn tags_of(&self, member: Index) -> impl Iterator<Item = Index> {
         let mut next = self.first.get(member as usize).copied().unwrap_or(NONE);
         std::iter::from_fn(move || {
             let pair = self.pairs.get(next as usize)?;
@@ -113,14 +113,20 @@ impl Members {
         })
     }
 
-    pub(super) fn any_of(&self, head: u32) -> bool {
+    pub(super) fn any_of(&self, head: Index) -> bool {
         self.rings.oldest(head).is_some()
     }
 
     /// The member that has carried a tag the longest.
-    pub(super) fn oldest_of(&self, head: u32) -> Option<u32> {
+    pub(super) fn oldest_of(&self, head: Index) -> Option<Index> {
         let pair = self.rings.oldest(head)?;
         Some(self.pairs[pair as usize].member)
+    }
+
+    /// How many more pairs there can be.
+    #[inline]
+    pub(super) fn room(&self) -> usize {
+        NONE as usize - self.len
     }
 
     /// How many pairs there are, those that are heads included.
@@ -134,22 +140,12 @@ impl Members {
     }
 }
 
-/// # Panics
-///
-/// If there are more tags, or pairs, than indices. They would fill 80 GiB.
-pub(super) fn index(index: usize) -> u32 {
-    match u32::try_from(index) {
-        Ok(index) if index != NONE => index,
-        _ => panic!("more than 2^32 - 1 tags, or pairs of entry and tag, in one shard"),
-    }
-}
-
 #[cfg(any(test, fuzzing))]
 impl Members {
     /// The members of a tag, after a check of its list.
-    pub(super) fn validate(&self, tag: u32, head: u32) -> Vec<u32> {
+    pub(super) fn validate(&self, tag: Index, head: Index) -> Vec<Index> {
         let pairs = self.rings.validate(head).into_iter();
-        let member = |pair: u32| {
+        let member = |pair: Index| {
             let pair = &self.pairs[pair as usize];
             assert_eq!(pair.tag, tag, "a pair of another tag");
             let carried = self.tags_of(pair.member).filter(|&other| other == tag);

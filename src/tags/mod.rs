@@ -13,68 +13,35 @@
 //!
 //! A member is an index; what it stands for is the floor above's business.
 
+mod doom;
 mod members;
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use hashbrown::HashTable;
 use slab::Slab;
 use smallvec::SmallVec;
 
-use self::members::{Members, index};
-use crate::clock::Moment;
+pub(crate) use self::doom::{Doom, Kind};
+use self::members::Members;
+use crate::grow::{Index, narrow};
 use crate::hash::Hashing;
 use crate::sync::Arc;
 use crate::text::Text;
-
-/// One invalidation of tags: when it was, and how many entries it ended.
-#[derive(Debug)]
-pub(crate) struct Doom {
-    pub(crate) kind: Kind,
-    /// The time of its first poll. What had expired by then was not live.
-    pub(crate) at: Moment,
-    ended: AtomicU64,
-}
-
-/// What a doom does to the members it comes over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// They are gone.
-    Remove,
-    /// They are fresh no longer.
-    Expire,
-}
-
-impl Doom {
-    pub(crate) fn new(kind: Kind, at: Moment) -> Self {
-        let ended = AtomicU64::new(0);
-        Self { kind, at, ended }
-    }
-
-    /// Counts one entry that was live when the doom came.
-    pub(crate) fn count_one(&self) {
-        self.ended.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// How many were counted. Exact once every shard has handed out its dead:
-    /// each count was made under the lock that the reader took after it.
-    pub(crate) fn count(&self) -> u64 {
-        self.ended.load(Ordering::Relaxed)
-    }
-}
 
 #[derive(Debug)]
 pub(crate) struct Tags {
     hashing: Hashing,
     /// Finds a tag by its name. Removed tags are not in it.
-    names: HashTable<u32>,
+    names: HashTable<Index>,
     known: Slab<Tag>,
     members: Members,
     /// Removed tags whose members were not all handed out.
-    removed: VecDeque<u32>,
+    removed: VecDeque<Index>,
     /// The same of expired ones: they come last, since their members may stay.
-    expired: VecDeque<u32>,
+    expired: VecDeque<Index>,
+    /// How many tags are held for members to come: for each there is a number left.
+    promised: usize,
     /// How many of `known` are dead: while none is, nobody need look.
     dead: usize,
     /// How many tags were doomed so far.
@@ -86,7 +53,7 @@ struct Tag {
     /// Kept once, however many members carry it.
     name: Text,
     /// Its members are in the ring of this head.
-    head: u32,
+    head: Index,
     /// Loads that carry it, and its places in `removed` and `expired`.
     holds: usize,
     /// Whether a doom that removes came over it.
@@ -108,11 +75,16 @@ pub(crate) struct Over<'a> {
 /// `release`. Each tag once.
 #[derive(Debug, Default)]
 #[must_use = "tags are held until enrolled or released"]
-pub(crate) struct Held(SmallVec<[u32; 4]>);
+pub(crate) struct Held {
+    tags: SmallVec<[Index; 4]>,
+    /// There was no number left for one more. What is to carry these must not be stored: a
+    /// doom of that tag would miss it.
+    pub(crate) is_short: bool,
+}
 
 impl Held {
     pub(crate) fn len(&self) -> usize {
-        self.0.len()
+        self.tags.len()
     }
 }
 
@@ -125,6 +97,7 @@ impl Tags {
             members: Members::new(),
             removed: VecDeque::new(),
             expired: VecDeque::new(),
+            promised: 0,
             dead: 0,
             dooms: 0,
         }
@@ -133,22 +106,38 @@ impl Tags {
     /// Holds the tags of these names as they are bound now.
     #[inline]
     pub(crate) fn hold<'a>(&mut self, names: impl Iterator<Item = &'a Text>) -> Held {
-        let mut held: SmallVec<_> = names.map(|name| self.bind(name)).collect();
-        held.sort_unstable();
-        held.dedup();
-        for &tag in &held {
+        let mut is_short = false;
+        let mut tags = SmallVec::new();
+        for name in names {
+            match self.bind(name) {
+                Some(tag) => tags.push(tag),
+                None => is_short = true,
+            }
+        }
+        self.promised -= tags.len();
+        tags.sort_unstable();
+        tags.dedup();
+        self.promised += tags.len();
+        for &tag in &tags {
             self.known[tag as usize].holds += 1;
         }
-        Held(held)
+        Held { tags, is_short }
     }
 
-    /// The tag of a name; a new one if the name has none.
-    fn bind(&mut self, name: &Text) -> u32 {
+    /// The tag of a name, a new one if the name has none, with a number promised for a member
+    /// of it. None if there is no number left.
+    fn bind(&mut self, name: &Text) -> Option<Index> {
         let hash = self.hashing.hash(name.as_bytes());
-        if let Some(tag) = self.bound(hash, name) {
-            return tag;
+        let room = self.members.room() - self.promised;
+        let bound = self.bound(hash, name);
+        if room < 1 + usize::from(bound.is_none()) {
+            return None;
         }
-        let tag = index(self.known.insert(Tag {
+        self.promised += 1;
+        if bound.is_some() {
+            return bound;
+        }
+        let tag = narrow(self.known.insert(Tag {
             name: name.clone(),
             head: self.members.found(),
             holds: 0,
@@ -156,13 +145,13 @@ impl Tags {
             doom: None,
         }));
         let (known, hashing) = (&self.known, &self.hashing);
-        let rehash = |&tag: &u32| hashing.hash(known[tag as usize].name.as_bytes());
+        let rehash = |&tag: &Index| hashing.hash(known[tag as usize].name.as_bytes());
         self.names.insert_unique(hash, tag, rehash);
-        tag
+        Some(tag)
     }
 
-    fn bound(&self, hash: u64, name: &Text) -> Option<u32> {
-        let same = |&tag: &u32| {
+    fn bound(&self, hash: u64, name: &Text) -> Option<Index> {
+        let same = |&tag: &Index| {
             let known = &self.known[tag as usize];
             known.doom.is_none() && known.name == *name
         };
@@ -172,28 +161,29 @@ impl Tags {
     /// Holds the tags of some more names.
     pub(crate) fn hold_more<'a>(&mut self, held: &mut Held, names: impl Iterator<Item = &'a Text>) {
         for name in names {
-            let tag = self.bind(name);
-            if !held.0.contains(&tag) {
-                held.0.push(tag);
-                self.known[tag as usize].holds += 1;
+            match self.bind(name) {
+                Some(tag) if held.tags.contains(&tag) => self.promised -= 1,
+                Some(tag) => {
+                    held.tags.push(tag);
+                    self.known[tag as usize].holds += 1;
+                }
+                None => held.is_short = true,
             }
         }
     }
 
     /// How many tags a member has.
     #[inline]
-    pub(crate) fn count_of(&self, member: u32) -> usize {
+    pub(crate) fn count_of(&self, member: Index) -> usize {
         self.members.tags_of(member).count()
     }
 
     /// Makes a member, which has no tags, one of the held tags. `capacity` is for how
     /// many members there will soon be room.
     #[inline]
-    pub(crate) fn enroll(&mut self, member: u32, held: Held, capacity: usize) {
-        if held.0.is_empty() {
-            return;
-        }
-        for tag in held.0 {
+    pub(crate) fn enroll(&mut self, member: Index, held: Held, capacity: usize) {
+        self.promised -= held.len();
+        for tag in held.tags {
             let carried = &mut self.known[tag as usize];
             self.members.join(member, tag, carried.head, capacity);
             carried.holds -= 1;
@@ -203,7 +193,8 @@ impl Tags {
     /// Holds the tags no longer.
     #[inline]
     pub(crate) fn release(&mut self, held: Held) {
-        for tag in held.0 {
+        self.promised -= held.len();
+        for tag in held.tags {
             self.known[tag as usize].holds -= 1;
             self.forget_if_idle(tag);
         }
@@ -211,7 +202,7 @@ impl Tags {
 
     /// Takes a member out of all its tags, and says how many they were.
     #[inline]
-    pub(crate) fn leave(&mut self, member: u32) -> usize {
+    pub(crate) fn leave(&mut self, member: Index) -> usize {
         let mut count = 0;
         while let Some(tag) = self.members.leave(member) {
             self.forget_if_idle(tag);
@@ -221,7 +212,7 @@ impl Tags {
     }
 
     /// A tag that nothing carries and nothing holds has no reason to be.
-    fn forget_if_idle(&mut self, tag: u32) {
+    fn forget_if_idle(&mut self, tag: Index) {
         let idle = &self.known[tag as usize];
         if idle.holds > 0 || self.members.any_of(idle.head) {
             return;
@@ -243,11 +234,11 @@ impl Tags {
 
     /// The names of held tags, of dead ones too.
     pub(crate) fn names_held(&self, held: &Held) -> impl Iterator<Item = &Text> {
-        held.0.iter().map(|&tag| &self.known[tag as usize].name)
+        held.tags.iter().map(|&tag| &self.known[tag as usize].name)
     }
 
     /// The names of a member's tags, of dead ones too.
-    pub(crate) fn names_of(&self, member: u32) -> impl Iterator<Item = &Text> {
+    pub(crate) fn names_of(&self, member: Index) -> impl Iterator<Item = &Text> {
         let tags = self.members.tags_of(member);
         tags.map(|tag| &self.known[tag as usize].name)
     }
@@ -280,25 +271,26 @@ impl Tags {
         }
     }
 
-    /// Whether a held tag has died since.
+    /// Whether a held tag has died since, or may have: one that is not held.
     #[inline]
     pub(crate) fn any_dead(&self, held: &Held) -> bool {
-        self.dead > 0 && held.0.iter().any(|&tag| self.doom_of(tag).is_some())
+        let is_dead = |&tag: &Index| self.doom_of(tag).is_some();
+        held.is_short || (self.dead > 0 && held.tags.iter().any(is_dead))
     }
 
-    fn doom_of(&self, tag: u32) -> Option<&(u64, Arc<Doom>)> {
+    fn doom_of(&self, tag: Index) -> Option<&(u64, Arc<Doom>)> {
         self.known[tag as usize].doom.as_ref()
     }
 
     /// Whether any doom came over a member.
     #[inline]
-    pub(crate) fn is_doomed(&self, member: u32) -> bool {
+    pub(crate) fn is_doomed(&self, member: Index) -> bool {
         self.dead > 0 && self.over(member).is_some()
     }
 
     /// What came over a member.
     #[inline]
-    pub(crate) fn over(&self, member: u32) -> Option<Over<'_>> {
+    pub(crate) fn over(&self, member: Index) -> Option<Over<'_>> {
         if self.dead == 0 {
             return None;
         }
@@ -309,12 +301,18 @@ impl Tags {
         Some(Over { first, removed })
     }
 
-    /// Makes a member of dead tags one of those that their names are bound to now.
-    pub(crate) fn readmit(&mut self, member: u32, capacity: usize) {
+    /// Makes a member of dead tags one of those that their names are bound to now, if there
+    /// are numbers left for them. Whether there are.
+    pub(crate) fn readmit(&mut self, member: Index, capacity: usize) -> bool {
         let names: SmallVec<[Text; 4]> = self.names_of(member).cloned().collect();
         let held = self.hold(names.iter());
+        if held.is_short {
+            self.release(held);
+            return false;
+        }
         self.leave(member);
         self.enroll(member, held, capacity);
+        true
     }
 
     /// Whether dead members may be left.
@@ -325,7 +323,7 @@ impl Tags {
 
     /// A dead member that has not left, of the tag doomed longest ago; one that a doom
     /// removed if there is any.
-    pub(crate) fn next_dead(&mut self) -> Option<u32> {
+    pub(crate) fn next_dead(&mut self) -> Option<Index> {
         loop {
             let (tag, was_removed) = match (self.removed.front(), self.expired.front()) {
                 (Some(&tag), _) => (tag, true),
@@ -350,7 +348,7 @@ impl Tags {
 #[cfg(any(test, fuzzing))]
 impl Tags {
     /// Checks every inner invariant. `members` are all who may have tags.
-    pub(crate) fn validate(&self, members: &[u32]) {
+    pub(crate) fn validate(&self, members: &[Index]) {
         let carried = members
             .iter()
             .map(|&member| self.members.tags_of(member).count());
@@ -362,19 +360,19 @@ impl Tags {
         );
         let mut linked = 0;
         for (place, tag) in &self.known {
-            linked += self.members.validate(index(place), tag.head).len();
+            linked += self.members.validate(narrow(place), tag.head).len();
             assert!(
                 tag.holds > 0 || self.members.any_of(tag.head),
                 "an idle tag stays"
             );
             let bound = self.bound(self.hashing.hash(tag.name.as_bytes()), &tag.name);
             assert_eq!(
-                bound == Some(index(place)),
+                bound == Some(narrow(place)),
                 tag.doom.is_none(),
                 "dead is unbound"
             );
             let hash = self.hashing.hash(tag.name.as_bytes());
-            let named = self.names.find(hash, |&other| other == index(place));
+            let named = self.names.find(hash, |&other| other == narrow(place));
             assert_eq!(named.is_none(), tag.removed, "removed has no name");
             assert!(tag.doom.is_some() || !tag.removed);
         }
@@ -388,7 +386,8 @@ impl Tags {
     #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.validate(&[]);
-        self.known.is_empty() && self.names.is_empty() && !self.is_dying()
+        let nothing = self.known.is_empty() && self.names.is_empty() && self.promised == 0;
+        nothing && !self.is_dying()
     }
 }
 

@@ -1,10 +1,11 @@
 use std::time::Duration;
 
 use super::*;
+use crate::clock::Moment;
 use crate::hash::KeyHasher;
 
 impl Tags {
-    fn add(&mut self, member: u32, names: &[&str]) -> u32 {
+    fn add(&mut self, member: Index, names: &[&str]) -> Index {
         let held = self.hold_all(names);
         self.enroll(member, held, 0);
         member
@@ -111,4 +112,34 @@ fn thousands_of_tags_on_one_member() {
     tags.validate(&[member]);
     tags.leave(member);
     assert!(tags.is_empty());
+}
+
+#[test]
+fn when_there_are_no_numbers_left_a_tag_is_not_held() {
+    let mut tags = Tags::new(Hashing::new(crate::hash::KeyHasher::default()));
+    // Two each: for the tag, and for the pair of it and its member.
+    let most = Index::MAX / 2;
+    let name = |n: Index| n.to_string();
+    for member in 0..most {
+        let held = tags.hold_all(&[&name(member)]);
+        assert!(!held.is_short && !tags.any_dead(&held));
+        tags.enroll(member, held, 0);
+    }
+    // One number is left: for a tag that there is, and not for another.
+    let held = tags.hold_all(&["0"]);
+    assert!(!held.is_short);
+    for names in [&["new"][..], &["1"], &["new", "1"]] {
+        let short = tags.hold_all(names);
+        assert!(short.is_short && tags.any_dead(&short));
+        tags.release(short);
+    }
+    assert_eq!(tags.end("0").count(), 0);
+    assert!(tags.any_dead(&held));
+    tags.release(held);
+    let members: Vec<Index> = (0..most).collect();
+    tags.validate(&members);
+    assert_eq!(tags.next_dead(), Some(0));
+    tags.leave(0);
+    assert!(tags.next_dead().is_none());
+    assert!(!tags.hold_all(&["new"]).is_short);
 }

@@ -33,6 +33,7 @@ mod fetching;
 mod foreign_code;
 mod invalidation;
 mod jitter_and_idle;
+mod leaps;
 mod loading_cache;
 mod long_loads;
 mod max_bytes;

@@ -173,11 +173,11 @@ fn a_leader_that_is_not_polled_again_holds_up_only_its_waiters() {
 fn futures_that_are_parked_in_a_select_hang_nobody() {
     without_hanging(|| {
         let cache = HydraCache::local().build();
+        let keys: Vec<String> = (0..1000).map(|round| format!("key {round}")).collect();
         let mut parked = Vec::new();
-        for round in 0..1000_u32 {
+        for (round, key) in (0_u32..).zip(&keys) {
             // Each round leaves a leader, a waiter and an invalidation behind: pinned,
             // polled once, and neither polled again nor dropped.
-            let key: &str = Box::leak(format!("key {round}").into_boxed_str());
             let mut leader = Hand::hold(cache.get_or_load(key, tagged("tag"), || async {
                 std::future::pending::<()>().await;
                 Ok::<_, Infallible>(0_u32)

@@ -197,8 +197,8 @@ impl Times {
         if self.on_error_until == Some(NEVER) {
             self.on_error_until = Some((at + self.window).min(NEVER));
         }
-        self.fresh_until = self.fresh_until.min(at);
-        self.refresh_at = self.refresh_at.min(at);
-        self.servable_until = self.servable_until.map(|end| end.min(at));
+        // For good, though the clock may go back.
+        self.fresh_until = 0;
+        self.servable_until = None;
     }
 }

@@ -8,6 +8,7 @@ use crate::journal::Marks;
 use crate::options::TagNames;
 use crate::shard::requests::{Failure, Landing, Look, Replaced, Request, Seated, Stop, Stored};
 use crate::shard::trash::Trash;
+use crate::stats::count;
 use crate::store::Id;
 use crate::sync::Arc;
 use crate::text::{Key, Text};
@@ -116,7 +117,8 @@ impl Core {
         match self.look_for(key, request, now) {
             Look::Missing(old) => {
                 let servable = |old: &Stored| old.dates.state.is_servable();
-                self.stats.refreshes += u64::from(old.as_ref().is_some_and(servable));
+                let refreshes = old.as_ref().is_some_and(servable);
+                count(&mut self.stats.refreshes, refreshes.into());
                 let id = self.contents.find(key);
                 let id = id.filter(|_| old.is_some() && request.started.is_some());
                 let old_tags = id.map_or(Vec::new(), |id| self.contents.tags_of(id));
@@ -151,7 +153,7 @@ impl Core {
                 return Err(ty);
             }
         }
-        self.stats.refreshes += 1;
+        count(&mut self.stats.refreshes, 1);
         Ok((self.seat(key, request, tags, None, &[]), old))
     }
 
@@ -168,7 +170,7 @@ impl Core {
         let tags = self.hold(tags);
         let old_tags = self.contents.tags.hold(old_tags.iter());
         self.seats.insert(key, Arc::clone(&flight), tags, old_tags);
-        self.stats.loads += 1;
+        count(&mut self.stats.loads, 1);
         flight
     }
 
@@ -214,7 +216,7 @@ impl Core {
                 stored
             }
             fenced => {
-                self.stats.stale_load_discards += 1;
+                count(&mut self.stats.stale_load_discards, 1);
                 self.vacate(fenced);
                 None
             }
@@ -239,18 +241,18 @@ impl Core {
         now: &Now<'_>,
         trash: &mut Trash,
     ) {
-        let until = match failure {
-            Failure::Error(_, time) if !time.is_zero() => Some(now.get().after(*time)),
+        let time = match failure {
+            Failure::Error(_, time) if !time.is_zero() => Some((now.get(), now.get().after(*time))),
             _ => None,
         };
         let seat = self.seats.take_from(key, flight);
         if let Failure::Error(error, _) = failure {
-            self.stats.load_failures += 1;
+            count(&mut self.stats.load_failures, 1);
             // What fenced the load, by its seat or by a tag, lets others load at once.
             let tags = &self.contents.tags;
             let unfenced = seat.as_ref().filter(|seat| !tags.any_dead(&seat.tags));
-            if let (Some(until), Some(_)) = (until, unfenced) {
-                for over in self.backoffs.add(key, until, (*error).clone()) {
+            if let (Some(time), Some(_)) = (time, unfenced) {
+                for over in self.backoffs.add(key, time, (*error).clone()) {
                     trash.backoff(over);
                 }
             }

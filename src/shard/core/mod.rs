@@ -21,7 +21,7 @@ use crate::hash::Hashing;
 use crate::options::TagNames;
 use crate::removal::RemovalCause;
 use crate::space::{is_text, shown};
-use crate::stats::CacheStats;
+use crate::stats::{CacheStats, count};
 use crate::store::Id;
 use crate::sync::Arc;
 use crate::tags::{Doom, Held, Kind};
@@ -148,7 +148,7 @@ impl Core {
         let id = self.contents.find(key);
         let fate = id.map(|id| self.contents.fate(id, now));
         let live = matches!(fate, Some(Fate::Live));
-        self.stats.invalidations += u64::from(live);
+        count(&mut self.stats.invalidations, live.into());
         if let (Some(id), Some(fate)) = (id, fate) {
             self.take(id, &fate, RemovalCause::Invalidated, trash);
         }
@@ -234,11 +234,11 @@ impl Core {
         match fate {
             // It leaves by an act of its own, which has its own counter or none.
             Fate::Live => {}
-            Fate::Expired => self.stats.expirations += 1,
+            Fate::Expired => count(&mut self.stats.expirations, 1),
             Fate::Doomed(doom) => {
                 match doom.kind {
-                    Kind::Remove => self.stats.invalidations += 1,
-                    Kind::Expire => self.stats.expirations += 1,
+                    Kind::Remove => count(&mut self.stats.invalidations, 1),
+                    Kind::Expire => count(&mut self.stats.expirations, 1),
                 }
                 doom.count_one();
             }
@@ -312,5 +312,7 @@ impl Core {
     }
 }
 
+#[cfg(test)]
+mod full;
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ use crate::shard::contents::cost;
 use crate::shard::fate::Fate;
 use crate::shard::requests::Write;
 use crate::shard::trash::Trash;
+use crate::stats::count;
 use crate::tags::Held;
 use crate::text::Key;
 
@@ -41,9 +42,10 @@ impl Core {
         let cost = cost(key.bytes.len(), write.value.kept.cost(), tags.len(), timed);
         let refused = write.value.kept.bytes().len() > self.limits.entry_bytes
             || cost > self.limits.bytes
-            || self.limits.entries == 0;
+            || self.limits.entries == 0
+            || tags.is_short;
         if refused || write.ttl == Some(Duration::ZERO) {
-            self.stats.rejections += u64::from(refused);
+            count(&mut self.stats.rejections, refused.into());
             self.contents.tags.release(tags);
             if let Some(id) = old {
                 self.take(id, &fate, RemovalCause::Replaced, trash);
@@ -97,7 +99,7 @@ impl Core {
                 return;
             }
             // What had expired, and was kept to be served in need, was not live.
-            self.stats.evictions += (evicted - gone.len()) as u64;
+            count(&mut self.stats.evictions, (evicted - gone.len()) as u64);
             for fate in &gone {
                 self.count_fate(fate);
             }

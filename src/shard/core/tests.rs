@@ -200,6 +200,20 @@ fn nothing_is_left_behind() {
     }
 }
 
+#[test]
+fn counters_that_are_full_go_on_from_zero() {
+    for seed in 0..100 {
+        let (mut world, mut full) = (World::new(seed), World::new(seed));
+        full.core.stats = CacheStats::full();
+        for _ in 0..100 {
+            world.step();
+            full.step();
+        }
+        let counted = world.core.stats;
+        assert_eq!(full.core.stats, counted.add(CacheStats::full()));
+    }
+}
+
 /// What came between the look and the seat is of another type: nothing is loaded over it.
 #[test]
 fn nobody_sits_down_to_replace_a_fresh_value_of_another_type() {

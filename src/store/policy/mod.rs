@@ -40,7 +40,7 @@ use self::ghosts::{Ghosts, Origin};
 use self::marks::{MAIN, Marks, READS, STORED};
 use self::queue::Queue;
 use super::Id;
-use crate::grow::reach;
+use crate::grow::{Index, reach};
 
 /// How many reads in young earn a place in main. With one, keys that are read twice in a
 /// row and never again would get there.
@@ -69,7 +69,7 @@ const ASK: usize = 4;
 pub(super) struct Policy {
     marks: Marks,
     /// By id: its number in its queue.
-    numbers: Vec<u32>,
+    numbers: Vec<Index>,
     /// Beside each id: main's next number when the entry was stored.
     young: Queue<2>,
     main: Queue<1>,
@@ -88,7 +88,7 @@ pub(crate) struct Standing(u8);
 pub(super) struct Victim {
     pub(super) id: Id,
     origin: Origin,
-    born: u32,
+    born: Index,
 }
 
 impl Default for Policy {
@@ -228,6 +228,10 @@ impl Policy {
     }
 
     /// Keeps the ghost of what was let go.
+    #[cfg_attr(
+        test,
+        allow(clippy::trivially_copy_pass_by_ref, reason = "indices are narrow here")
+    )]
     #[inline]
     pub(super) fn bury(&mut self, victim: &Victim, hash: u64) {
         self.ghosts.put(hash, victim.origin, victim.born);
@@ -247,7 +251,7 @@ impl Policy {
     /// Whether a key may enter main that was last stored when main's next number was
     /// `born`: if there is room, or if main's oldest entry has been there, unread, since
     /// before that.
-    fn main_lets_in(&mut self, born: u32, len: usize) -> bool {
+    fn main_lets_in(&mut self, born: Index, len: usize) -> bool {
         if self.main.len() < self.most_in_main(len) {
             return true;
         }
@@ -285,8 +289,8 @@ impl Policy {
 }
 
 /// For numbers that wrap.
-fn is_before(a: u32, b: u32) -> bool {
-    (a.wrapping_sub(b) as i32) < 0
+fn is_before(a: Index, b: Index) -> bool {
+    a.wrapping_sub(b) > Index::MAX / 2
 }
 
 #[cfg(any(test, fuzzing))]

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::Id;
-use crate::grow::more;
+use crate::grow::{Index, more};
 
 /// In the place of an id that has left.
 const NONE: Id = Id::MAX;
@@ -12,9 +12,9 @@ const NONE: Id = Id::MAX;
 /// which it is found; numbers go up by one and wrap.
 #[derive(Debug)]
 pub(super) struct Queue<const WIDTH: usize> {
-    slots: VecDeque<[u32; WIDTH]>,
+    slots: VecDeque<[Index; WIDTH]>,
     /// The number of the first slot.
-    front: u32,
+    front: Index,
     /// How many slots have an id.
     len: usize,
 }
@@ -35,13 +35,13 @@ impl<const WIDTH: usize> Queue<WIDTH> {
     }
 
     /// The number that the next slot gets.
-    pub(super) fn next(&self) -> u32 {
-        self.front.wrapping_add(self.slots.len() as u32)
+    pub(super) fn next(&self) -> Index {
+        self.front.wrapping_add(self.slots.len() as Index)
     }
 
     /// Gives the slot's number.
     #[inline]
-    pub(super) fn push(&mut self, slot: [u32; WIDTH]) -> u32 {
+    pub(super) fn push(&mut self, slot: [Index; WIDTH]) -> Index {
         let number = self.next();
         if self.slots.len() == self.slots.capacity() {
             self.slots.reserve_exact(more(self.slots.len()));
@@ -64,7 +64,7 @@ impl<const WIDTH: usize> Queue<WIDTH> {
     }
 
     #[inline]
-    pub(super) fn pop(&mut self) -> Option<[u32; WIDTH]> {
+    pub(super) fn pop(&mut self) -> Option<[Index; WIDTH]> {
         self.oldest()?;
         self.front = self.front.wrapping_add(1);
         self.len -= 1;
@@ -73,7 +73,7 @@ impl<const WIDTH: usize> Queue<WIDTH> {
 
     /// Takes a slot out by its number, and leaves a hole. Once most slots are holes they
     /// are closed, which changes `numbers`, those of all ids, for the newest the least.
-    pub(super) fn remove(&mut self, number: u32, numbers: &mut [u32]) {
+    pub(super) fn remove(&mut self, number: Index, numbers: &mut [Index]) {
         let index = number.wrapping_sub(self.front) as usize;
         self.slots[index][0] = NONE;
         self.len -= 1;
@@ -81,7 +81,7 @@ impl<const WIDTH: usize> Queue<WIDTH> {
             let next = self.next();
             self.slots.retain(|slot| slot[0] != NONE);
             self.slots.shrink_to(2 * self.len);
-            self.front = next.wrapping_sub(self.len as u32);
+            self.front = next.wrapping_sub(self.len as Index);
             let mut number = self.front;
             for slot in &self.slots {
                 numbers[slot[0] as usize] = number;
@@ -95,7 +95,7 @@ impl<const WIDTH: usize> Queue<WIDTH> {
 impl<const WIDTH: usize> Queue<WIDTH> {
     /// A queue whose first number is this one.
     #[cfg(test)]
-    pub(super) fn from(front: u32) -> Self {
+    pub(super) fn from(front: Index) -> Self {
         Self {
             front,
             ..Self::default()
@@ -103,14 +103,14 @@ impl<const WIDTH: usize> Queue<WIDTH> {
     }
 
     /// From the oldest to the newest.
-    pub(super) fn slots(&self) -> impl Iterator<Item = &[u32; WIDTH]> {
+    pub(super) fn slots(&self) -> impl Iterator<Item = &[Index; WIDTH]> {
         self.slots.iter().filter(|slot| slot[0] != NONE)
     }
 
     /// The ids, after a check of their numbers.
-    pub(super) fn validate(&self, numbers: &[u32]) -> Vec<Id> {
+    pub(super) fn validate(&self, numbers: &[Index]) -> Vec<Id> {
         for (index, slot) in self.slots.iter().enumerate() {
-            let number = self.front.wrapping_add(index as u32);
+            let number = self.front.wrapping_add(index as Index);
             assert!(slot[0] == NONE || numbers[slot[0] as usize] == number);
         }
         let ids: Vec<Id> = self.slots().map(|slot| slot[0]).collect();

@@ -5,6 +5,8 @@
 //! to look a key up and one to add it; in a group the oldest is overwritten. Time is
 //! counted in evictions from a key's queue, and cut into ticks.
 
+use crate::grow::Index;
+
 /// For how many evictions a ghost is known, by the number of entries, and for how many at
 /// least: in a small cache there is much to learn from and little to pay.
 const FOR_EACH: usize = 3;
@@ -34,7 +36,7 @@ struct Clock {
     /// How many evictions there were in this tick.
     count: usize,
     /// By tick: when the first of its ghosts was born.
-    born: Vec<u32>,
+    born: Vec<Index>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -59,7 +61,7 @@ pub(super) struct Ghost {
     pub(super) origin: Origin,
     /// What was main's next number when the key was stored, or if it was in main, its own
     /// number; that of the first ghost of its tick.
-    pub(super) born: u32,
+    pub(super) born: Index,
     /// How many evictions from its queue there were since, in whole ticks.
     pub(super) age: usize,
 }
@@ -93,7 +95,7 @@ impl Ghosts {
 
     /// Adds the ghost of a key, after `fit`.
     #[inline]
-    pub(super) fn put(&mut self, hash: u64, origin: Origin, born: u32) {
+    pub(super) fn put(&mut self, hash: u64, origin: Origin, born: Index) {
         let (group, print) = self.place(hash);
         let clock = &mut self.clocks[origin as usize];
         if clock.count == 0 {

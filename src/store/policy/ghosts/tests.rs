@@ -101,8 +101,8 @@ fn two_ghosts_of_one_place_are_taken_one_by_one() {
 #[test]
 fn a_tick_keeps_the_birth_of_its_first() {
     let mut ghosts = of(960);
-    for number in 0..31_u16 {
-        ghosts.put(hash(1 << 31, 100 + 2 * number), Young, u32::from(number));
+    for (number, born) in (0..31).zip(0..) {
+        ghosts.put(hash(1 << 31, 100 + 2 * number), Young, born);
     }
     // The oldest of the first tick are overwritten: a group holds twenty.
     let last = ghosts.take(hash(1 << 31, 100 + 2 * 29)).unwrap();

@@ -219,8 +219,8 @@ impl Both {
 #[test]
 fn numbers_may_wrap() {
     let (mut low, mut high) = (Cache::default(), Cache::default());
-    high.policy.young = Queue::from(u32::MAX - 500);
-    high.policy.main = Queue::from(u32::MAX - 700);
+    high.policy.young = Queue::from(Index::MAX - 500);
+    high.policy.main = Queue::from(Index::MAX - 700);
     let mut rng = StdRng::seed_from_u64(9);
     for _ in 0..20_000 {
         let key = rng.random_range(0..100) * rng.random_range(0..10);

@@ -1,16 +1,17 @@
-//! The policy as its description has it: no marks in bytes, no holes, no numbers that wrap.
+//! The policy as its description has it: no marks in bytes, no queues with holes.
 
 use std::collections::HashMap;
 
 use super::super::ghosts::{Ghosts, Origin};
-use super::super::{ALL, ASK, EARN, IDLE, Id, LEAST, MOMENT, PAST, START, SWEEP, WHOLE};
+use super::super::{ALL, ASK, EARN, IDLE, Id, LEAST, MOMENT, PAST, START, SWEEP, WHOLE, is_before};
+use crate::grow::Index;
 
 #[derive(Debug, Default)]
 struct Known {
     reads: u8,
     in_main: bool,
     /// Of what is young, main's next number when it was stored; of main, its own.
-    number: u32,
+    number: Index,
 }
 
 #[derive(Debug)]
@@ -20,7 +21,7 @@ pub(super) struct Plain {
     known: HashMap<Id, Known>,
     ghosts: Ghosts,
     /// How many have entered main, or gone round in it.
-    next: u32,
+    next: Index,
     share: u64,
     unread: i32,
 }
@@ -91,7 +92,7 @@ impl Plain {
         true
     }
 
-    fn main_lets_in(&mut self, born: u32, len: usize) -> bool {
+    fn main_lets_in(&mut self, born: Index, len: usize) -> bool {
         if self.main.len() < self.for_main(len) {
             return true;
         }
@@ -100,7 +101,7 @@ impl Plain {
                 return true;
             };
             if self.is_unread(oldest) {
-                return self.known[&oldest].number < born;
+                return is_before(self.known[&oldest].number, born);
             }
             self.go_round();
         }
@@ -108,7 +109,7 @@ impl Plain {
     }
 
     /// With `vacant` places that were made already. Gives the ghost too.
-    pub(super) fn choose(&mut self, vacant: usize) -> Option<(Id, Origin, u32)> {
+    pub(super) fn choose(&mut self, vacant: usize) -> Option<(Id, Origin, Index)> {
         let len = self.young.len() + self.main.len() + vacant;
         self.ghosts.fit(len);
         let for_main = self.for_main(len);
@@ -134,7 +135,7 @@ impl Plain {
         None
     }
 
-    pub(super) fn bury(&mut self, hash: u64, origin: Origin, born: u32) {
+    pub(super) fn bury(&mut self, hash: u64, origin: Origin, born: Index) {
         self.ghosts.put(hash, origin, born);
     }
 
@@ -176,7 +177,7 @@ impl Plain {
 
     fn enter(&mut self, id: Id) {
         let number = self.next;
-        self.next += 1;
+        self.next = self.next.wrapping_add(1);
         self.main.push(id);
         let known = Known {
             reads: 0,

@@ -1,0 +1,204 @@
+//! A shard at the ends of what can be numbered. Here numbers are narrow: see `src/grow.rs`.
+
+use std::time::Duration;
+
+use super::*;
+use crate::encoded::Encoded;
+use crate::flight::Flight;
+use crate::grow::Index;
+use crate::hash::KeyHasher;
+use crate::journal::Journal;
+use crate::options::CacheOptions;
+use crate::shard::requests::{Landing, Look, Request};
+use crate::types::TypeTag;
+
+const NOW: Now<'static> = Now::Known(Moment::ZERO);
+
+struct World {
+    core: Core,
+    hashing: Hashing,
+}
+
+impl World {
+    /// Whose limits are none.
+    fn new() -> Self {
+        let limits = Limits {
+            entries: usize::MAX,
+            bytes: usize::MAX,
+            entry_bytes: usize::MAX,
+            evicted_at_once: 8,
+        };
+        let hashing = Hashing::new(KeyHasher::default());
+        let core = Core::new(limits, hashing.clone());
+        Self { core, hashing }
+    }
+
+    fn key<'a>(&self, text: &'a str) -> Key<'a> {
+        let (bytes, hash) = (text.as_bytes(), self.hashing.hash(text.as_bytes()));
+        Key { hash, bytes }
+    }
+
+    fn put(&mut self, text: &str, options: &CacheOptions) {
+        let mut write = write(text, options);
+        let key = self.key(text);
+        let mut trash = Trash::default();
+        self.core
+            .put(key, &mut write, &options.tags, &NOW, &mut trash);
+    }
+
+    fn has(&self, text: &str) -> bool {
+        let Some(id) = self.core.contents.find_fresh(self.key(text), &NOW) else {
+            return false;
+        };
+        assert_eq!(self.core.contents.bytes(id), text, "the value of another");
+        true
+    }
+
+    fn doom(&mut self, kind: Kind, name: &str) -> Arc<Doom> {
+        let doom = Arc::new(Doom::new(kind, Moment::ZERO));
+        self.core.doom(&[name.into()], &doom);
+        doom
+    }
+
+    fn sit(&mut self, text: &str, options: &CacheOptions) -> Arc<Flight> {
+        let mut request = Request::new(TypeTag::of::<()>());
+        request.started = Some(0);
+        let key = self.key(text);
+        let look = self.core.sit(key, &request, &options.tags, &NOW);
+        let Look::Lead(seated) = look else {
+            panic!("{text} has no seat");
+        };
+        seated.flight
+    }
+
+    /// Lands with a tag of its own.
+    fn land(&mut self, text: &str, flight: &Arc<Flight>, own: &str) {
+        let (options, own) = (CacheOptions::new(), CacheOptions::new().tag(own));
+        let landing = Landing {
+            flight,
+            write: &mut write(text, &options),
+            own: &own.tags,
+            unchanged: false,
+            journal: &Journal::default(),
+        };
+        let (key, mut trash) = (self.key(text), Trash::default());
+        self.core.land(key, landing, &NOW, &mut trash);
+    }
+}
+
+fn write<'a>(text: &str, options: &'a CacheOptions) -> Write<'a> {
+    Write {
+        value: Encoded::again(Bytes::from(text.as_bytes().to_vec()), None),
+        ttl: options.ttl,
+        rare: options.rare.as_deref(),
+        dated: false,
+    }
+}
+
+#[test]
+fn a_shard_without_limits_evicts_when_there_are_no_numbers_left() {
+    let mut world = World::new();
+    let (ever, hour) = (CacheOptions::new(), Duration::from_secs(3600));
+    let texts: Vec<String> = (0..3 * Contents::MOST).map(|n| n.to_string()).collect();
+    for (n, text) in texts.iter().enumerate() {
+        if n % 100 == 0 {
+            world.put(text, &CacheOptions::new().ttl(hour));
+        } else {
+            world.put(text, &ever);
+        }
+        assert!(world.has(text));
+        if n % 7 == 0 {
+            world.core.look_up(world.key(&texts[n / 2]), &NOW);
+        }
+    }
+    assert!(world.core.len() > Contents::MOST - 8 && world.core.len() <= Contents::MOST);
+    let held = texts.iter().filter(|text| world.has(text));
+    assert_eq!(held.count(), world.core.len());
+    let (len, evicted) = (world.core.len() as u64, world.core.stats.evictions);
+    assert_eq!(len + evicted, texts.len() as u64);
+    world.core.validate();
+}
+
+/// Filled with entries of ten tags each, until no number is left for another.
+fn filled() -> (World, usize) {
+    let mut world = World::new();
+    let kept = CacheOptions::new().stale_if_error(Duration::from_secs(60));
+    for n in 0..usize::from(Index::MAX) {
+        let tags = (0..10).map(|tag| format!("{n} {tag}"));
+        world.put(&n.to_string(), &kept.clone().tags(tags));
+        if world.core.stats.rejections > 0 {
+            assert!(!world.has(&n.to_string()));
+            // To the last one.
+            let mut more = 0;
+            while world.core.stats.rejections < 2 {
+                world.put(
+                    &format!("more {more}"),
+                    &kept.clone().tag(format!("more {more}")),
+                );
+                more += 1;
+            }
+            world.core.validate();
+            return (world, n);
+        }
+    }
+    panic!("nothing was refused")
+}
+
+#[test]
+fn what_would_need_more_tags_than_can_be_numbered_is_refused() {
+    let (mut world, filled) = filled();
+    assert!(filled > usize::from(Index::MAX) / 21);
+    let tagged = |tag: &str| CacheOptions::new().tag(tag);
+    // What was there goes, as with any value that is refused.
+    world.put("untagged", &CacheOptions::new());
+    assert!(world.has("untagged"));
+    world.put("untagged", &tagged("new"));
+    assert!(!world.has("untagged"));
+    assert_eq!(world.core.stats.rejections, 3);
+    // Nothing was evicted for it, and tags reach their own.
+    assert!((0..filled).all(|n| world.has(&n.to_string())));
+    let doom = world.doom(Kind::Remove, "7 3");
+    assert!(!world.has("7") && world.has("6") && world.has("8"));
+    world.core.sweep(usize::MAX, &mut Trash::default());
+    assert_eq!(doom.count(), 1);
+    world.put("again", &tagged("new"));
+    assert!(world.has("again"));
+    world.doom(Kind::Remove, "new");
+    assert!(!world.has("again"));
+    world.core.validate();
+}
+
+#[test]
+fn a_load_whose_tags_cannot_be_numbered_is_not_stored() {
+    let (mut world, _) = filled();
+    let flight = world.sit("chosen", &CacheOptions::new());
+    world.land("chosen", &flight, "new");
+    assert!(!world.has("chosen"));
+    let tagged = CacheOptions::new().tag("other");
+    let flight = world.sit("told", &tagged);
+    let newer = world.sit("told", &tagged);
+    world.land("told", &flight, "0 0");
+    world.land("told", &newer, "0 0");
+    assert!(!world.has("told"));
+    world.core.validate();
+    assert_eq!(world.core.stats.stale_load_discards, 2);
+    assert_eq!(world.core.seats.places().0, 0);
+}
+
+/// It would live on, and a later removal would not reach it.
+#[test]
+fn what_was_expired_and_cannot_be_bound_again_leaves() {
+    let (mut world, _) = filled();
+    let doom = world.doom(Kind::Expire, "5 5");
+    world.core.sweep(usize::MAX, &mut Trash::default());
+    assert_eq!(doom.count(), 1);
+    assert!(world.core.contents.find(world.key("5")).is_none());
+    let doom = world.doom(Kind::Expire, "6 6");
+    world.core.sweep(usize::MAX, &mut Trash::default());
+    assert_eq!(doom.count(), 1);
+    assert!(
+        world.core.contents.find(world.key("6")).is_some(),
+        "there is room now"
+    );
+    world.core.validate();
+}
