@@ -116,7 +116,7 @@ fn thousands_of_tags_on_one_member() {
 
 #[test]
 fn when_there_are_no_numbers_left_a_tag_is_not_held() {
-    let mut tags = Tags::new(Hashing::new(crate::hash::KeyHasher::default()));
+    let mut tags = Tags::new(Hashing::new(KeyHasher::default()));
     // Two each: for the tag, and for the pair of it and its member.
     let most = Index::MAX / 2;
     let name = |n: Index| n.to_string();
