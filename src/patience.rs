@@ -169,3 +169,23 @@ impl Rare {
         self.load_timeout.is_some() || soft
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    /// A future that is polled after its end may panic, as this one does.
+    #[test]
+    fn what_has_come_is_not_waited_for_again() {
+        let timer = |_: Duration| async {};
+        let mut limit = Limit::new(Duration::from_secs(1));
+        let mut poll = || {
+            let now = Now::Known(Moment::ZERO);
+            let cx = &mut Context::from_waker(Waker::noop());
+            limit.poll(Moment::ZERO, Some(&timer), &now, cx)
+        };
+        assert!(poll().is_ready() && poll().is_ready());
+    }
+}
