@@ -14,7 +14,8 @@ use rustix::time::{ClockId, clock_gettime};
 ///
 /// `now` is the time since an origin that the clock chooses and keeps. It should
 /// not go backwards; if it does, entries live longer, and nothing worse happens: what was
-/// expired or invalidated stays so, and a back-off that began later is over.
+/// invalidated stays so, as does what `expire` ended, and a back-off that began later is
+/// over.
 ///
 /// The cache asks while it holds an internal lock, so that an answer and what is
 /// done with it belong together: an implementation must not wait, must not call

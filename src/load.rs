@@ -215,17 +215,18 @@ impl<C: Codec> Engine<C> {
                         return Ok(Further::Unusable(old.clone(), error));
                     }
                 }
-                let now = self.now();
                 if let Some(old) = old.filter(|_| OWNED && self.has_background()) {
                     permit = self.permit();
                     if permit.is_none() {
                         return Ok(self.step_of(key, old));
                     }
-                    request.until = Some(now.get().after(deadline(options.rare.as_deref())));
+                    let time = deadline(options.rare.as_deref());
+                    request.until = Some(self.now().get().after(time));
                 }
                 let open = FULL.then(|| self.journal.open_here());
                 request.started = open.as_ref().map(|open| open.sequence);
-                let look = shard.sit(at, &request, &options.tags, &now);
+                // By the time of the act: what failed a moment ago has not come yet otherwise.
+                let look = shard.sit(at, &request, &options.tags, &self.now());
                 if let (Look::Lead(_), Some(open)) = (&look, open) {
                     open.take_over();
                 }

@@ -40,8 +40,8 @@ pub struct CacheStats {
     /// once a call, or once a key of a call for many, by what it first found.
     ///
     /// An entry of another type, and one that `get` cannot decode, was found. A
-    /// loading call that cannot decode what it found counts a miss. Not moved by
-    /// `contains_key`, `peek`, `remove`, `put`.
+    /// loading call that cannot decode what it found counts a miss; one whose decoding
+    /// panics counts nothing. Not moved by `contains_key`, `peek`, `remove`, `put`.
     pub hits: u64,
     /// Calls that found nothing, or nothing live: the same calls as for
     /// [`hits`](Self::hits).
@@ -84,8 +84,8 @@ pub struct CacheStats {
     /// read it.
     pub expirations: u64,
     /// Values that were not stored because they were larger than `max_entry_bytes`,
-    /// because the entry would cost more than its shard's part of `max_bytes`, or because
-    /// the capacity is zero.
+    /// because the entry would cost more than its shard's part of `max_bytes`, because the
+    /// capacity is zero, or because its shard has 2^32 tags and pairs of entry and tag.
     ///
     /// Not moved by a time to live of zero alone.
     pub rejections: u64,

@@ -89,6 +89,17 @@ impl Backoffs {
         self.failures.is_empty()
     }
 
+    /// Lets a key be loaded now, and drops nothing: a caller's error may panic.
+    pub(super) fn end(&mut self, key: Key<'_>) {
+        if self.is_empty() {
+            return;
+        }
+        let same = |&place: &usize| self.failures[place].is_of(key);
+        if let Some(&place) = self.table.find(key.hash, same) {
+            self.failures[place].until = Moment::ZERO;
+        }
+    }
+
     /// Forgets a key.
     pub(super) fn take(&mut self, key: Key<'_>) -> Option<Backoff> {
         if self.is_empty() {

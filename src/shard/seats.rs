@@ -79,6 +79,13 @@ impl Seats {
         (self.0.len(), self.0.capacity())
     }
 
+    /// How many tags the loads hold.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn held(&self) -> usize {
+        let held = |seat: &Seat| seat.tags.len() + seat.old_tags.len();
+        self.0.iter().map(held).sum()
+    }
+
     /// Gives up what has died: a load with a dead tag, and a dead value's tags.
     pub(super) fn bury(&mut self, is_dead: impl Fn(&Held) -> bool) {
         self.0.retain(|seat| !is_dead(&seat.tags));

@@ -347,6 +347,11 @@ impl Tags {
 
 #[cfg(any(test, fuzzing))]
 impl Tags {
+    /// For how many tags that are held there is a number left.
+    pub(crate) fn promised(&self) -> usize {
+        self.promised
+    }
+
     /// Checks every inner invariant. `members` are all who may have tags.
     pub(crate) fn validate(&self, members: &[Index]) {
         let carried = members

@@ -105,8 +105,8 @@ impl Core {
     /// Looks again, alone, and takes the seat for a load if that is what is missing.
     ///
     /// Takes nothing out: what is expired stays until the load lands or a write
-    /// reclaims it, and so does a failure that is over. Should dropping one panic, there
-    /// would be a seat without a leader.
+    /// reclaims it, and a failure, which is over, until one lands or others take its place.
+    /// Should dropping one panic, there would be a seat without a leader.
     pub(in crate::shard) fn sit(
         &mut self,
         key: Key<'_>,
@@ -119,6 +119,8 @@ impl Core {
                 let servable = |old: &Stored| old.dates.state.is_servable();
                 let refreshes = old.as_ref().is_some_and(servable);
                 count(&mut self.stats.refreshes, refreshes.into());
+                // Over for good, wherever the clock goes.
+                self.backoffs.end(key);
                 let id = self.contents.find(key);
                 let id = id.filter(|_| old.is_some() && request.started.is_some());
                 let old_tags = id.map_or(Vec::new(), |id| self.contents.tags_of(id));
@@ -203,9 +205,10 @@ impl Core {
         // An invalidation that was written down before this load began may have come to
         // this shard after it: then what is unchanged is not what may be served.
         let old_is_dead = |seat: &Seat| seat.old_is_dead || tags.any_dead(&seat.old_tags);
+        // What has more tags than can be numbered is refused where it is stored.
         let alive = |seat: &Seat| {
             let revives = unchanged && old_is_dead(seat);
-            !revives && !tags.any_dead(&seat.tags)
+            !revives && (seat.tags.is_short || !tags.any_dead(&seat.tags))
         };
         let fresh_until = match seat {
             Some(mut seat) if alive(&seat) && matches!(marks, Marks::None) => {

@@ -297,6 +297,7 @@ impl Core {
         }
         assert!(self.contents.len() <= self.limits.entries);
         assert!(self.contents.cost() <= self.limits.bytes);
+        assert_eq!(self.contents.tags.promised(), self.seats.held());
     }
 
     /// How much is in the tables: entries, tags, loads in progress, failures remembered.
