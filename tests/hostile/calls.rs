@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use crate::World;
 use crate::cut::Call;
 use crate::draw::{load, number, options, verb};
-use crate::truth::{GROUPS, KEYS, Place, Reach};
+use crate::truth::{GROUPS, KEYS, PUT, Place, Reach};
 use crate::value::{self, Value};
 
 /// An answer is whole and no older than it may be; an error is one that was to be expected.
@@ -32,14 +32,15 @@ fn check(world: &World, floor: u64, answer: CacheResult<Option<&Value>>) {
 pub fn draw<'a>(world: &'a World, rng: &mut StdRng) -> (usize, Call<'a>) {
     let mut verb = verb(rng);
     // What empties the cache comes now and then, or nothing would ever be full.
-    if matches!(verb, 13 | 14) && rng.random_bool(0.95) {
+    if matches!(verb, 13 | 14) && rng.random_bool(0.7) {
         verb = 0;
     }
     let call = match verb {
         0..=6 => reading(world, rng, verb),
         7..=15 => invalidating(world, rng, verb),
         16..=23 => storing(world, rng, verb),
-        _ => typed(world, rng, verb),
+        24..=27 => typed(world, rng, verb),
+        _ => putting(world, rng, verb),
     };
     (verb, call)
 }
@@ -199,6 +200,38 @@ fn storing<'a>(world: &'a World, rng: &mut StdRng, verb: usize) -> Call<'a> {
             _ => {
                 let answer = cache.get::<String>(&key).await;
                 assert!(answer.map_or_else(|error| error.is_wrong_type(), |value| value.is_none()));
+            }
+        }
+    }
+    .boxed_local()
+}
+
+/// Puts what others load.
+fn putting<'a>(world: &'a World, rng: &mut StdRng, verb: usize) -> Call<'a> {
+    let (cache, truth) = (&world.cache, &world.truth);
+    let number = number(rng);
+    let place = Place {
+        typed: false,
+        number,
+    };
+    let key = &world.names[number];
+    let options = options(world, rng).tag(format!("group:{}", place.group()));
+    async move {
+        let floor = truth.floor(place);
+        let began = truth.moment();
+        let value = || value::value(PUT + began, world.largest);
+        match verb {
+            28 => {
+                cache.put(key, value(), options).await.unwrap();
+                truth.returned(Reach::Key(place), began);
+            }
+            29 => drop(cache.put_if_absent(key, value(), options).await.unwrap()),
+            _ => {
+                let change = |old: Option<Value>| {
+                    check(world, floor, Ok(old.as_ref()));
+                    Some(value())
+                };
+                drop(cache.update(key, options, change).await.unwrap());
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::loads::Load;
 use crate::truth::{KEYS, Place};
 
 /// The names of what is called, for reports. `draw` gives an index of these.
-pub const VERBS: [&str; 28] = [
+pub const VERBS: [&str; 31] = [
     "get",
     "peek",
     "contains_key",
@@ -41,12 +41,15 @@ pub const VERBS: [&str; 28] = [
     "typed get_or_load_many",
     "typed get_many",
     "typed remove",
+    "put a value",
+    "put a value if there is none",
+    "update a value",
 ];
 
 /// How often each comes, of ten thousand.
-const WEIGHTS: [u32; 28] = [
+const WEIGHTS: [u32; 31] = [
     900, 200, 100, 1400, 900, 300, 500, 100, 60, 6, 15, 5, 100, 1, 1, 1, 900, 700, 150, 400, 150,
-    250, 300, 50, 900, 300, 150, 40,
+    250, 300, 50, 900, 300, 150, 40, 60, 60, 60,
 ];
 
 /// The sum of the weights.

@@ -6,8 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub const KEYS: usize = 4096;
 pub const GROUPS: usize = 64;
 
+/// The moments of values that were put begin here.
+pub const PUT: u64 = 1 << 63;
+
 /// A number a moment, and of each thing that can be invalidated the last moment before an
 /// invalidation that has returned.
+///
+/// A put takes the place of what was loaded before, and overtakes what is being loaded, as an
+/// invalidation does. When it did so between its beginning and its end nobody knows, so that a
+/// value that was put is of no moment, but [`PUT`].
 #[derive(Debug)]
 pub struct Truth {
     moments: AtomicU64,
@@ -58,7 +65,7 @@ impl Truth {
         self.moments.fetch_add(1, Ordering::SeqCst)
     }
 
-    /// An invalidation that began at a moment has returned.
+    /// An invalidation, or a put, that began at a moment has returned.
     pub fn returned(&self, reach: Reach, began: u64) {
         let floor = match reach {
             Reach::Key(place) => &self.keys[place.index()],
