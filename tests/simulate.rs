@@ -108,6 +108,29 @@ fn chaos_is_as_often_as_it_says() {
 }
 
 #[test]
+fn a_slow_load_takes_some_seconds_and_any_other_next_to_nothing() {
+    let time = |slow: f64| {
+        let sum = Cell::new(Duration::ZERO);
+        explore(0..20, |world| {
+            let sum = &sum;
+            async move {
+                world.set_chaos(Chaos::none().slow(slow));
+                let began = world.clock().now();
+                assert_eq!(world.load(|| 7).await, Ok(7));
+                sum.set(sum.get() + world.clock().now().abs_diff(began));
+            }
+        });
+        sum.get()
+    };
+    assert!(time(0.0) < SECOND, "{:?}", time(0.0));
+    assert!(
+        (SECOND * 40..SECOND * 160).contains(&time(1.0)),
+        "{:?}",
+        time(1.0)
+    );
+}
+
+#[test]
 #[should_panic(expected = "a probability is from 0 to 1, not 1.5")]
 fn what_is_no_probability_is_told() {
     let _ = Chaos::none().fail(1.5);
