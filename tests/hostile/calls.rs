@@ -28,6 +28,16 @@ fn check(world: &World, floor: u64, answer: CacheResult<Option<&Value>>) {
     }
 }
 
+/// A key that is loaded.
+fn loaded<'a>(world: &'a World, rng: &mut StdRng) -> (Place, &'a str) {
+    let number = number(rng);
+    let place = Place {
+        typed: false,
+        number,
+    };
+    (place, &world.names[number])
+}
+
 /// A call and its verb.
 pub fn draw<'a>(world: &'a World, rng: &mut StdRng) -> (usize, Call<'a>) {
     let mut verb = verb(rng);
@@ -47,12 +57,7 @@ pub fn draw<'a>(world: &'a World, rng: &mut StdRng) -> (usize, Call<'a>) {
 
 fn reading<'a>(world: &'a World, rng: &mut StdRng, verb: usize) -> Call<'a> {
     let cache = &world.cache;
-    let number = number(rng);
-    let place = Place {
-        typed: false,
-        number,
-    };
-    let key = &world.names[number];
+    let (place, key) = loaded(world, rng);
     let (options, load) = load(world, rng, place);
     // Who loads a plain value cannot name tags beside it.
     let group = load.group();
@@ -124,12 +129,7 @@ fn reading<'a>(world: &'a World, rng: &mut StdRng, verb: usize) -> Call<'a> {
 
 fn invalidating<'a>(world: &'a World, rng: &mut StdRng, verb: usize) -> Call<'a> {
     let (cache, truth) = (&world.cache, &world.truth);
-    let number = number(rng);
-    let place = Place {
-        typed: false,
-        number,
-    };
-    let key = &world.names[number];
+    let (place, key) = loaded(world, rng);
     let group = rng.random_range(0..GROUPS);
     let other = rng.random_range(0..GROUPS);
     let [one, two] = [group, other].map(|group| format!("group:{group}"));
@@ -209,12 +209,7 @@ fn storing<'a>(world: &'a World, rng: &mut StdRng, verb: usize) -> Call<'a> {
 /// Puts what others load.
 fn putting<'a>(world: &'a World, rng: &mut StdRng, verb: usize) -> Call<'a> {
     let (cache, truth) = (&world.cache, &world.truth);
-    let number = number(rng);
-    let place = Place {
-        typed: false,
-        number,
-    };
-    let key = &world.names[number];
+    let (place, key) = loaded(world, rng);
     let options = options(world, rng).tag(format!("group:{}", place.group()));
     async move {
         let floor = truth.floor(place);
