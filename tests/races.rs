@@ -182,7 +182,7 @@ fn who_has_counted_a_miss_has_joined() {
             };
             block_on(cache.get_or_load("key", options(), loader)).unwrap_err();
         };
-        race(20_000, call, call, |round| {
+        race(10_000, call, call, |round| {
             assert_eq!(cache.stats().loads, u64::from(round) + 1);
         });
     });
