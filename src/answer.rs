@@ -9,9 +9,9 @@ use crate::engine::Engine;
 use crate::error::{CacheError, CacheResult};
 use crate::fetched::{Fetched, Old, Source};
 use crate::form::{Form, Own, Shared};
+use crate::key::Sought;
 use crate::shard::{Replaced, Stored};
 use crate::stats::count;
-use crate::text::Key;
 
 /// A value, and where it comes from.
 pub(crate) struct Answer<V> {
@@ -74,12 +74,12 @@ impl<C: Codec> Engine<C> {
     /// Answers with what a loading call need not think about: most of them find it. Counts a
     /// hit, and nothing if there is none.
     #[inline]
-    pub(crate) fn at_hand<T: Form>(&self, key: Key<'_>) -> CacheResult<Option<Answer<T>>> {
-        let shard = self.shard_of(key.hash);
-        let Some(read) = shard.read_sure(key, &self.now()) else {
+    pub(crate) fn at_hand<T: Form>(&self, key: impl Sought) -> CacheResult<Option<Answer<T>>> {
+        let shard = self.shard_of(key.hash());
+        let Some(read) = shard.read_sure::<T>(key, &self.now()) else {
             return Ok(None);
         };
-        let value = self.take(key.bytes, read);
+        let value = self.take(key, read);
         // What cannot be decoded is to be loaded anew.
         if value.as_ref().is_err_and(CacheError::is_decode) {
             return Ok(None);

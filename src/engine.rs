@@ -14,18 +14,19 @@ use serde::de::DeserializeOwned;
 
 use crate::clock::Now;
 use crate::codec::Codec;
-use crate::encoded::{Encoded, Given, Read};
+use crate::encoded::{Encoded, Read};
 use crate::error::{CacheError, CacheResult};
 use crate::form::{self, Form, Unreadable, decode, encode};
 use crate::hash::Hashing;
 use crate::journal::Journal;
+use crate::key::{Key, Sought, hash_key};
 use crate::names::Names;
 use crate::options::CacheOptions;
 use crate::settings::Settings;
 use crate::shard::{Shard, Write};
 use crate::stats::{CacheStats, count};
 use crate::tally::Tally;
-use crate::text::{Key, Text};
+use crate::text::Text;
 use crate::timer::Timer;
 use crate::types::TypeTag;
 
@@ -40,7 +41,7 @@ pub(crate) type Handle<C> = Arc<Engine<C>>;
 
 pub(crate) struct Engine<C> {
     pub(crate) shards: Box<[Shard]>,
-    hashing: Hashing,
+    pub(crate) hashing: Hashing,
     codec: C,
     pub(crate) settings: Settings,
     pub(crate) tally: Tally,
@@ -89,7 +90,7 @@ impl<C: Codec> Engine<C> {
     /// A key with its hash.
     #[inline]
     pub(crate) fn key_of<'a>(&self, bytes: &'a [u8]) -> Key<'a> {
-        let hash = self.hashing.hash(bytes);
+        let hash = hash_key(&self.hashing, bytes);
         Key { hash, bytes }
     }
 
@@ -135,14 +136,18 @@ impl<C: Codec> Engine<C> {
 
     /// As `get`, of a value that all share.
     #[inline]
-    pub(crate) fn get_shared<V>(&self, key: &[u8]) -> CacheResult<Option<Arc<V>>>
+    pub(crate) fn get_shared<V>(&self, key: impl Sought) -> CacheResult<Option<Arc<V>>>
     where
-        V: Send + Sync + 'static,
+        V: Serialize + Send + Sync + 'static,
     {
-        let (at, shard) = self.locate(key);
-        let found = shard.read_given(at, &self.now());
+        let shard = self.shard_of(key.hash());
+        let found = shard.read_as::<form::Shared<V>>(key, &self.now());
         self.tally.count(found.is_some());
-        found.map(|given| share(key, given)).transpose()
+        let Some(found) = found else {
+            return Ok(None);
+        };
+        let form::Shared(value) = self.take(key, found)?;
+        Ok(Some(value))
     }
 
     pub(crate) fn contains(&self, key: &[u8]) -> bool {
@@ -268,9 +273,9 @@ impl<C: Codec> Engine<C> {
     }
 
     #[inline]
-    pub(crate) fn take<T: Form>(&self, key: &[u8], read: Read) -> CacheResult<T> {
-        let value = T::take(&self.codec, read);
-        value.map_err(|why| unreadable(key, why, T::ty()))
+    pub(crate) fn take<T: Form>(&self, key: impl Sought, picked: T::Picked) -> CacheResult<T> {
+        let value = T::take(&self.codec, picked);
+        value.map_err(|why| unreadable(key.whole().as_bytes(), why, T::ty()))
     }
 
     #[inline]
@@ -311,12 +316,6 @@ impl<C: Codec> Engine<C> {
             while shard.sweep(SLICE) == SLICE {}
         }
     }
-}
-
-#[inline]
-fn share<V: Send + Sync + 'static>(key: &[u8], given: Given) -> CacheResult<Arc<V>> {
-    let value = form::share(given);
-    value.map_err(|why| unreadable(key, why, TypeTag::of::<V>()))
 }
 
 #[cold]

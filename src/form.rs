@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::codec::Codec;
-use crate::encoded::{Encoded, Given, Read};
+use crate::encoded::{Decoded, Encoded, Given, Kept, Read};
 use crate::error::BoxError;
 use crate::types::TypeTag;
 
@@ -15,6 +15,9 @@ use crate::types::TypeTag;
 pub(crate) trait Form: Sized {
     /// What a loader gives.
     type Value;
+
+    /// What a look-up takes along.
+    type Picked;
 
     /// Whether those who load it in full are told its age.
     const HAS_AGE: bool;
@@ -31,8 +34,11 @@ pub(crate) trait Form: Sized {
 
     fn open<C: Codec>(codec: &C, read: &Read) -> Result<Self, Unreadable>;
 
-    /// The same, of what is not needed any more.
-    fn take<C: Codec>(codec: &C, read: Read) -> Result<Self, Unreadable>;
+    /// What a look-up takes along of an entry: nothing of the caller's runs.
+    fn pick(kept: &Kept, ty: impl FnOnce() -> Option<TypeTag>) -> Self::Picked;
+
+    /// Opens that.
+    fn take<C: Codec>(codec: &C, picked: Self::Picked) -> Result<Self, Unreadable>;
 
     /// The value, for a loader to see what it would replace.
     fn into_old(self) -> Option<Self::Value>;
@@ -50,6 +56,7 @@ pub(crate) struct Own<V>(pub(crate) V);
 
 impl<V: Serialize + DeserializeOwned> Form for Own<V> {
     type Value = V;
+    type Picked = Read;
 
     const HAS_AGE: bool = true;
 
@@ -78,8 +85,16 @@ impl<V: Serialize + DeserializeOwned> Form for Own<V> {
     }
 
     #[inline]
-    fn take<C: Codec>(codec: &C, read: Read) -> Result<Self, Unreadable> {
-        decode(codec, &read).map(Self)
+    fn pick(kept: &Kept, ty: impl FnOnce() -> Option<TypeTag>) -> Read {
+        Read {
+            given: kept.given(),
+            ty: ty(),
+        }
+    }
+
+    #[inline]
+    fn take<C: Codec>(codec: &C, picked: Read) -> Result<Self, Unreadable> {
+        decode(codec, &picked).map(Self)
     }
 
     fn into_old(self) -> Option<V> {
@@ -92,6 +107,9 @@ pub(crate) struct Shared<V>(pub(crate) Arc<V>);
 
 impl<V: Serialize + Send + Sync + 'static> Form for Shared<V> {
     type Value = V;
+    /// A word, and not what it is found in: the processor then need not wait until that is
+    /// moved.
+    type Picked = Option<Arc<V>>;
 
     const HAS_AGE: bool = false;
 
@@ -112,12 +130,24 @@ impl<V: Serialize + Send + Sync + 'static> Form for Shared<V> {
 
     #[inline]
     fn open<C: Codec>(_codec: &C, read: &Read) -> Result<Self, Unreadable> {
-        share(read.given.clone()).map(Self)
+        let value = match &read.given {
+            Given::Decoded(value) => shared(Arc::clone(value)),
+            Given::Bytes(_) => None,
+        };
+        value.map(Self).ok_or_else(Self::wrong)
     }
 
     #[inline]
-    fn take<C: Codec>(_codec: &C, read: Read) -> Result<Self, Unreadable> {
-        share(read.given).map(Self)
+    fn pick(kept: &Kept, _ty: impl FnOnce() -> Option<TypeTag>) -> Option<Arc<V>> {
+        match kept {
+            Kept::Decoded(value, _) => shared(Arc::clone(value)),
+            Kept::Bytes(_) => None,
+        }
+    }
+
+    #[inline]
+    fn take<C: Codec>(_codec: &C, picked: Option<Arc<V>>) -> Result<Self, Unreadable> {
+        picked.map(Self).ok_or_else(Self::wrong)
     }
 
     /// Others have it too.
@@ -126,15 +156,17 @@ impl<V: Serialize + Send + Sync + 'static> Form for Shared<V> {
     }
 }
 
-/// A value that all share, of what is stored. One name has one type of values: so another
-/// is never met.
-#[inline]
-pub(crate) fn share<V: Send + Sync + 'static>(given: Given) -> Result<Arc<V>, Unreadable> {
-    let wrong = || Unreadable::WrongType(TypeTag::of::<V>());
-    match given {
-        Given::Decoded(value) => value.downcast().map_err(|_| wrong()),
-        Given::Bytes(_) => Err(wrong()),
+impl<V> Shared<V> {
+    #[cold]
+    fn wrong() -> Unreadable {
+        Unreadable::WrongType(TypeTag::of::<V>())
     }
+}
+
+/// One name has one type of values: so another is never met.
+#[inline]
+fn shared<V: Send + Sync + 'static>(value: Decoded) -> Option<Arc<V>> {
+    value.downcast().ok()
 }
 
 pub(crate) fn encode<C: Codec, V: Serialize>(codec: &C, value: &V) -> Result<Encoded, BoxError> {

@@ -11,11 +11,11 @@ use crate::encoded::{Encoded, Read};
 use crate::engine::{Engine, Handle};
 use crate::error::CacheError;
 use crate::flight::{Flight, Outcome};
+use crate::key::Key;
 use crate::options::{CacheOptions, SharedRare, TagNames};
 use crate::patience::Patience;
 use crate::shard::{Failure, Landing, Shard, Write};
 use crate::sync::Arc;
-use crate::text::Key;
 
 /// A cache that is borrowed by a call, or kept by a load that outlives its call.
 pub(crate) enum Hold<'a, C> {

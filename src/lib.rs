@@ -103,6 +103,7 @@ mod grow;
 mod hash;
 mod invalidate;
 mod journal;
+mod key;
 mod lead;
 mod load;
 mod manual;

@@ -26,6 +26,7 @@ use crate::error::{BoxError, CacheError, CacheResult};
 use crate::fetched::{Loaded, Old};
 use crate::flight::{Flight, Landed};
 use crate::form::Form;
+use crate::key::Key;
 use crate::lead::Lead;
 use crate::options::{CacheOptions, Rare};
 use crate::patience::{Patience, deadline};
@@ -33,7 +34,6 @@ use crate::permit::Permit;
 use crate::shard::{Look, Replaced, Request, Seated, Stored};
 use crate::sync::Arc;
 use crate::terms::Terms;
-use crate::text::Key;
 
 /// What a call does next.
 pub(crate) enum Step<'a, C: Codec, T> {

@@ -32,10 +32,10 @@ impl Text {
         }
     }
 
-    /// Whether a text is kept on the heap.
+    /// Whether a text of so many bytes is kept on the heap.
     #[inline]
-    pub(crate) fn is_apart(bytes: &[u8]) -> bool {
-        bytes.len() > INLINE
+    pub(crate) fn is_apart(len: usize) -> bool {
+        len > INLINE
     }
 
     #[inline]
@@ -47,13 +47,6 @@ impl Text {
     pub(crate) fn is(&self, bytes: &[u8]) -> bool {
         self.as_bytes() == bytes
     }
-}
-
-/// A key as a call gives it, with its hash: computed once by whoever first needs it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Key<'a> {
-    pub(crate) hash: u64,
-    pub(crate) bytes: &'a [u8],
 }
 
 impl From<&[u8]> for Text {
@@ -120,7 +113,7 @@ mod tests {
         let count =
             |text: &str| allocation_counter::measure(|| drop(Text::from(text).clone())).count_total;
         assert_eq!(count(&short), 0);
-        assert!(!Text::is_apart(short.as_bytes()) && Text::is_apart(&[b'x'; 23]));
+        assert!(!Text::is_apart(22) && Text::is_apart(23));
         assert_eq!(count(&"x".repeat(23)), 2);
     }
 }

@@ -7,7 +7,8 @@ use slab::Slab;
 
 use crate::clock::Moment;
 use crate::error::CacheError;
-use crate::text::{Key, Text};
+use crate::key::Key;
+use crate::text::Text;
 
 /// How many keys are remembered. Of a forgotten one a caller loads too early, which costs
 /// a load and no answer.

@@ -8,14 +8,16 @@ use super::fate::{Dates, Fate, Found};
 use super::kinds::Kinds;
 use super::trash::Trash;
 use crate::clock::{Moment, Now};
-use crate::encoded::{Encoded, Given, Kept, Read};
+use crate::encoded::{Encoded, Kept, Read};
+use crate::form::Form;
 use crate::freshness::{Life, State, Times};
 use crate::hash::Hashing;
+use crate::key::{Key, Sought};
 use crate::removal::RemovalCause;
 use crate::store::{Entry, Id, Standing, Store};
 use crate::sync::Arc;
 use crate::tags::{Held, Tags};
-use crate::text::{Key, Text};
+use crate::text::Text;
 
 #[derive(Debug)]
 pub(super) struct Contents {
@@ -68,14 +70,14 @@ impl Contents {
     }
 
     #[inline]
-    pub(super) fn find(&self, key: Key<'_>) -> Option<Id> {
+    pub(super) fn find(&self, key: impl Sought) -> Option<Id> {
         self.store.find(key)
     }
 
     /// What there is under a key.
     #[allow(clippy::inline_always, reason = "every hit runs through it: measured")]
     #[inline(always)]
-    pub(super) fn look_up(&self, key: Key<'_>, now: &Now<'_>) -> Found {
+    pub(super) fn look_up(&self, key: impl Sought, now: &Now<'_>) -> Found {
         let Some(id) = self.store.find_at(key, now) else {
             return Found::Nothing;
         };
@@ -165,17 +167,17 @@ impl Contents {
         self.store.value(id).bytes()
     }
 
-    /// What is handed out of an entry's value.
+    /// What a form of values needs of an entry's.
     #[inline]
-    pub(super) fn given(&self, id: Id) -> Given {
-        self.store.value(id).given()
+    pub(super) fn pick<T: Form>(&self, id: Id) -> T::Picked {
+        T::pick(self.store.value(id), || self.kinds.of(id))
     }
 
-    /// That, and which type it is.
+    /// What is handed out of an entry's value, and which type it is.
     #[inline]
     pub(super) fn value(&self, id: Id) -> Read {
         Read {
-            given: self.given(id),
+            given: self.store.value(id).given(),
             ty: self.kinds.of(id),
         }
     }

@@ -26,17 +26,19 @@ pub(crate) use self::requests::{
 };
 use self::trash::Trash;
 use crate::clock::{Moment, Now};
-use crate::encoded::{Given, Read};
+use crate::encoded::Read;
 use crate::flight::Flight;
+use crate::form::Form;
 use crate::freshness::State;
 use crate::hash::Hashing;
+use crate::key::{Key, Sought};
 use crate::options::TagNames;
 use crate::removal::Listener;
 use crate::stats::CacheStats;
 use crate::store::Id;
 use crate::sync::{Arc, RwLock};
 use crate::tags::Doom;
-use crate::text::{Key, Text};
+use crate::text::Text;
 use crate::types::TypeTag;
 
 /// Shares no line of the processor's cache with another, so that two threads in two do
@@ -91,7 +93,7 @@ impl Shard {
     #[inline]
     fn look_up<R>(
         &self,
-        key: Key<'_>,
+        key: impl Sought,
         now: &Now<'_>,
         pick: impl FnOnce(&Core, Id) -> R,
     ) -> Option<R> {
@@ -117,16 +119,16 @@ impl Shard {
         self.look_up(key, now, Core::bytes)
     }
 
-    /// As `read`, without the type.
+    /// As `read`, of what a form of values needs.
     #[inline]
-    pub(crate) fn read_given(&self, key: Key<'_>, now: &Now<'_>) -> Option<Given> {
-        self.look_up(key, now, Core::given)
+    pub(crate) fn read_as<T: Form>(&self, key: impl Sought, now: &Now<'_>) -> Option<T::Picked> {
+        self.look_up(key, now, Core::pick::<T>)
     }
 
     /// What a loading call need not think about: see [`Core::read_sure`].
     #[inline]
-    pub(crate) fn read_sure(&self, key: Key<'_>, now: &Now<'_>) -> Option<Read> {
-        self.look_in(|core| core.read_sure(key, now))
+    pub(crate) fn read_sure<T: Form>(&self, key: impl Sought, now: &Now<'_>) -> Option<T::Picked> {
+        self.look_in(|core| core.read_sure::<T>(key, now))
     }
 
     /// Reads an entry and leaves no trace.

@@ -3,9 +3,10 @@
 use hashbrown::HashTable;
 
 use crate::flight::Flight;
+use crate::key::Key;
 use crate::sync::Arc;
 use crate::tags::Held;
-use crate::text::{Key, Text};
+use crate::text::Text;
 
 /// A load's place in the table. Whoever takes it out fences the load: a load
 /// stores its value only while this very flight has the seat of its key.

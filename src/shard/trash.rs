@@ -6,10 +6,11 @@ use super::backoffs::{Backoff, Backoffs};
 use super::contents::Contents;
 use super::seats::Seats;
 use crate::encoded::Kept;
+use crate::key::Key;
 use crate::removal::{Listener, RemovalCause};
 use crate::space::shown;
 use crate::store::{AT_ONCE, Entry};
-use crate::text::{Key, Text};
+use crate::text::Text;
 
 /// Most acts take out few entries, if any: those need no memory to wait in.
 #[derive(Debug, Default)]

@@ -25,7 +25,8 @@ use crate::clock::{Moment, Now};
 use crate::freshness::{Life, State, Times};
 use crate::grow::{Index, more, narrow};
 use crate::hash::Hashing;
-use crate::text::{Key, Text};
+use crate::key::{Sought, hash_key};
+use crate::text::Text;
 
 /// Names an entry as long as it is stored; then another may get the name.
 pub(crate) type Id = Index;
@@ -74,24 +75,24 @@ impl<V> Store<V> {
     }
 
     #[inline]
-    pub(crate) fn find(&self, key: Key<'_>) -> Option<Id> {
-        let same = |&id: &Id| self.entries[id as usize].key.is(key.bytes);
-        self.table.find(key.hash, same).copied()
+    pub(crate) fn find(&self, key: impl Sought) -> Option<Id> {
+        let same = |&id: &Id| key.is(&self.entries[id as usize].key);
+        self.table.find(key.hash(), same).copied()
     }
 
     /// As `find`, and asks the time before it looks at a key on the heap, if the entry can
     /// expire: asking between the two, the lines of the key and of the value's count would
     /// be waited for one after the other.
     #[inline]
-    pub(crate) fn find_at(&self, key: Key<'_>, now: &Now<'_>) -> Option<Id> {
+    pub(crate) fn find_at(&self, key: impl Sought, now: &Now<'_>) -> Option<Id> {
         let same = |&id: &Id| {
             let entry = &self.entries[id as usize];
-            if Text::is_apart(key.bytes) && entry.sure_until != Moment::NEVER {
+            if key.is_apart() && entry.sure_until != Moment::NEVER {
                 now.get();
             }
-            entry.key.is(key.bytes)
+            key.is(&entry.key)
         };
-        self.table.find(key.hash, same).copied()
+        self.table.find(key.hash(), same).copied()
     }
 
     #[inline]
@@ -185,7 +186,7 @@ impl<V> Store<V> {
         };
         let id = narrow(self.entries.insert(entry));
         let (entries, hashing) = (&self.entries, &self.hashing);
-        let rehash = |&id: &Id| hashing.hash(entries[id as usize].key.as_bytes());
+        let rehash = |&id: &Id| hash_key(hashing, entries[id as usize].key.as_bytes());
         self.table.insert_unique(hash, id, rehash);
         self.policy.stored(id, hash, capacity);
         self.begin(id, life);
@@ -240,7 +241,7 @@ impl<V> Store<V> {
     /// Hashes are not kept: a key is hashed again in a few nanoseconds.
     #[inline]
     pub(crate) fn hash_of(&self, id: Id) -> u64 {
-        self.hashing.hash(self.key(id).as_bytes())
+        hash_key(&self.hashing, self.key(id).as_bytes())
     }
 
     /// Makes an entry one that cannot be found.
@@ -310,7 +311,7 @@ impl<V> Store<V> {
         let mut ids = Vec::new();
         for (index, entry) in &self.entries {
             let id = narrow(index);
-            let hash = self.hashing.hash(entry.key.as_bytes());
+            let hash = hash_key(&self.hashing, entry.key.as_bytes());
             let found = self.table.find(hash, |&other| other == id);
             assert_eq!(found, Some(&id), "an entry cannot be found");
             ids.push(id);

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use super::*;
+use crate::key::Key;
 
 fn key(text: &str) -> Key<'_> {
     let bytes = text.as_bytes();

@@ -50,7 +50,7 @@ where
         &self,
         keys: impl IntoIterator<Item = Q>,
     ) -> Vec<CacheResult<Option<Arc<V>>>> {
-        let get = |key: Q| self.with_key(key.borrow(), |key| self.engine.get_shared(key));
+        let get = |key: Q| self.seek(key.borrow(), |key| self.engine.get_shared(key));
         keys.into_iter().map(get).collect()
     }
 

@@ -5,9 +5,11 @@
     reason = "as in `cache`: a remote tier may answer these verbs one day"
 )]
 
+mod keys;
 mod loader;
 mod loading;
 mod many;
+mod plain;
 
 use std::any::type_name;
 use std::fmt;
@@ -18,14 +20,15 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use self::keys::Keys;
 pub use self::loader::LoadingCache;
 use crate::answer::shared_of;
 use crate::codec::{Codec, Postcard};
 use crate::engine::Handle;
 use crate::error::{BoxError, CacheError, CacheResult};
+use crate::key::Parts;
 use crate::names::Types;
 use crate::options::CacheOptions;
-use crate::space::Space;
 use crate::tags::Kind;
 use crate::terms::Terms;
 use crate::text::Text;
@@ -73,7 +76,7 @@ pub struct TypedCache<K: ?Sized, V, C = Postcard> {
     name: Arc<str>,
     /// Why none of the verbs works, if the name was opened with other types.
     error: Option<CacheError>,
-    space: Arc<Space>,
+    keys: Arc<Keys>,
     /// What calls leave open. They have the tag that all entries carry.
     options: CacheOptions,
     types: PhantomData<fn(&K) -> V>,
@@ -91,11 +94,12 @@ where
             value: TypeTag::of::<V>(),
         };
         let error = engine.names.open(name, types).err();
+        let keys = Keys::new(name, &engine.hashing);
         let mut cache = Self {
             engine,
             name: name.into(),
             error,
-            space: Arc::new(Space::new(name)),
+            keys: Arc::new(keys),
             options: CacheOptions::new(),
             types: PhantomData,
         };
@@ -105,7 +109,7 @@ where
 
     /// The name of the tag that all entries carry.
     fn tag(&self) -> Text {
-        self.space.as_bytes().into()
+        self.keys.space().into()
     }
 
     #[inline]
@@ -120,7 +124,15 @@ where
     #[inline]
     fn with_key<R>(&self, key: &K, act: impl FnOnce(&[u8]) -> CacheResult<R>) -> CacheResult<R> {
         self.check()?;
-        let done = self.space.with_key(key, act);
+        let done = self.keys.with(key, act);
+        done.unwrap_or_else(|error| Err(self.bad_key(error.into())))
+    }
+
+    /// The same, for it to be looked for.
+    #[inline]
+    fn seek<R>(&self, key: &K, act: impl FnOnce(&Parts<'_>) -> CacheResult<R>) -> CacheResult<R> {
+        self.check()?;
+        let done = self.keys.seek(&self.engine.hashing, key, act);
         done.unwrap_or_else(|error| Err(self.bad_key(error.into())))
     }
 
@@ -137,7 +149,7 @@ where
     /// What a call need not load.
     #[inline]
     fn at_hand(&self, key: &K) -> CacheResult<Option<Arc<V>>> {
-        let found = self.with_key(key, |key| self.engine.at_hand(self.engine.key_of(key)))?;
+        let found = self.seek(key, |key| self.engine.at_hand(key))?;
         Ok(found.map(|answer| shared_of(&self.engine, answer)))
     }
 
@@ -204,7 +216,7 @@ where
     /// # }
     /// ```
     pub async fn get(&self, key: &K) -> CacheResult<Option<Arc<V>>> {
-        self.with_key(key, |key| self.engine.get_shared(key))
+        self.seek(key, |key| self.engine.get_shared(key))
     }
 
     /// Stores a value under a key, in place of whatever is there: see
@@ -305,7 +317,7 @@ impl<K: ?Sized, V, C> Clone for TypedCache<K, V, C> {
             engine: Handle::clone(&self.engine),
             name: Arc::clone(&self.name),
             error: self.error.clone(),
-            space: Arc::clone(&self.space),
+            keys: Arc::clone(&self.keys),
             options: self.options.clone(),
             types: PhantomData,
         }

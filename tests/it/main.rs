@@ -51,6 +51,7 @@ mod tags;
 mod timeouts;
 mod typed;
 mod typed_invalidation;
+mod typed_keys;
 mod typed_names;
 mod types;
 mod unencodable;

@@ -5,13 +5,14 @@ use crate::clock::{Moment, Now};
 use crate::flight::{Flight, Landed};
 use crate::freshness::State;
 use crate::journal::Marks;
+use crate::key::Key;
 use crate::options::TagNames;
 use crate::shard::requests::{Failure, Landing, Look, Replaced, Request, Seated, Stop, Stored};
 use crate::shard::trash::Trash;
 use crate::stats::count;
 use crate::store::Id;
 use crate::sync::Arc;
-use crate::text::{Key, Text};
+use crate::text::Text;
 use crate::types::TypeTag;
 
 impl Core {

@@ -15,9 +15,11 @@ use super::requests::Write;
 use super::seats::{Seat, Seats};
 use super::trash::Trash;
 use crate::clock::{Moment, Now};
-use crate::encoded::{Given, Read};
+use crate::encoded::Read;
+use crate::form::Form;
 use crate::freshness::State;
 use crate::hash::Hashing;
+use crate::key::{Key, Sought};
 use crate::options::TagNames;
 use crate::removal::RemovalCause;
 use crate::space::{is_text, shown};
@@ -25,7 +27,7 @@ use crate::stats::{CacheStats, count};
 use crate::store::Id;
 use crate::sync::Arc;
 use crate::tags::{Doom, Held, Kind};
-use crate::text::{Key, Text};
+use crate::text::Text;
 
 /// What a shard may keep.
 #[derive(Clone, Copy, Debug)]
@@ -110,13 +112,13 @@ impl Core {
     }
 
     #[inline]
-    pub(super) fn given(&self, id: Id) -> Given {
-        self.contents.given(id)
+    pub(super) fn pick<T: Form>(&self, id: Id) -> T::Picked {
+        self.contents.pick::<T>(id)
     }
 
     /// Looks a key up, and tells the policy if what is there is fresh.
     #[inline]
-    pub(super) fn look_up(&self, key: Key<'_>, now: &Now<'_>) -> Found {
+    pub(super) fn look_up(&self, key: impl Sought, now: &Now<'_>) -> Found {
         let found = self.contents.look_up(key, now);
         if let Some(id) = found.fresh() {
             self.contents.touch(id, now);
@@ -126,16 +128,16 @@ impl Core {
 
     /// Reads an entry that is fresh, beyond question, and need not be loaded ahead.
     #[inline]
-    pub(super) fn read_sure(&self, key: Key<'_>, now: &Now<'_>) -> Option<Read> {
+    pub(super) fn read_sure<T: Form>(&self, key: impl Sought, now: &Now<'_>) -> Option<T::Picked> {
         let Found::Fresh(id) = self.contents.look_up(key, now) else {
             return None;
         };
         self.contents.touch(id, now);
-        Some(self.contents.value(id))
+        Some(self.contents.pick::<T>(id))
     }
 
     /// Takes out what a look-up found gone, if it still is.
-    pub(super) fn take_gone(&mut self, key: Key<'_>, now: &Now<'_>, trash: &mut Trash) {
+    pub(super) fn take_gone(&mut self, key: impl Sought, now: &Now<'_>, trash: &mut Trash) {
         if let Some(id) = self.contents.find(key) {
             if self.contents.state(id, now) == State::Gone {
                 let fate = self.contents.fate(id, now);

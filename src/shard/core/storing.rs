@@ -7,6 +7,7 @@ use super::Core;
 use super::sweeping::TIDIED_BY_A_WRITE;
 use crate::clock::{Moment, Now};
 use crate::freshness::Life;
+use crate::key::Key;
 use crate::removal::RemovalCause;
 use crate::shard::contents::cost;
 use crate::shard::fate::Fate;
@@ -14,7 +15,6 @@ use crate::shard::requests::Write;
 use crate::shard::trash::Trash;
 use crate::stats::count;
 use crate::tags::Held;
-use crate::text::Key;
 
 /// For so many entries, one may be evicted before its room is needed.
 const FOR_EACH_EARLY: usize = 1024;

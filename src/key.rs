@@ -1,0 +1,213 @@
+//! A key that is looked for, and how keys are hashed.
+//!
+//! While a look-up waits for memory the processor runs ahead, into the next one; but not
+//! past bytes that were just put together and are read in other pieces than they were
+//! written: then it waits for all that came before. So the key of a typed cache is not
+//! written to be looked for. It is hashed, and compared, where the caller has it.
+
+use crate::hash::Hashing;
+use crate::space::split;
+use crate::text::Text;
+
+/// A key as a call gives it, with its hash: computed once by whoever first needs it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key<'a> {
+    pub(crate) hash: u64,
+    pub(crate) bytes: &'a [u8],
+}
+
+/// The key of a typed cache in two parts, with its hash.
+#[derive(Debug)]
+pub(crate) struct Parts<'a> {
+    hash: u64,
+    /// How the keys of that cache begin.
+    space: &'a [u8],
+    rest: Rest<'a>,
+}
+
+/// A key as postcard writes it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Rest<'a> {
+    /// A text, or bytes, which its length goes before: fewer than 128.
+    Text(&'a [u8]),
+    Written(&'a [u8]),
+}
+
+impl<'a> Rest<'a> {
+    /// What is hashed of it: a text without its length, and what could be one. It need not
+    /// be known which type was written.
+    #[inline]
+    fn hashed(self) -> &'a [u8] {
+        match self {
+            Self::Text(text) => text,
+            Self::Written(bytes) => match bytes.split_first() {
+                Some((&len, text)) if usize::from(len) == text.len() => text,
+                _ => bytes,
+            },
+        }
+    }
+}
+
+impl<'a> Parts<'a> {
+    /// `hash_of_name`: see [`hash_name`].
+    #[inline]
+    pub(crate) fn new(
+        hashing: &Hashing,
+        hash_of_name: u64,
+        space: &'a [u8],
+        rest: Rest<'a>,
+    ) -> Self {
+        Self {
+            hash: hash_rest(hashing, hash_of_name, rest),
+            space,
+            rest,
+        }
+    }
+}
+
+/// What is looked for.
+pub(crate) trait Sought: Copy {
+    fn hash(self) -> u64;
+
+    /// Whether it is this one.
+    fn is(self, stored: &Text) -> bool;
+
+    /// Whether it would be kept on the heap.
+    fn is_apart(self) -> bool;
+
+    /// All of it, to be kept.
+    fn whole(self) -> Text;
+}
+
+impl Sought for Key<'_> {
+    #[inline]
+    fn hash(self) -> u64 {
+        self.hash
+    }
+
+    #[inline]
+    fn is(self, stored: &Text) -> bool {
+        stored.is(self.bytes)
+    }
+
+    #[inline]
+    fn is_apart(self) -> bool {
+        Text::is_apart(self.bytes.len())
+    }
+
+    fn whole(self) -> Text {
+        self.bytes.into()
+    }
+}
+
+/// By reference: it is put together piece by piece, and a copy would be taken in one.
+impl Sought for &Parts<'_> {
+    #[inline]
+    fn hash(self) -> u64 {
+        self.hash
+    }
+
+    #[inline]
+    fn is(self, stored: &Text) -> bool {
+        let Some(rest) = stored.as_bytes().strip_prefix(self.space) else {
+            return false;
+        };
+        match self.rest {
+            Rest::Text(text) => {
+                let parts = rest.split_first();
+                parts.is_some_and(|(&len, rest)| usize::from(len) == text.len() && rest == text)
+            }
+            Rest::Written(bytes) => rest == bytes,
+        }
+    }
+
+    #[inline]
+    fn is_apart(self) -> bool {
+        Text::is_apart(match self.rest {
+            Rest::Text(text) => self.space.len() + 1 + text.len(),
+            Rest::Written(bytes) => self.space.len() + bytes.len(),
+        })
+    }
+
+    #[cold]
+    fn whole(self) -> Text {
+        let whole = match self.rest {
+            Rest::Text(text) => {
+                #[allow(clippy::cast_possible_truncation, reason = "it is short")]
+                let len = text.len() as u8;
+                [self.space, &[len], text].concat()
+            }
+            Rest::Written(bytes) => [self.space, bytes].concat(),
+        };
+        whole.as_slice().into()
+    }
+}
+
+/// The hash of a key that is kept.
+#[inline]
+pub(crate) fn hash_key(hashing: &Hashing, key: &[u8]) -> u64 {
+    let Some((name, rest)) = split(key) else {
+        return hashing.hash(key);
+    };
+    hash_rest(hashing, hash_name(hashing, name), Rest::Written(rest))
+}
+
+/// The part that the name of a typed cache has in the hashes of its keys.
+pub(crate) fn hash_name(hashing: &Hashing, name: &[u8]) -> u64 {
+    hashing.hash(name)
+}
+
+#[inline]
+fn hash_rest(hashing: &Hashing, hash_of_name: u64, rest: Rest<'_>) -> u64 {
+    hashing.hash(rest.hashed()) ^ hash_of_name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hash::KeyHasher;
+
+    /// A text of a name in both forms.
+    #[test]
+    fn both_forms_of_a_text_are_one_key() {
+        for hasher in [KeyHasher::Foldhash, KeyHasher::SipHash] {
+            let hashing = Hashing::new(hasher);
+            let name = hash_name(&hashing, b"n");
+            for len in 0..128_u8 {
+                let text = vec![b'x'; usize::from(len)];
+                let written = [&[len], &text[..]].concat();
+                let whole = Text::from([b"\xFFn\xFF", &written[..]].concat().as_slice());
+                let hash = hash_key(&hashing, whole.as_bytes());
+                for rest in [Rest::Text(&text), Rest::Written(&written)] {
+                    let parts = Parts::new(&hashing, name, b"\xFFn\xFF", rest);
+                    assert_eq!(parts.hash(), hash);
+                    assert!(parts.is(&whole));
+                    assert_eq!(parts.whole(), whole);
+                    assert_eq!(parts.is_apart(), Text::is_apart(whole.len()));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn another_key_is_told_apart() {
+        let hashing = Hashing::new(KeyHasher::Foldhash);
+        let parts = |rest| Parts::new(&hashing, 0, b"\xFFn\xFF", rest);
+        let others: [&[u8]; 7] = [
+            b"\xFFn\xFF",
+            b"\xFFn\xFF\x02a",
+            b"\xFFn\xFF\x02aba",
+            b"\xFFn\xFF\x03ab",
+            b"\xFFn\xFF\x02ac",
+            b"\xFFm\xFF\x02ab",
+            b"\x02ab",
+        ];
+        for other in others {
+            assert!(!parts(Rest::Text(b"ab")).is(&other.into()), "{other:?}");
+            assert!(!parts(Rest::Written(b"\x02ab")).is(&other.into()));
+        }
+        let names = [b"n", b"m"].map(|name| hash_name(&hashing, name));
+        let hashes = names.map(|name| hash_rest(&hashing, name, Rest::Text(b"ab")));
+        assert_ne!(hashes[0], hashes[1]);
+    }
+}

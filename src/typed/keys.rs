@@ -1,0 +1,291 @@
+//! The keys of a typed cache.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use postcard::ser_flavors::Flavor;
+use postcard::{Error, serialize_with_flavor};
+use serde::Serialize;
+
+use super::plain::Plain;
+use crate::hash::Hashing;
+use crate::key::{Parts, Rest, hash_name};
+use crate::space::space;
+
+/// How many bytes of a key need no memory of their own.
+const INLINE: usize = 64;
+
+/// How the keys of a typed cache are made.
+#[derive(Debug)]
+pub(super) struct Keys {
+    space: Box<[u8]>,
+    /// How a key begins, and room for the rest of it. Empty if the name fills it.
+    begun: Option<[u8; INLINE]>,
+    hash: u64,
+    /// Whether a key was found to be more than one text or number. Then it is not asked
+    /// again.
+    are_composite: AtomicBool,
+}
+
+impl Keys {
+    pub(super) fn new(name: &str, hashing: &Hashing) -> Self {
+        let space = space(name);
+        let mut begun = [0; INLINE];
+        let start = begun.get_mut(..space.len());
+        let fits = start.map(|start| start.copy_from_slice(&space));
+        Self {
+            begun: fits.map(|()| begun),
+            hash: hash_name(hashing, name.as_bytes()),
+            are_composite: AtomicBool::new(false),
+            space,
+        }
+    }
+
+    /// How each begins.
+    pub(super) fn space(&self) -> &[u8] {
+        &self.space
+    }
+
+    /// Gives the cache's key of a caller's key, in place.
+    #[inline]
+    pub(super) fn with<K: Serialize + ?Sized, R>(
+        &self,
+        key: &K,
+        act: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R, Error> {
+        let mut whole = self.begin();
+        serialize_with_flavor(key, &mut whole)?;
+        Ok(act(whole.as_bytes()))
+    }
+
+    /// The same, for it to be looked for: a text or a number is not written.
+    #[inline]
+    pub(super) fn seek<K: Serialize + ?Sized, R>(
+        &self,
+        hashing: &Hashing,
+        key: &K,
+        act: impl FnOnce(&Parts<'_>) -> R,
+    ) -> Result<R, Error> {
+        let mut act = Some(act);
+        if !self.are_composite.load(Ordering::Relaxed) {
+            let look = |rest: Rest<'_>| act.take().map(|act| act(&self.parts(hashing, rest)));
+            match key.serialize(Plain(look)) {
+                Ok(Some(found)) => return Ok(found),
+                Err(Error::WontImplement) => self.are_composite.store(true, Ordering::Relaxed),
+                // Whatever it is: if nothing was looked for, writing it says so again.
+                Err(error) if act.is_none() => return Err(error),
+                _ => {}
+            }
+        }
+        self.with(key, |whole| {
+            let rest = Rest::Written(&whole[self.space.len()..]);
+            act.take().map(|act| act(&self.parts(hashing, rest)))
+        })?
+        .ok_or(Error::WontImplement)
+    }
+
+    #[inline]
+    fn parts<'a>(&'a self, hashing: &Hashing, rest: Rest<'a>) -> Parts<'a> {
+        Parts::new(hashing, self.hash, &self.space, rest)
+    }
+
+    #[inline]
+    fn begin(&self) -> Whole {
+        let (start, long) = match self.begun {
+            Some(begun) => (begun, Vec::new()),
+            None => ([0; INLINE], self.space.to_vec()),
+        };
+        Whole {
+            start,
+            len: self.space.len(),
+            long,
+        }
+    }
+}
+
+/// A key that is being written. It never lacks room: what a key type makes of an error is
+/// not to matter.
+struct Whole {
+    start: [u8; INLINE],
+    /// More than there is room for at the start if it has moved.
+    len: usize,
+    /// All of it, once it has moved.
+    long: Vec<u8>,
+}
+
+impl Whole {
+    #[inline]
+    fn as_bytes(&self) -> &[u8] {
+        self.start.get(..self.len).unwrap_or(&self.long)
+    }
+
+    #[cold]
+    fn push_long(&mut self, bytes: &[u8]) {
+        if let Some(start) = self.start.get(..self.len) {
+            self.long.extend_from_slice(start);
+        }
+        self.long.extend_from_slice(bytes);
+        self.len = self.len.max(INLINE + 1);
+    }
+}
+
+impl Flavor for &mut Whole {
+    type Output = ();
+
+    #[inline]
+    fn try_push(&mut self, byte: u8) -> Result<(), Error> {
+        match self.start.get_mut(self.len) {
+            Some(place) => {
+                *place = byte;
+                self.len += 1;
+            }
+            None => self.push_long(&[byte]),
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn try_extend(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let end = self.len + bytes.len();
+        match self.start.get_mut(self.len..end) {
+            Some(place) => {
+                place.copy_from_slice(bytes);
+                self.len = end;
+            }
+            None => self.push_long(bytes),
+        }
+        Ok(())
+    }
+
+    fn finalize(self) -> Result<(), Error> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::hash::KeyHasher;
+    use crate::key::{Sought, hash_key};
+    use crate::text::Text;
+
+    /// Written or not, it is one key; and a number is written as postcard does.
+    fn check<K: Serialize + ?Sized>(name: &str, key: &K) {
+        let hashing = Hashing::new(KeyHasher::Foldhash);
+        let keys = Keys::new(name, &hashing);
+        let whole = keys.with(key, |whole| Text::from(whole)).unwrap();
+        let written = postcard::to_allocvec(key).unwrap();
+        let expected = [keys.space(), &written].concat();
+        assert_eq!(whole.as_bytes(), expected);
+        for composite in [false, true] {
+            keys.are_composite.fetch_or(composite, Ordering::Relaxed);
+            keys.seek(&hashing, key, |parts| {
+                assert_eq!(parts.hash(), hash_key(&hashing, whole.as_bytes()));
+                assert!(parts.is(&whole));
+                assert_eq!(parts.whole(), whole);
+            })
+            .unwrap();
+        }
+    }
+
+    #[test]
+    fn texts_of_every_length() {
+        for len in 0..300 {
+            let text = "x".repeat(len);
+            check("users", text.as_str());
+            check(&text, &7_u8);
+            check(&text, "a text");
+            check(&text, &(7_u64, "a text"));
+        }
+    }
+
+    #[test]
+    fn numbers_of_every_size() {
+        for bits in 0..64 {
+            for number in [0, 1, u64::MAX].map(|it: u64| (1_u64 << bits).wrapping_sub(1) ^ it) {
+                #[allow(clippy::cast_possible_truncation, reason = "every number will do")]
+                #[allow(clippy::cast_possible_wrap, reason = "every number will do")]
+                {
+                    check("n", &number);
+                    check("n", &(number as u32));
+                    check("n", &(number as u16));
+                    check("n", &(number as u8));
+                    check("n", &(number as i64));
+                    check("n", &(number as i32));
+                    check("n", &(number as i16));
+                    check("n", &(number as i8));
+                    check("n", &u128::from(number));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn keys_of_every_form() {
+        #[derive(Serialize)]
+        struct Id(u64);
+        #[derive(Serialize)]
+        struct Pair {
+            a: u8,
+            b: String,
+        }
+        #[derive(Serialize)]
+        enum Form {
+            Unit,
+            Number(u64),
+            Text { text: String },
+        }
+        check("ids", &Id(300));
+        check("ids", &"text".to_owned());
+        check("ids", &Some("text"));
+        check("ids", &None::<u8>);
+        check("ids", &());
+        check("ids", &true);
+        check("ids", &'é');
+        check("ids", &1.5_f64);
+        check("ids", &vec![1_u8, 2]);
+        let (a, b) = (7, "b".into());
+        check("ids", &Pair { a, b });
+        check("ids", &Form::Unit);
+        check("ids", &Form::Number(300));
+        let text = "text".into();
+        check("ids", &Form::Text { text });
+    }
+
+    #[test]
+    fn a_composite_key_is_asked_once() {
+        let hashing = Hashing::new(KeyHasher::Foldhash);
+        let keys = Keys::new("n", &hashing);
+        let is_composite = || keys.are_composite.load(Ordering::Relaxed);
+        keys.seek(&hashing, "text", |_| ()).unwrap();
+        assert!(!is_composite());
+        keys.seek(&hashing, &(1, 2), |_| ()).unwrap();
+        assert!(is_composite());
+    }
+
+    #[test]
+    fn what_a_key_says_after_it_was_written_is_an_error_too() {
+        struct Late;
+        impl Serialize for Late {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_u8(7)?;
+                Err(serde::ser::Error::custom("late"))
+            }
+        }
+        let hashing = Hashing::new(KeyHasher::Foldhash);
+        let keys = Keys::new("n", &hashing);
+        let error = Err(Error::SerdeSerCustom);
+        assert_eq!(keys.with(&Late, |_| ()), error);
+        assert_eq!(keys.seek(&hashing, &Late, |_| ()), error);
+    }
+
+    #[test]
+    fn a_short_key_allocates_nothing() {
+        let hashing = Hashing::new(KeyHasher::Foldhash);
+        let keys = Keys::new("users", &hashing);
+        let count = |len| {
+            let text = "x".repeat(len);
+            allocation_counter::measure(|| drop(keys.with(&text, <[u8]>::len))).count_total
+        };
+        assert_eq!((count(56), count(57) > 0), (0, true));
+    }
+}
