@@ -130,7 +130,7 @@ impl Read {
         };
         let same_value = match (&self.given, &stored.given) {
             (Given::Bytes(a), Given::Bytes(b)) => a.as_ptr() == b.as_ptr() && a.len() == b.len(),
-            (Given::Decoded(a), Given::Decoded(b)) => Arc::ptr_eq(a, b),
+            // What all share, no act compares.
             _ => false,
         };
         same_type && same_value

@@ -177,9 +177,11 @@ mod tests {
         }
         assert_eq!(add(&mut backoffs, "0", 7, at(9)), 1);
         assert_eq!(add(&mut backoffs, "new", 7, at(9)), 1);
-        let known = |text| backoffs.error(key(text, 7), || at(1)).is_some();
+        let known = |text: &str| backoffs.error(key(text, 7), || at(1)).is_some();
         assert!(known("0") && known("new") && !known("1") && known("2"));
+        assert!((2..REMEMBERED).all(|number| known(&number.to_string())));
         assert_eq!(backoffs.len(), REMEMBERED);
+        assert_eq!(backoffs.table.len(), REMEMBERED);
     }
 
     #[test]

@@ -304,6 +304,19 @@ mod tests {
         }
     }
 
+    /// Each entry is filed again once a level at most.
+    #[test]
+    fn patience_is_not_wasted() {
+        let mut world = World::default();
+        (0..100).for_each(|at| world.add(nanos((1 << 30) + at)));
+        let patience = &mut 600;
+        for now in [1 << 29, (1 << 30) + 49] {
+            while world.due(nanos(now), patience).is_some() {}
+        }
+        assert_eq!(world.at.len(), 50);
+        assert!(*patience > 0);
+    }
+
     #[test]
     fn patience_ends_and_the_rest_is_found_later() {
         let mut world = World::default();

@@ -96,16 +96,20 @@ fn a_clock_that_goes_back_lets_entries_live_longer_and_nothing_worse() {
     assert_eq!(get(&cache, "key"), None);
 }
 
+/// Panics unless it is at 0.
+#[derive(Clone, Default)]
+struct Fragile(Arc<AtomicU64>);
+
+impl Clock for Fragile {
+    fn now(&self) -> Duration {
+        assert_eq!(self.0.load(Ordering::Relaxed), 0, "the clock is broken");
+        Duration::ZERO
+    }
+}
+
 /// A clock is foreign code: its panic costs the call, not the cache.
 #[test]
 fn a_clock_that_panics_leaves_the_cache_sound() {
-    struct Fragile(Arc<AtomicU64>);
-    impl Clock for Fragile {
-        fn now(&self) -> Duration {
-            assert_ne!(self.0.load(Ordering::Relaxed), 1, "the clock broke");
-            Duration::ZERO
-        }
-    }
     let broken = Arc::new(AtomicU64::new(0));
     let cache = HydraCache::local()
         .clock(Fragile(Arc::clone(&broken)))
@@ -147,17 +151,33 @@ fn a_clock_that_panics_leaves_the_cache_sound() {
     assert_eq!(cache.entry_count(), 2);
 }
 
+/// Nothing in it can expire: the clock is asked for the new entry alone.
+#[test]
+fn a_clock_that_panics_when_the_first_entry_with_an_end_is_put_changes_nothing() {
+    let broken = Arc::new(AtomicU64::new(0));
+    let cache = HydraCache::local()
+        .clock(Fragile(Arc::clone(&broken)))
+        .build();
+    let door = Door::default();
+    let mut leader = lead(&cache, "loading", 5, options(), &door);
+    put(&cache, "key", 1, options());
+    broken.store(1, Ordering::Relaxed);
+    for key in ["loading", "key"] {
+        let put = std::panic::AssertUnwindSafe(|| put(&cache, key, 6, lasting(2)));
+        assert!(std::panic::catch_unwind(put).is_err());
+    }
+    broken.store(0, Ordering::Relaxed);
+    door.open();
+    assert_eq!(leader.ends().unwrap(), 5);
+    assert_eq!(
+        (get(&cache, "loading"), get(&cache, "key")),
+        (Some(5), Some(1))
+    );
+}
+
 /// Entries that have a record of times and no end are asked how it stands with them too.
 #[test]
 fn a_clock_that_panics_while_an_entry_is_evicted_changes_nothing() {
-    #[derive(Clone, Default)]
-    struct Fragile(Arc<AtomicU64>);
-    impl Clock for Fragile {
-        fn now(&self) -> Duration {
-            assert_eq!(self.0.load(Ordering::Relaxed), 0, "the clock is broken");
-            Duration::ZERO
-        }
-    }
     let clock = Fragile::default();
     let builder = HydraCache::local().max_capacity(4);
     let cache = builder.clock(clock.clone()).build();
@@ -174,6 +194,28 @@ fn a_clock_that_panics_while_an_entry_is_evicted_changes_nothing() {
     put(&cache, "untagged", 9, options());
     assert_eq!(invalidate(&cache, "tag"), 3);
     assert_eq!(get(&cache, "untagged"), Some(9));
+}
+
+/// Whoever no longer sleeps is not kept until the time comes.
+#[test]
+fn a_sleep_that_is_dropped_lets_its_waker_go() {
+    struct Idle;
+    impl Wake for Idle {
+        fn wake(self: Arc<Self>) {}
+    }
+    let clock = ManualClock::new();
+    let idle = Arc::new(Idle);
+    let waker = Waker::from(Arc::clone(&idle));
+    let mut sleep = clock.sleep(SECOND);
+    assert!(
+        sleep
+            .as_mut()
+            .poll(&mut Context::from_waker(&waker))
+            .is_pending()
+    );
+    assert_eq!(Arc::strong_count(&idle), 3);
+    drop(sleep);
+    assert_eq!(Arc::strong_count(&idle), 2);
 }
 
 #[test]

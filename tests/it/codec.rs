@@ -1,12 +1,14 @@
 //! Stored bytes, and what becomes of those that cannot be read.
 
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use hydracache::{BoxError, Bytes, Codec, HydraCache, Postcard};
+use hydracache::{BoxError, Bytes, Codec, HydraCache, ManualClock, Postcard, Source};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::stale::*;
 use crate::support::*;
 
 /// Bytes that are no `u32`: one byte too many.
@@ -222,4 +224,31 @@ fn an_entry_put_meanwhile_is_not_taken_for_the_undecodable_one() {
         assert!(codec.0.lock().unwrap().cache.is_none(), "{before}");
         assert_eq!(block_on(cache.get::<()>("key")).unwrap(), Some(()));
     }
+}
+
+/// What is there already is not encoded once more.
+#[test]
+fn an_unchanged_value_keeps_its_bytes() {
+    #[derive(Clone, Default)]
+    struct Counting(Arc<AtomicUsize>);
+    impl Codec for Counting {
+        fn encode<V: Serialize + ?Sized>(&self, value: &V) -> Result<Bytes, BoxError> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Postcard.encode(value)
+        }
+        fn decode<V: DeserializeOwned>(&self, bytes: &[u8]) -> Result<V, BoxError> {
+            Postcard.decode(bytes)
+        }
+    }
+    let (codec, clock) = (Counting::default(), ManualClock::new());
+    let builder = HydraCache::local().clock(clock.clone());
+    let cache = builder.codec(codec.clone()).build();
+    block_on(cache.put("key", 7_u32, kept(50))).unwrap();
+    let bytes = block_on(cache.get_bytes("key")).unwrap().unwrap();
+    clock.advance(SECOND * 10);
+    let fetched = block_on(cache.fetch("key", lasting(10), same)).unwrap();
+    assert_eq!((fetched.value, fetched.source), (7, Source::Loaded));
+    assert_eq!(codec.0.load(Ordering::Relaxed), 1);
+    let again = block_on(cache.get_bytes("key")).unwrap().unwrap();
+    assert_eq!(again.as_ptr(), bytes.as_ptr());
 }
