@@ -287,17 +287,8 @@ mod tests {
     #[test]
     fn one_nanosecond_tells() {
         let mut world = World::default();
-        for at in [
-            1,
-            63,
-            64,
-            65,
-            4095,
-            4096,
-            1 << 40,
-            (1 << 40) + 1,
-            u64::MAX - 1,
-        ] {
+        let high = 1 << 40;
+        for at in [1, 63, 64, 65, 4095, 4096, high, high + 1, u64::MAX - 1] {
             world.add(nanos(at));
             assert_eq!(world.due(nanos(at - 1), &mut 100), None);
             assert_eq!(world.due(nanos(at), &mut 100), Some(nanos(at)));

@@ -40,4 +40,9 @@ impl Lives {
         self.len -= usize::from(times.is_some());
         times
     }
+
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn validate(&self) {
+        assert_eq!(self.len, self.of.iter().flatten().count());
+    }
 }

@@ -323,6 +323,7 @@ impl<V> Store<V> {
             let id = narrow(index);
             (id, self.end(id))
         });
+        self.lives.validate();
         self.deadlines.validate(&expiring.collect::<Vec<_>>());
         ids
     }

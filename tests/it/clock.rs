@@ -163,8 +163,10 @@ fn a_clock_that_panics_when_the_first_entry_with_an_end_is_put_changes_nothing()
     put(&cache, "key", 1, options());
     broken.store(1, Ordering::Relaxed);
     for key in ["loading", "key"] {
-        let put = std::panic::AssertUnwindSafe(|| put(&cache, key, 6, lasting(2)));
-        assert!(std::panic::catch_unwind(put).is_err());
+        for ends in [lasting(2), options().time_to_idle(SECOND)] {
+            let put = std::panic::AssertUnwindSafe(|| put(&cache, key, 6, ends));
+            assert!(std::panic::catch_unwind(put).is_err());
+        }
     }
     broken.store(0, Ordering::Relaxed);
     door.open();

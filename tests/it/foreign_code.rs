@@ -290,6 +290,32 @@ fn an_error_that_panics_when_another_takes_its_place_is_counted_once() {
     assert_eq!(load(&cache, "key", 8), 8);
 }
 
+/// A flush forgets failures too, and drops them when it holds no lock.
+#[test]
+fn a_failure_that_a_flush_forgets_may_call_the_cache() {
+    #[derive(Debug)]
+    struct Calling(HydraCache);
+    impl fmt::Display for Calling {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("calling")
+        }
+    }
+    impl Error for Calling {}
+    impl Drop for Calling {
+        fn drop(&mut self) {
+            put(&self.0, "told", 1, options());
+        }
+    }
+    without_hanging(|| {
+        let (cache, _) = clocked(10);
+        let wishes = options().error_backoff(SECOND);
+        let calling = async || Err::<u32, _>(Calling(cache.clone()));
+        block_on(cache.get_or_load("key", wishes, calling)).unwrap_err();
+        block_on(cache.flush()).unwrap();
+        assert_eq!(get(&cache, "told"), Some(1));
+    });
+}
+
 /// A clock that panics does not get the value of a put dropped under the lock.
 #[test]
 fn a_clock_that_panics_drops_nothing_under_the_lock() {

@@ -363,3 +363,14 @@ fn an_old_value_that_is_evicted_was_not_live() {
     assert_eq!(stats.evictions + stats.expirations, 10);
     assert!(stats.expirations > 0);
 }
+
+/// A fresh entry that has windows, or an age, leaves as any other does.
+#[test]
+fn what_is_fresh_is_evicted_whatever_times_it_has() {
+    let (cache, _) = clocked(4);
+    for n in 0..6 {
+        let times = [kept(10), options().time_to_idle(SECOND)];
+        put(&cache, &n.to_string(), n, times[n as usize % 2].clone());
+    }
+    assert_stats(cache.stats(), |stats| stats.evictions = 2);
+}

@@ -214,19 +214,87 @@ fn counters_that_are_full_go_on_from_zero() {
     }
 }
 
+/// A value of a byte, under `a`.
+fn byte(options: &CacheOptions) -> Write<'_> {
+    Write {
+        value: Encoded::typed(Bytes::from_static(&[1]), TypeTag::of::<u8>()),
+        ttl: Some(Duration::from_secs(1)),
+        rare: options.rare.as_deref(),
+        dated: false,
+    }
+}
+
+/// The tag died before the load began, if one goes by the journal; and after it, if one goes
+/// by this shard, which the invalidation came to last.
+#[test]
+fn what_is_unchanged_is_not_stored_if_its_old_tags_are_dead() {
+    for dies in [false, true] {
+        let (mut core, mut trash) = (World::new(0).core, Trash::default());
+        let old = CacheOptions::new();
+        let old = old.stale_if_error(Duration::from_secs(9)).tag("old");
+        core.put(
+            key("a"),
+            &mut byte(&old),
+            &old.tags,
+            &Now::Known(Moment::ZERO),
+            &mut trash,
+        );
+        let time = Moment::of(Duration::from_secs(2));
+        let (now, none) = (Now::Known(time), CacheOptions::new());
+        let mut request = Request::new(TypeTag::of::<u8>());
+        request.started = Some(0);
+        let Look::Lead(seated) = core.sit(key("a"), &request, &none.tags, &now) else {
+            panic!("nobody loads it");
+        };
+        if dies {
+            core.doom(&["old".into()], &Arc::new(Doom::new(Kind::Remove, time)));
+        }
+        let landing = Landing {
+            flight: &seated.flight,
+            write: &mut byte(&none),
+            own: &none.tags,
+            unchanged: true,
+            journal: &Journal::default(),
+        };
+        core.land(key("a"), landing, &now, &mut trash);
+        assert_eq!(core.contains(key("a"), &now), !dies);
+        assert_eq!(core.stats.stale_load_discards, u64::from(dies));
+    }
+}
+
+/// What had expired before an invalidation came over it is not that one's.
+#[test]
+fn what_is_evicted_is_counted_for_what_ended_it_first() {
+    for (ends, at) in [("in time", 2), ("by the doom", 0)] {
+        let (mut core, mut trash) = (World::new(0).core, Trash::default());
+        let options = CacheOptions::new().tag("w");
+        let put = &mut byte(&options);
+        core.put(
+            key("a"),
+            put,
+            &options.tags,
+            &Now::Known(Moment::ZERO),
+            &mut trash,
+        );
+        let at = Moment::of(Duration::from_secs(at));
+        core.doom(&["w".into()], &Arc::new(Doom::new(Kind::Remove, at)));
+        let (evicted, gone) = core.contents.evict(1, &Now::Known(at), &mut trash);
+        assert_eq!(evicted, 1);
+        match &gone[..] {
+            [Fate::Expired] => assert_eq!(ends, "in time"),
+            [Fate::Doomed(_)] => assert_eq!(ends, "by the doom"),
+            gone => panic!("{gone:?}"),
+        }
+    }
+}
+
 /// What came between the look and the seat is of another type: nothing is loaded over it.
 #[test]
 fn nobody_sits_down_to_replace_a_fresh_value_of_another_type() {
     let (mut core, now) = (World::new(0).core, Now::Known(Moment::ZERO));
     let mut trash = Trash::default();
     let due = CacheOptions::new().refresh_ahead(0.0);
-    let mut write = Write {
-        value: Encoded::typed(Bytes::from_static(&[1]), TypeTag::of::<u8>()),
-        ttl: Some(Duration::from_secs(1)),
-        rare: due.rare.as_deref(),
-        dated: false,
-    };
-    core.put(key("a"), &mut write, &due.tags, &now, &mut trash);
+    core.put(key("a"), &mut byte(&due), &due.tags, &now, &mut trash);
     let same = Request::new(TypeTag::of::<u8>());
     let other = Request::new(TypeTag::of::<bool>());
     let mut sit = |request| core.sit(key("a"), request, &due.tags, &now);
