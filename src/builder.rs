@@ -277,7 +277,8 @@ impl<C: Codec> CacheBuilder<C> {
     /// entry, with no lock of the cache held, and before that call returns; what an
     /// invalidation left behind is told of when it is swept. It may call the cache, and is
     /// called again within that call if something leaves by it: one that puts back what was
-    /// evicted has no end. If it panics, that call does, and what left in the same act is not
+    /// evicted has no end, and one that puts back what was flushed is called within itself once
+    /// for every 256 entries. If it panics, that call does, and what left in the same act is not
     /// told of; the act itself is done. A load that it panics in has landed: those who waited
     /// for it look again.
     ///

@@ -91,7 +91,6 @@ impl Look {
     pub(crate) fn is_hit(&self) -> bool {
         match self {
             Self::Hit(stored) | Self::Missing(Some(stored)) => stored.is_fresh(),
-            Self::Lead(Seated { old: Some(old), .. }) => old.stored.is_fresh(),
             _ => false,
         }
     }

@@ -288,6 +288,71 @@ fn what_is_evicted_is_counted_for_what_ended_it_first() {
     }
 }
 
+/// Takes the seat of a key that is missing.
+fn lead(core: &mut Core, text: &'static str, tags: &TagNames) -> Arc<Flight> {
+    let request = Request::new(TypeTag::of::<u8>());
+    match core.sit(key(text), &request, tags, &Now::Known(Moment::ZERO)) {
+        Look::Lead(seated) => seated.flight,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// A load's tags are bound anew, too.
+#[test]
+fn what_is_invalidated_after_tables_moved_fences_the_loads_of_before() {
+    let (mut core, mut trash) = (World::new(0).core, Trash::default());
+    let (now, options) = (Now::Known(Moment::ZERO), CacheOptions::new().tag("w"));
+    let flight = &lead(&mut core, "a", &options.tags);
+    core.move_to_new_tables(&mut trash);
+    core.validate();
+    let doom = Arc::new(Doom::new(Kind::Remove, Moment::ZERO));
+    core.doom(&["w".into()], &doom);
+    let landing = Landing {
+        flight,
+        write: &mut byte(&options),
+        own: &CacheOptions::new().tags,
+        unchanged: false,
+        journal: &Journal::default(),
+    };
+    core.land(key("a"), landing, &now, &mut trash);
+    assert_eq!((core.len(), core.stats.stale_load_discards), (0, 1));
+}
+
+/// Two keys of one hash: one is loaded, and has failed, and the other is not, and has not.
+#[test]
+fn loads_are_told_apart_by_their_keys() {
+    let (a, b) = (key("a"), key("d"));
+    assert_eq!(a.hash, b.hash);
+    let (mut core, mut trash) = (World::new(0).core, Trash::default());
+    let (now, none) = (Now::Known(Moment::ZERO), CacheOptions::new());
+    let [first, second] = ["a", "d"].map(|text| lead(&mut core, text, &none.tags));
+    let error = CacheError::panic(a.bytes);
+    let failure = Failure::Error(&error, Duration::ZERO);
+    core.give_up(a, &first, &failure, &now, &mut trash);
+    assert_eq!(core.backoffs.len(), 0, "nobody asked to remember it");
+    assert!(core.seats.get(a).is_none());
+    assert!(Arc::ptr_eq(&core.seats.get(b).unwrap().flight, &second));
+}
+
+/// Though it is asked to leave twice before its memory is given back.
+#[test]
+fn what_an_invalidation_ended_is_counted_once() {
+    let (mut core, mut trash) = (World::new(0).core, Trash::default());
+    let (now, options) = (Now::Known(Moment::ZERO), CacheOptions::new().tag("w"));
+    core.put(
+        key("a"),
+        &mut byte(&options),
+        &options.tags,
+        &now,
+        &mut trash,
+    );
+    let doom = Arc::new(Doom::new(Kind::Remove, Moment::ZERO));
+    core.doom(&["w".into()], &doom);
+    assert!(!core.expire(key("a"), &now, &mut trash));
+    core.sweep(usize::MAX, &mut trash);
+    assert_eq!((doom.count(), core.stats.invalidations), (1, 1));
+}
+
 /// What came between the look and the seat is of another type: nothing is loaded over it.
 #[test]
 fn nobody_sits_down_to_replace_a_fresh_value_of_another_type() {
