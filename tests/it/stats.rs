@@ -191,3 +191,16 @@ fn counts_of_many_threads_add_up() {
         stats.decode_failures = 5;
     });
 }
+
+/// However many threads there have been, of which each has a place to count in.
+#[test]
+fn counts_of_threads_that_ended_stay() {
+    let cache = HydraCache::local().build();
+    put(&cache, "key", 7, options());
+    for _ in 0..320 {
+        std::thread::scope(|scope| {
+            scope.spawn(|| get(&cache, "key"));
+        });
+    }
+    assert_stats(cache.stats(), |stats| stats.hits = 320);
+}
