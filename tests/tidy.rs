@@ -149,13 +149,8 @@ fn nothing_is_spawned_and_nothing_sleeps() {
     only_in("thread::", &[]);
     for (path, text) in rust_files(&["tests"]) {
         if !path.ends_with("tidy.rs") {
-            // There by the clock of the test, in no time.
-            let is_loader = path.ends_with("hostile/loads.rs");
-            let text = if is_loader {
-                text.replace("clock.sleep(", "")
-            } else {
-                text
-            };
+            // By the clock of the test, in no time.
+            let text = text.replace("clock.sleep(", "");
             assert!(!text.contains("sleep("), "{} sleeps", path.display());
         }
     }
