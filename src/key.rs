@@ -206,6 +206,24 @@ mod tests {
             assert!(!parts(Rest::Text(b"ab")).is(&other.into()), "{other:?}");
             assert!(!parts(Rest::Written(b"\x02ab")).is(&other.into()));
         }
+    }
+
+    /// Whatever of a key tells it from others has a part in its hash.
+    #[test]
+    fn other_keys_have_other_hashes() {
+        let hashing = Hashing::new(KeyHasher::Foldhash);
+        let hash = |rest| hash_rest(&hashing, 0, rest);
+        let mut hashes = vec![
+            hash(Rest::Text(b"ab")),
+            hash(Rest::Text(b"ac")),
+            hash(Rest::Text(b"a")),
+            hash(Rest::Written(b"\x05ab")),
+            hash(Rest::Written(b"\x06ab")),
+            hash(Rest::Written(b"\x05\x06")),
+        ];
+        hashes.sort_unstable();
+        hashes.dedup();
+        assert_eq!(hashes.len(), 6);
         let names = [b"n", b"m"].map(|name| hash_name(&hashing, name));
         let hashes = names.map(|name| hash_rest(&hashing, name, Rest::Text(b"ab")));
         assert_ne!(hashes[0], hashes[1]);

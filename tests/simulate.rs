@@ -131,6 +131,62 @@ fn a_slow_load_takes_some_seconds_and_any_other_next_to_nothing() {
 }
 
 #[test]
+fn a_little_chaos_is_a_little_of_everything() {
+    let chaos = Chaos::some();
+    let [failed, slow, over, dropped] = [const { Cell::new(0) }; 4];
+    for seed in 0..500 {
+        simulate(seed, |world| {
+            let counts = [&failed, &slow, &over, &dropped];
+            async move {
+                assert_eq!(world.seed(), seed);
+                world.set_chaos(chaos);
+                let load = world.clone();
+                let loaded = world.spawn(async move { load.load(|| ()).await }).await;
+                let took = world.clock().now();
+                let pause = world.clone();
+                let paused = world.spawn(async move {
+                    for _ in 0..10 {
+                        pause.pause().await;
+                    }
+                });
+                let seen = [
+                    loaded.is_some_and(|loaded| loaded.is_err()),
+                    (SECOND..SECOND * 20).contains(&took),
+                    loaded.is_none() || took > SECOND * 1000,
+                    paused.await.is_none(),
+                ];
+                for (count, seen) in counts.into_iter().zip(seen) {
+                    count.set(count.get() + i32::from(seen));
+                }
+            }
+        });
+    }
+    for count in [&failed, &slow, &over, &dropped] {
+        assert!(
+            (5..250).contains(&count.get()),
+            "{failed:?} {slow:?} {over:?} {dropped:?}"
+        );
+    }
+}
+
+#[test]
+fn a_task_whose_first_step_is_its_last_gives_nothing() {
+    simulate(1, |world| async move {
+        world.set_chaos(Chaos::none().cancel(1.0));
+        assert_eq!(world.spawn(async { 7 }).await, None);
+    });
+}
+
+#[test]
+fn the_fault_of_a_load_says_whose_it_is() {
+    simulate(1, |world| async move {
+        world.set_chaos(Chaos::none().fail(1.0));
+        let fault = world.load(|| ()).await.unwrap_err();
+        assert_eq!(fault.to_string(), "the simulated backend failed");
+    });
+}
+
+#[test]
 #[should_panic(expected = "a probability is from 0 to 1, not 1.5")]
 fn what_is_no_probability_is_told() {
     let _ = Chaos::none().fail(1.5);
