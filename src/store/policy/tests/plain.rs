@@ -2,9 +2,17 @@
 
 use std::collections::HashMap;
 
+use super::super::Id;
 use super::super::ghosts::{Ghosts, Origin};
-use super::super::{ALL, ASK, EARN, IDLE, Id, LEAST, MOMENT, PAST, START, SWEEP, WHOLE, is_before};
 use crate::grow::Index;
+
+/// Young's share: all, a twentieth at the start, and a hundredth at least.
+const WHOLE: u64 = 4_294_967_296;
+const START: u64 = 214_748_364;
+const LEAST: u64 = 42_949_672;
+/// Above 95 in a hundred of `ALL`.
+const IDLE: i32 = 996_132;
+const ALL: i32 = 1_048_576;
 
 #[derive(Debug, Default)]
 struct Known {
@@ -72,7 +80,7 @@ impl Plain {
         let Some(ghost) = self.ghosts.take(hash) else {
             return false;
         };
-        let (a_moment, step) = (len / MOMENT + 1, WHOLE / len as u64);
+        let (a_moment, step) = (len / 10 + 1, WHOLE / len as u64);
         let a_moment_ago = ghost.age <= a_moment;
         let main_is_idle = self.unread > IDLE;
         let within_the_cache = ghost.age + self.young.len() <= len;
@@ -96,12 +104,14 @@ impl Plain {
         if self.main.len() < self.for_main(len) {
             return true;
         }
-        for _ in 0..ASK {
+        for _ in 0..4 {
             let Some(&oldest) = self.main.first() else {
                 return true;
             };
             if self.is_unread(oldest) {
-                return is_before(self.known[&oldest].number, born);
+                let ago = born.wrapping_sub(self.known[&oldest].number);
+                // Half of the numbers are before, and half after.
+                return ago != 0 && ago <= Index::MAX / 2 + 1;
             }
             self.go_round();
         }
@@ -118,14 +128,14 @@ impl Plain {
             if young_is_long || self.main.is_empty() {
                 let id = *self.young.first()?;
                 self.young.remove(0);
-                let stays = self.known[&id].reads >= EARN || self.main.len() < for_main;
-                if look >= SWEEP || !stays {
+                let stays = self.known[&id].reads >= 2 || self.main.len() < for_main;
+                if look >= 64 || !stays {
                     return Some((id, Origin::Young, self.known.remove(&id)?.number));
                 }
                 self.enter(id);
             } else {
                 let id = self.main[0];
-                if self.is_unread(id) || look >= SWEEP {
+                if self.is_unread(id) || look >= 64 {
                     self.main.remove(0);
                     return Some((id, Origin::Main, self.known.remove(&id)?.number));
                 }
@@ -164,7 +174,7 @@ impl Plain {
     fn is_unread(&mut self, id: Id) -> bool {
         let unread = self.known[&id].reads == 0;
         let now = if unread { ALL } else { 0 };
-        self.unread += (now - self.unread).div_euclid(1 << PAST);
+        self.unread += (now - self.unread).div_euclid(512);
         unread
     }
 
