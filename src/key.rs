@@ -224,8 +224,22 @@ mod tests {
         hashes.sort_unstable();
         hashes.dedup();
         assert_eq!(hashes.len(), 6);
-        let names = [b"n", b"m"].map(|name| hash_name(&hashing, name));
-        let hashes = names.map(|name| hash_rest(&hashing, name, Rest::Text(b"ab")));
-        assert_ne!(hashes[0], hashes[1]);
+    }
+
+    /// The name takes nothing away.
+    #[test]
+    fn every_bit_of_a_hash_is_of_the_key_and_of_the_name() {
+        let hashing = Hashing::new(KeyHasher::Foldhash);
+        let varied = |hashes: [u64; 200]| {
+            let ones = hashes.iter().fold(0, |ones, hash| ones | hash);
+            let zeros = hashes.iter().fold(0, |zeros, hash| zeros | !hash);
+            assert_eq!((ones, zeros), (u64::MAX, u64::MAX));
+        };
+        let name = hash_name(&hashing, b"n");
+        let key = |n: usize| [1, u8::try_from(n).unwrap()];
+        let of_keys = |n| hash_rest(&hashing, name, Rest::Written(&key(n)));
+        varied(std::array::from_fn(of_keys));
+        let of_names = |n| hash_rest(&hashing, hash_name(&hashing, &key(n)), Rest::Text(b"ab"));
+        varied(std::array::from_fn(of_names));
     }
 }

@@ -178,3 +178,36 @@ impl<R, F: FnOnce(Rest<'_>) -> R> Serializer for Plain<F> {
             -> Self::SerializeStructVariant;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is looked for, if it need not be written.
+    fn plain<K: Serialize + ?Sized>(key: &K) -> Result<Vec<u8>, Error> {
+        key.serialize(Plain(|rest: Rest<'_>| match rest {
+            Rest::Text(bytes) | Rest::Written(bytes) => bytes.to_vec(),
+        }))
+    }
+
+    #[test]
+    fn what_is_short_is_not_written() {
+        assert_eq!(plain(""), Ok(Vec::new()));
+        assert_eq!(plain(&"x".repeat(127)), Ok(vec![b'x'; 127]));
+        assert_eq!(plain(&7_u8), Ok(vec![7]));
+        assert_eq!(plain(&-1_i16), Ok(vec![1]));
+        assert_eq!(plain(&-(1_i64 << 55)).map(|key| key.len()), Ok(8));
+        assert_eq!(plain(&((1_u64 << 56) - 1)).map(|key| key.len()), Ok(8));
+    }
+
+    /// The next may be short, unless they are composite.
+    #[test]
+    fn what_is_longer_is_not_ruled_out() {
+        let long = Err(Error::SerializeBufferFull);
+        assert_eq!(plain(&"x".repeat(128)), long);
+        assert_eq!(plain(&(1_u64 << 56)), long);
+        assert_eq!(plain(&(-(1_i64 << 55) - 1)), long);
+        assert_eq!(plain(&(7, 8)), Err(Error::WontImplement));
+        assert_eq!(plain(&1.5), Err(Error::WontImplement));
+    }
+}
