@@ -9,7 +9,7 @@ use crate::engine::Engine;
 use crate::error::{CacheError, CacheResult};
 use crate::fetched::{Fetched, Old, Source};
 use crate::form::{Form, Own, Shared};
-use crate::key::Sought;
+use crate::key::{Key, Lookup};
 use crate::shard::{Replaced, Stored};
 use crate::stats::count;
 
@@ -71,15 +71,21 @@ impl Instead {
 }
 
 impl<C: Codec> Engine<C> {
-    /// Answers with what a loading call need not think about: most of them find it. Counts a
-    /// hit, and nothing if there is none.
+    /// Looks for what a loading call need not think about: most of them find it. It only
+    /// looks, and counts nothing.
     #[inline]
-    pub(crate) fn at_hand<T: Form>(&self, key: impl Sought) -> CacheResult<Option<Answer<T>>> {
+    pub(crate) fn look_for_sure<T: Form>(&self, key: impl Lookup) -> Option<T::Picked> {
         let shard = self.shard_of(key.hash());
-        let Some(read) = shard.read_sure::<T>(key, &self.now()) else {
+        shard.read_sure::<T>(key, &self.now())
+    }
+
+    /// Answers with that. Counts a hit, and nothing if there is none.
+    #[inline]
+    pub(crate) fn at_hand<T: Form>(&self, key: Key<'_>) -> CacheResult<Option<Answer<T>>> {
+        let Some(read) = self.look_for_sure::<T>(key) else {
             return Ok(None);
         };
-        let value = self.take(key, read);
+        let value = self.take(key.bytes, read);
         // What cannot be decoded is to be loaded anew.
         if value.as_ref().is_err_and(CacheError::is_decode) {
             return Ok(None);

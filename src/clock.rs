@@ -13,9 +13,10 @@ use rustix::time::{ClockId, clock_gettime};
 /// Tells a cache the time.
 ///
 /// `now` is the time since an origin that the clock chooses and keeps. It should
-/// not go backwards; if it does, entries live longer, and nothing worse happens: what was
-/// invalidated stays so, as does what `expire` ended, and a back-off that began later is
-/// over.
+/// not go backwards; if it does, entries live longer, as does a load in the background that
+/// nobody polls, and the next write to a full cache may look at many entries; nothing worse
+/// happens: what was invalidated stays so, as does what `expire` ended, and a back-off that
+/// began later is over.
 ///
 /// The cache asks while it holds an internal lock, so that an answer and what is
 /// done with it belong together: an implementation must not wait, must not call

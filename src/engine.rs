@@ -19,11 +19,11 @@ use crate::error::{CacheError, CacheResult};
 use crate::form::{self, Form, Unreadable, decode, encode};
 use crate::hash::Hashing;
 use crate::journal::Journal;
-use crate::key::{Key, Sought, hash_key};
+use crate::key::{Key, Lookup, hash_key};
 use crate::names::Names;
 use crate::options::CacheOptions;
 use crate::settings::Settings;
-use crate::shard::{Shard, Write};
+use crate::shard::{Seen, Shard, Write};
 use crate::stats::{CacheStats, count};
 use crate::tally::Tally;
 use crate::text::Text;
@@ -134,20 +134,18 @@ impl<C: Codec> Engine<C> {
         found
     }
 
-    /// As `get`, of a value that all share.
+    /// As `get`, of any form. It only looks, and neither counts nor takes out.
     #[inline]
-    pub(crate) fn get_shared<V>(&self, key: impl Sought) -> CacheResult<Option<Arc<V>>>
-    where
-        V: Serialize + Send + Sync + 'static,
-    {
+    pub(crate) fn look_for<T: Form>(&self, key: impl Lookup) -> Seen<T::Picked> {
         let shard = self.shard_of(key.hash());
-        let found = shard.read_as::<form::Shared<V>>(key, &self.now());
-        self.tally.count(found.is_some());
-        let Some(found) = found else {
-            return Ok(None);
-        };
-        let form::Shared(value) = self.take(key, found)?;
-        Ok(Some(value))
+        shard.look_for::<T>(key, &self.now())
+    }
+
+    /// Takes out what that has seen gone.
+    #[cold]
+    pub(crate) fn take_gone(&self, key: &[u8]) {
+        let (at, shard) = self.locate(key);
+        shard.take_gone(at, &self.now());
     }
 
     pub(crate) fn contains(&self, key: &[u8]) -> bool {
@@ -273,9 +271,9 @@ impl<C: Codec> Engine<C> {
     }
 
     #[inline]
-    pub(crate) fn take<T: Form>(&self, key: impl Sought, picked: T::Picked) -> CacheResult<T> {
+    pub(crate) fn take<T: Form>(&self, key: &[u8], picked: T::Picked) -> CacheResult<T> {
         let value = T::take(&self.codec, picked);
-        value.map_err(|why| unreadable(key.whole().as_bytes(), why, T::ty()))
+        value.map_err(|why| unreadable(key, why, T::ty()))
     }
 
     #[inline]

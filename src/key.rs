@@ -1,9 +1,9 @@
-//! A key that is looked for, and how keys are hashed.
+//! A key that is looked for, by its hash and by what it is.
 //!
-//! While a look-up waits for memory the processor runs ahead, into the next one; but not
-//! past bytes that were just put together and are read in other pieces than they were
-//! written: then it waits for all that came before. So the key of a typed cache is not
-//! written to be looked for. It is hashed, and compared, where the caller has it.
+//! While a look-up waits for memory the processor runs ahead, into the next one; but a
+//! read of bytes that were just written, in other pieces, waits for all before it (a
+//! store-forwarding stall). So the key of a typed cache is not encoded to be looked for:
+//! it is hashed, and compared, where the caller has it.
 
 use crate::hash::Hashing;
 use crate::space::split;
@@ -30,7 +30,7 @@ pub(crate) struct Parts<'a> {
 pub(crate) enum Rest<'a> {
     /// A text, or bytes, which its length goes before: fewer than 128.
     Text(&'a [u8]),
-    Written(&'a [u8]),
+    Encoded(&'a [u8]),
 }
 
 impl<'a> Rest<'a> {
@@ -40,7 +40,7 @@ impl<'a> Rest<'a> {
     fn hashed(self) -> &'a [u8] {
         match self {
             Self::Text(text) => text,
-            Self::Written(bytes) => match bytes.split_first() {
+            Self::Encoded(bytes) => match bytes.split_first() {
                 Some((&len, text)) if usize::from(len) == text.len() => text,
                 _ => bytes,
             },
@@ -66,7 +66,7 @@ impl<'a> Parts<'a> {
 }
 
 /// What is looked for.
-pub(crate) trait Sought: Copy {
+pub(crate) trait Lookup: Copy {
     fn hash(self) -> u64;
 
     /// Whether it is this one.
@@ -74,12 +74,9 @@ pub(crate) trait Sought: Copy {
 
     /// Whether it would be kept on the heap.
     fn is_apart(self) -> bool;
-
-    /// All of it, to be kept.
-    fn whole(self) -> Text;
 }
 
-impl Sought for Key<'_> {
+impl Lookup for Key<'_> {
     #[inline]
     fn hash(self) -> u64 {
         self.hash
@@ -94,14 +91,10 @@ impl Sought for Key<'_> {
     fn is_apart(self) -> bool {
         Text::is_apart(self.bytes.len())
     }
-
-    fn whole(self) -> Text {
-        self.bytes.into()
-    }
 }
 
 /// By reference: it is put together piece by piece, and a copy would be taken in one.
-impl Sought for &Parts<'_> {
+impl Lookup for &Parts<'_> {
     #[inline]
     fn hash(self) -> u64 {
         self.hash
@@ -117,7 +110,7 @@ impl Sought for &Parts<'_> {
                 let parts = rest.split_first();
                 parts.is_some_and(|(&len, rest)| usize::from(len) == text.len() && rest == text)
             }
-            Rest::Written(bytes) => rest == bytes,
+            Rest::Encoded(bytes) => rest == bytes,
         }
     }
 
@@ -125,21 +118,8 @@ impl Sought for &Parts<'_> {
     fn is_apart(self) -> bool {
         Text::is_apart(match self.rest {
             Rest::Text(text) => self.space.len() + 1 + text.len(),
-            Rest::Written(bytes) => self.space.len() + bytes.len(),
+            Rest::Encoded(bytes) => self.space.len() + bytes.len(),
         })
-    }
-
-    #[cold]
-    fn whole(self) -> Text {
-        let whole = match self.rest {
-            Rest::Text(text) => {
-                #[allow(clippy::cast_possible_truncation, reason = "it is short")]
-                let len = text.len() as u8;
-                [self.space, &[len], text].concat()
-            }
-            Rest::Written(bytes) => [self.space, bytes].concat(),
-        };
-        whole.as_slice().into()
     }
 }
 
@@ -149,12 +129,13 @@ pub(crate) fn hash_key(hashing: &Hashing, key: &[u8]) -> u64 {
     let Some((name, rest)) = split(key) else {
         return hashing.hash(key);
     };
-    hash_rest(hashing, hash_name(hashing, name), Rest::Written(rest))
+    hash_rest(hashing, hash_name(hashing, name), Rest::Encoded(rest))
 }
 
-/// The part that the name of a typed cache has in the hashes of its keys.
+/// The part that the name of a typed cache has in the hashes of its keys. Turned, so that
+/// a key does not undo a name that is like it.
 pub(crate) fn hash_name(hashing: &Hashing, name: &[u8]) -> u64 {
-    hashing.hash(name)
+    hashing.hash(name).rotate_left(23)
 }
 
 #[inline]
@@ -178,11 +159,10 @@ mod tests {
                 let written = [&[len], &text[..]].concat();
                 let whole = Text::from([b"\xFFn\xFF", &written[..]].concat().as_slice());
                 let hash = hash_key(&hashing, whole.as_bytes());
-                for rest in [Rest::Text(&text), Rest::Written(&written)] {
+                for rest in [Rest::Text(&text), Rest::Encoded(&written)] {
                     let parts = Parts::new(&hashing, name, b"\xFFn\xFF", rest);
                     assert_eq!(parts.hash(), hash);
                     assert!(parts.is(&whole));
-                    assert_eq!(parts.whole(), whole);
                     assert_eq!(parts.is_apart(), Text::is_apart(whole.len()));
                 }
             }
@@ -204,11 +184,10 @@ mod tests {
         ];
         for other in others {
             assert!(!parts(Rest::Text(b"ab")).is(&other.into()), "{other:?}");
-            assert!(!parts(Rest::Written(b"\x02ab")).is(&other.into()));
+            assert!(!parts(Rest::Encoded(b"\x02ab")).is(&other.into()));
         }
     }
 
-    /// Whatever of a key tells it from others has a part in its hash.
     #[test]
     fn other_keys_have_other_hashes() {
         let hashing = Hashing::new(KeyHasher::Foldhash);
@@ -217,13 +196,30 @@ mod tests {
             hash(Rest::Text(b"ab")),
             hash(Rest::Text(b"ac")),
             hash(Rest::Text(b"a")),
-            hash(Rest::Written(b"\x05ab")),
-            hash(Rest::Written(b"\x06ab")),
-            hash(Rest::Written(b"\x05\x06")),
+            hash(Rest::Encoded(b"\x05ab")),
+            hash(Rest::Encoded(b"\x06ab")),
+            hash(Rest::Encoded(b"\x05\x06")),
         ];
         hashes.sort_unstable();
         hashes.dedup();
         assert_eq!(hashes.len(), 6);
+    }
+
+    /// Whoever chooses names and keys finds none that meet without knowing the seed.
+    #[test]
+    fn a_key_does_not_undo_a_name() {
+        let hashing = Hashing::new(KeyHasher::SipHash);
+        let hash =
+            |name: &[u8], key| hash_rest(&hashing, hash_name(&hashing, name), Rest::Text(key));
+        let mut hashes = vec![
+            hash(b"a", b"a"),
+            hash(b"b", b"b"),
+            hash(b"a", b"b"),
+            hash(b"b", b"a"),
+        ];
+        hashes.sort_unstable();
+        hashes.dedup();
+        assert_eq!(hashes.len(), 4);
     }
 
     /// The name takes nothing away.
@@ -237,7 +233,7 @@ mod tests {
         };
         let name = hash_name(&hashing, b"n");
         let key = |n: usize| [1, u8::try_from(n).unwrap()];
-        let of_keys = |n| hash_rest(&hashing, name, Rest::Written(&key(n)));
+        let of_keys = |n| hash_rest(&hashing, name, Rest::Encoded(&key(n)));
         varied(std::array::from_fn(of_keys));
         let of_names = |n| hash_rest(&hashing, hash_name(&hashing, &key(n)), Rest::Text(b"ab"));
         varied(std::array::from_fn(of_names));

@@ -149,8 +149,13 @@ fn nothing_is_spawned_and_nothing_sleeps() {
     only_in("thread::", &[]);
     for (path, text) in rust_files(&["tests"]) {
         if !path.ends_with("tidy.rs") {
-            // By the clock of the test, in no time.
-            let text = text.replace("clock.sleep(", "");
+            // There by the clock of the test, in no time.
+            let by_hand = ["hostile/loads.rs", "it/clock.rs"];
+            let text = if by_hand.iter().any(|file| path.ends_with(file)) {
+                text.replace("clock.sleep(", "")
+            } else {
+                text
+            };
             assert!(!text.contains("sleep("), "{} sleeps", path.display());
         }
     }

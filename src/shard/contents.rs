@@ -12,7 +12,7 @@ use crate::encoded::{Encoded, Kept, Read};
 use crate::form::Form;
 use crate::freshness::{Life, State, Times};
 use crate::hash::Hashing;
-use crate::key::{Key, Sought};
+use crate::key::{Key, Lookup};
 use crate::removal::RemovalCause;
 use crate::store::{Entry, Id, Standing, Store};
 use crate::sync::Arc;
@@ -70,14 +70,14 @@ impl Contents {
     }
 
     #[inline]
-    pub(super) fn find(&self, key: impl Sought) -> Option<Id> {
+    pub(super) fn find(&self, key: impl Lookup) -> Option<Id> {
         self.store.find(key)
     }
 
     /// What there is under a key.
     #[allow(clippy::inline_always, reason = "every hit runs through it: measured")]
     #[inline(always)]
-    pub(super) fn look_up(&self, key: impl Sought, now: &Now<'_>) -> Found {
+    pub(super) fn look_up(&self, key: impl Lookup, now: &Now<'_>) -> Found {
         let Some(id) = self.store.find_at(key, now) else {
             return Found::Nothing;
         };

@@ -22,7 +22,7 @@ use self::core::Core;
 pub(crate) use self::core::Limits;
 use self::fate::Found;
 pub(crate) use self::requests::{
-    Failure, Landing, Look, Replaced, Request, Seated, Stop, Stored, Write,
+    Failure, Landing, Look, Replaced, Request, Seated, Seen, Stop, Stored, Write,
 };
 use self::trash::Trash;
 use crate::clock::{Moment, Now};
@@ -31,7 +31,7 @@ use crate::flight::Flight;
 use crate::form::Form;
 use crate::freshness::State;
 use crate::hash::Hashing;
-use crate::key::{Key, Sought};
+use crate::key::{Key, Lookup};
 use crate::options::TagNames;
 use crate::removal::Listener;
 use crate::stats::CacheStats;
@@ -89,22 +89,38 @@ impl Shard {
         act(&core)
     }
 
-    /// Looks a key up and tells the policy. What is there but gone leaves.
+    /// Looks a key up and tells the policy.
+    #[inline]
+    fn glance<R>(
+        &self,
+        key: impl Lookup,
+        now: &Now<'_>,
+        pick: impl FnOnce(&Core, Id) -> R,
+    ) -> Result<R, Found> {
+        self.look_in(|core| {
+            let found = core.look_up(key, now);
+            found.fresh().map(|id| pick(core, id)).ok_or(found)
+        })
+    }
+
+    /// The same. What is there but gone leaves.
     #[inline]
     fn look_up<R>(
         &self,
-        key: impl Sought,
+        key: Key<'_>,
         now: &Now<'_>,
         pick: impl FnOnce(&Core, Id) -> R,
     ) -> Option<R> {
-        let found = self.look_in(|core| {
-            let found = core.look_up(key, now);
-            found.fresh().map(|id| pick(core, id)).ok_or(found)
-        });
+        let found = self.glance(key, now, pick);
         if let Err(Found::Close(_, State::Gone)) = found {
-            self.act(|core, trash| core.take_gone(key, now, trash));
+            self.take_gone(key, now);
         }
         found.ok()
+    }
+
+    /// Takes out what a look-up found gone, if it still is.
+    pub(crate) fn take_gone(&self, key: Key<'_>, now: &Now<'_>) {
+        self.act(|core, trash| core.take_gone(key, now, trash));
     }
 
     /// Reads an entry and tells the policy.
@@ -119,15 +135,20 @@ impl Shard {
         self.look_up(key, now, Core::bytes)
     }
 
-    /// As `read`, of what a form of values needs.
+    /// As `read`, of what a form of values needs. It only looks: of the caller's it runs
+    /// nothing but the clock, and what is gone stays.
     #[inline]
-    pub(crate) fn read_as<T: Form>(&self, key: impl Sought, now: &Now<'_>) -> Option<T::Picked> {
-        self.look_up(key, now, Core::pick::<T>)
+    pub(crate) fn look_for<T: Form>(&self, key: impl Lookup, now: &Now<'_>) -> Seen<T::Picked> {
+        match self.glance(key, now, Core::pick::<T>) {
+            Ok(picked) => Seen::Fresh(picked),
+            Err(Found::Close(_, State::Gone)) => Seen::Gone,
+            Err(_) => Seen::Nothing,
+        }
     }
 
     /// What a loading call need not think about: see [`Core::read_sure`].
     #[inline]
-    pub(crate) fn read_sure<T: Form>(&self, key: impl Sought, now: &Now<'_>) -> Option<T::Picked> {
+    pub(crate) fn read_sure<T: Form>(&self, key: impl Lookup, now: &Now<'_>) -> Option<T::Picked> {
         self.look_in(|core| core.read_sure::<T>(key, now))
     }
 

@@ -32,6 +32,15 @@ impl Write<'_> {
     }
 }
 
+/// What one sees who only looks.
+#[derive(Debug)]
+pub(crate) enum Seen<T> {
+    Fresh(T),
+    /// To be taken out.
+    Gone,
+    Nothing,
+}
+
 /// What a loading call looks for.
 #[derive(Debug)]
 pub(crate) struct Request<'a> {

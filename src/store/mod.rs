@@ -25,7 +25,7 @@ use crate::clock::{Moment, Now};
 use crate::freshness::{Life, State, Times};
 use crate::grow::{Index, more, narrow};
 use crate::hash::Hashing;
-use crate::key::{Sought, hash_key};
+use crate::key::{Lookup, hash_key};
 use crate::text::Text;
 
 /// Names an entry as long as it is stored; then another may get the name.
@@ -75,7 +75,7 @@ impl<V> Store<V> {
     }
 
     #[inline]
-    pub(crate) fn find(&self, key: impl Sought) -> Option<Id> {
+    pub(crate) fn find(&self, key: impl Lookup) -> Option<Id> {
         let same = |&id: &Id| key.is(&self.entries[id as usize].key);
         self.table.find(key.hash(), same).copied()
     }
@@ -84,7 +84,7 @@ impl<V> Store<V> {
     /// expire: asking between the two, the lines of the key and of the value's count would
     /// be waited for one after the other.
     #[inline]
-    pub(crate) fn find_at(&self, key: impl Sought, now: &Now<'_>) -> Option<Id> {
+    pub(crate) fn find_at(&self, key: impl Lookup, now: &Now<'_>) -> Option<Id> {
         let same = |&id: &Id| {
             let entry = &self.entries[id as usize];
             if key.is_apart() && entry.sure_until != Moment::NEVER {

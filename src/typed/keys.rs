@@ -18,12 +18,11 @@ const INLINE: usize = 64;
 #[derive(Debug)]
 pub(super) struct Keys {
     space: Box<[u8]>,
-    /// How a key begins, and room for the rest of it. Empty if the name fills it.
+    /// How a key begins, and room for the rest of it. None if that is longer.
     begun: Option<[u8; INLINE]>,
     hash: u64,
-    /// Whether a key was found to be more than one text or number. Then it is not asked
-    /// again.
-    are_composite: AtomicBool,
+    /// Whether a key was neither text nor number. Then the next is not asked.
+    must_encode: AtomicBool,
 }
 
 impl Keys {
@@ -35,7 +34,7 @@ impl Keys {
         Self {
             begun: fits.map(|()| begun),
             hash: hash_name(hashing, name.as_bytes()),
-            are_composite: AtomicBool::new(false),
+            must_encode: AtomicBool::new(false),
             space,
         }
     }
@@ -57,30 +56,26 @@ impl Keys {
         Ok(act(whole.as_bytes()))
     }
 
-    /// The same, for it to be looked for: a text or a number is not written.
+    /// The same, for it to be looked for: see [`Plain`], which is why `look` may only look.
+    /// Of a key that fails when it was given already, `look` has looked.
     #[inline]
     pub(super) fn seek<K: Serialize + ?Sized, R>(
         &self,
         hashing: &Hashing,
         key: &K,
-        act: impl FnOnce(&Parts<'_>) -> R,
+        look: impl Fn(&Parts<'_>) -> R,
     ) -> Result<R, Error> {
-        let mut act = Some(act);
-        if !self.are_composite.load(Ordering::Relaxed) {
-            let look = |rest: Rest<'_>| act.take().map(|act| act(&self.parts(hashing, rest)));
-            match key.serialize(Plain(look)) {
-                Ok(Some(found)) => return Ok(found),
-                Err(Error::WontImplement) => self.are_composite.store(true, Ordering::Relaxed),
-                // Whatever it is: if nothing was looked for, writing it says so again.
-                Err(error) if act.is_none() => return Err(error),
-                _ => {}
+        let must_encode = &self.must_encode;
+        if !must_encode.load(Ordering::Relaxed) {
+            let look = |rest: Rest<'_>| look(&self.parts(hashing, rest));
+            if let Ok(found) = key.serialize(Plain { look, must_encode }) {
+                return Ok(found);
             }
+            // Whatever it is: encoding it says so again.
         }
         self.with(key, |whole| {
-            let rest = Rest::Written(&whole[self.space.len()..]);
-            act.take().map(|act| act(&self.parts(hashing, rest)))
-        })?
-        .ok_or(Error::WontImplement)
+            look(&self.parts(hashing, Rest::Encoded(&whole[self.space.len()..])))
+        })
     }
 
     #[inline]
@@ -102,8 +97,7 @@ impl Keys {
     }
 }
 
-/// A key that is being written. It never lacks room: what a key type makes of an error is
-/// not to matter.
+/// A key that is being encoded. It never lacks room: a key type need not expect an error.
 struct Whole {
     start: [u8; INLINE],
     /// More than there is room for at the start if it has moved.
@@ -165,7 +159,7 @@ impl Flavor for &mut Whole {
 mod tests {
     use super::*;
     use crate::hash::KeyHasher;
-    use crate::key::{Sought, hash_key};
+    use crate::key::{Lookup, hash_key};
     use crate::text::Text;
 
     /// Written or not, it is one key; and a number is written as postcard does.
@@ -177,11 +171,10 @@ mod tests {
         let expected = [keys.space(), &written].concat();
         assert_eq!(whole.as_bytes(), expected);
         for composite in [false, true] {
-            keys.are_composite.fetch_or(composite, Ordering::Relaxed);
+            keys.must_encode.fetch_or(composite, Ordering::Relaxed);
             keys.seek(&hashing, key, |parts| {
                 assert_eq!(parts.hash(), hash_key(&hashing, whole.as_bytes()));
                 assert!(parts.is(&whole));
-                assert_eq!(parts.whole(), whole);
             })
             .unwrap();
         }
@@ -224,6 +217,16 @@ mod tests {
         #[derive(Serialize)]
         struct Id(u64);
         #[derive(Serialize)]
+        struct Inner(&'static str);
+        #[derive(Serialize)]
+        struct Outer(Inner);
+        struct Raw(&'static [u8]);
+        impl Serialize for Raw {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_bytes(self.0)
+            }
+        }
+        #[derive(Serialize)]
         struct Pair {
             a: u8,
             b: String,
@@ -235,6 +238,13 @@ mod tests {
             Text { text: String },
         }
         check("ids", &Id(300));
+        check("ids", &Outer(Inner("text")));
+        check("ids", &Raw(b"bytes"));
+        check("ids", &std::net::Ipv4Addr::LOCALHOST);
+        check("ids", &std::net::IpAddr::from([127, 0, 0, 1]));
+        check("ids", &-300_i128);
+        check("ids", &300_usize);
+        check("ids", &-300_isize);
         check("ids", &"text".to_owned());
         check("ids", &Some("text"));
         check("ids", &None::<u8>);
@@ -252,13 +262,20 @@ mod tests {
     }
 
     #[test]
-    fn a_composite_key_is_asked_once() {
+    fn a_composite_key_is_asked_once_whatever_it_makes_of_the_error() {
+        struct Own;
+        impl Serialize for Own {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let given = (1, 2).serialize(serializer);
+                given.map_err(|_| serde::ser::Error::custom("an error of its own"))
+            }
+        }
         let hashing = Hashing::new(KeyHasher::Foldhash);
         let keys = Keys::new("n", &hashing);
-        let is_composite = || keys.are_composite.load(Ordering::Relaxed);
+        let is_composite = || keys.must_encode.load(Ordering::Relaxed);
         keys.seek(&hashing, "text", |_| ()).unwrap();
         assert!(!is_composite());
-        keys.seek(&hashing, &(1, 2), |_| ()).unwrap();
+        keys.seek(&hashing, &Own, |_| ()).unwrap();
         assert!(is_composite());
     }
 

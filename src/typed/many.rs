@@ -50,8 +50,9 @@ where
         &self,
         keys: impl IntoIterator<Item = Q>,
     ) -> Vec<CacheResult<Option<Arc<V>>>> {
-        let get = |key: Q| self.seek(key.borrow(), |key| self.engine.get_shared(key));
-        keys.into_iter().map(get).collect()
+        keys.into_iter()
+            .map(|key| self.read(key.borrow()))
+            .collect()
     }
 
     /// Returns the values of many keys, in their order, loading with one loader those that

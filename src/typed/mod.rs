@@ -22,13 +22,14 @@ use serde::de::DeserializeOwned;
 
 use self::keys::Keys;
 pub use self::loader::LoadingCache;
-use crate::answer::shared_of;
 use crate::codec::{Codec, Postcard};
 use crate::engine::Handle;
 use crate::error::{BoxError, CacheError, CacheResult};
+use crate::form::Shared;
 use crate::key::Parts;
 use crate::names::Types;
 use crate::options::CacheOptions;
+use crate::shard::Seen;
 use crate::tags::Kind;
 use crate::terms::Terms;
 use crate::text::Text;
@@ -130,10 +131,10 @@ where
 
     /// The same, for it to be looked for.
     #[inline]
-    fn seek<R>(&self, key: &K, act: impl FnOnce(&Parts<'_>) -> CacheResult<R>) -> CacheResult<R> {
+    fn seek<R>(&self, key: &K, look: impl Fn(&Parts<'_>) -> R) -> CacheResult<R> {
         self.check()?;
-        let done = self.keys.seek(&self.engine.hashing, key, act);
-        done.unwrap_or_else(|error| Err(self.bad_key(error.into())))
+        let found = self.keys.seek(&self.engine.hashing, key, look);
+        found.map_err(|error| self.bad_key(error.into()))
     }
 
     #[cold]
@@ -149,8 +150,43 @@ where
     /// What a call need not load.
     #[inline]
     fn at_hand(&self, key: &K) -> CacheResult<Option<Arc<V>>> {
-        let found = self.seek(key, |key| self.engine.at_hand(key))?;
-        Ok(found.map(|answer| shared_of(&self.engine, answer)))
+        let look = |key: &Parts<'_>| self.engine.look_for_sure::<Shared<V>>(key);
+        let Some(picked) = self.seek(key, look)? else {
+            return Ok(None);
+        };
+        self.engine.tally.count(true);
+        self.take(key, picked).map(Some)
+    }
+
+    /// What [`get`](Self::get) does.
+    #[inline]
+    fn read(&self, key: &K) -> CacheResult<Option<Arc<V>>> {
+        let found = self.seek(key, |key| self.engine.look_for::<Shared<V>>(key))?;
+        self.engine.tally.count(matches!(found, Seen::Fresh(_)));
+        match found {
+            Seen::Fresh(picked) => self.take(key, picked).map(Some),
+            Seen::Gone => self.with_key(key, |key| {
+                self.engine.take_gone(key);
+                Ok(None)
+            }),
+            Seen::Nothing => Ok(None),
+        }
+    }
+
+    #[inline]
+    fn take(&self, key: &K, picked: Option<Arc<V>>) -> CacheResult<Arc<V>> {
+        match picked {
+            Some(value) => Ok(value),
+            None => self.wrong(key),
+        }
+    }
+
+    #[cold]
+    fn wrong(&self, key: &K) -> CacheResult<Arc<V>> {
+        self.with_key(key, |key| {
+            let Shared(value) = self.engine.take(key, None)?;
+            Ok(value)
+        })
     }
 
     fn terms(&self, options: CacheOptions) -> Terms<'_> {
@@ -216,7 +252,7 @@ where
     /// # }
     /// ```
     pub async fn get(&self, key: &K) -> CacheResult<Option<Arc<V>>> {
-        self.seek(key, |key| self.engine.get_shared(key))
+        self.read(key)
     }
 
     /// Stores a value under a key, in place of whatever is there: see

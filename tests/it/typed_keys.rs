@@ -2,8 +2,11 @@
 
 use std::fmt::Debug;
 
-use hydracache::{HydraCache, TypedCache};
-use serde::Serialize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex};
+
+use hydracache::{CacheStats, HydraCache, ManualClock, TypedCache};
+use serde::{Serialize, Serializer};
 
 use crate::support::*;
 
@@ -81,4 +84,90 @@ fn keys_of_one_type_may_be_a_text_or_have_parts() {
         0 => Key::Parts(number, "text".into()),
         _ => Key::Text(number.to_string()),
     });
+}
+
+/// Its text is in a table that others read too.
+#[derive(Clone)]
+struct Symbol(Arc<Mutex<String>>);
+
+impl Serialize for Symbol {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = self.0.try_lock();
+        let text = text.map_err(|_| serde::ser::Error::custom("it is being read"))?;
+        serializer.serialize_str(&text)
+    }
+}
+
+/// Notes whether its key could be read when it was dropped.
+struct Value(Symbol, Arc<Mutex<Vec<bool>>>);
+
+impl Serialize for Value {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_unit()
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Value {
+    fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Err(serde::de::Error::custom("it is never decoded"))
+    }
+}
+
+impl Drop for Value {
+    fn drop(&mut self) {
+        self.1.lock().unwrap().push(self.0.0.try_lock().is_ok());
+    }
+}
+
+/// What a key holds while it is encoded is not held when listeners and values run.
+#[test]
+fn a_guard_of_a_key_is_let_go_before_what_is_gone_leaves() {
+    let symbol = Symbol(Arc::new(Mutex::new("text".into())));
+    let free = Arc::new(Mutex::new(Vec::new()));
+    let (clock, told) = (ManualClock::new(), (symbol.clone(), Arc::clone(&free)));
+    let cache = HydraCache::local()
+        .clock(clock.clone())
+        .on_removal(move |_, _, _| told.1.lock().unwrap().push(told.0.0.try_lock().is_ok()))
+        .build();
+    let part: TypedCache<Symbol, Value> = cache.typed("symbols");
+    for many in [false, true] {
+        let value = Value(symbol.clone(), Arc::clone(&free));
+        block_on(part.put(&symbol, value, lasting(1))).unwrap();
+        assert!(block_on(part.get(&symbol)).unwrap().is_some());
+        clock.advance(SECOND);
+        let found = if many {
+            block_on(part.get_many([&symbol])).remove(0)
+        } else {
+            block_on(part.get(&symbol))
+        };
+        assert!(found.unwrap().is_none());
+        assert_eq!(*free.lock().unwrap(), [true, true]);
+        free.lock().unwrap().clear();
+    }
+    assert_eq!((cache.stats().hits, cache.stats().misses), (2, 2));
+}
+
+/// It is given, and then fails or panics.
+struct Late(fn());
+
+impl Serialize for Late {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u8(7)?;
+        self.0();
+        Err(serde::ser::Error::custom("late"))
+    }
+}
+
+#[test]
+fn a_key_that_fails_when_it_was_given_counts_nothing() {
+    let (cache, _) = clocked(100);
+    let part: TypedCache<Late, u8> = cache.typed("late");
+    for key in [Late(|| ()), Late(|| panic!("late"))] {
+        let get = AssertUnwindSafe(|| block_on(part.get(&key)));
+        assert!(catch_unwind(get).map_or(true, |found| found.unwrap_err().is_encode()));
+        let load = part.get_or_load(&key, options(), never);
+        let load = catch_unwind(AssertUnwindSafe(|| block_on(load)));
+        assert!(load.map_or(true, |found| found.unwrap_err().is_encode()));
+    }
+    assert_eq!(cache.stats(), CacheStats::default());
 }

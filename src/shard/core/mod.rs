@@ -19,7 +19,7 @@ use crate::encoded::Read;
 use crate::form::Form;
 use crate::freshness::State;
 use crate::hash::Hashing;
-use crate::key::{Key, Sought};
+use crate::key::{Key, Lookup};
 use crate::options::TagNames;
 use crate::removal::RemovalCause;
 use crate::space::{is_text, shown};
@@ -118,7 +118,7 @@ impl Core {
 
     /// Looks a key up, and tells the policy if what is there is fresh.
     #[inline]
-    pub(super) fn look_up(&self, key: impl Sought, now: &Now<'_>) -> Found {
+    pub(super) fn look_up(&self, key: impl Lookup, now: &Now<'_>) -> Found {
         let found = self.contents.look_up(key, now);
         if let Some(id) = found.fresh() {
             self.contents.touch(id, now);
@@ -128,7 +128,7 @@ impl Core {
 
     /// Reads an entry that is fresh, beyond question, and need not be loaded ahead.
     #[inline]
-    pub(super) fn read_sure<T: Form>(&self, key: impl Sought, now: &Now<'_>) -> Option<T::Picked> {
+    pub(super) fn read_sure<T: Form>(&self, key: impl Lookup, now: &Now<'_>) -> Option<T::Picked> {
         let Found::Fresh(id) = self.contents.look_up(key, now) else {
             return None;
         };
@@ -137,7 +137,7 @@ impl Core {
     }
 
     /// Takes out what a look-up found gone, if it still is.
-    pub(super) fn take_gone(&mut self, key: impl Sought, now: &Now<'_>, trash: &mut Trash) {
+    pub(super) fn take_gone(&mut self, key: Key<'_>, now: &Now<'_>, trash: &mut Trash) {
         if let Some(id) = self.contents.find(key) {
             if self.contents.state(id, now) == State::Gone {
                 let fate = self.contents.fate(id, now);
