@@ -92,6 +92,8 @@ impl fmt::Debug for Text {
 
 #[cfg(test)]
 mod tests {
+    use std::hash::{BuildHasher, RandomState};
+
     use super::*;
 
     #[test]
@@ -105,6 +107,14 @@ mod tests {
             let text = "é".repeat(len);
             assert_eq!(Text::from(text.as_str()).as_bytes(), text.as_bytes());
         }
+    }
+
+    #[test]
+    fn what_is_equal_has_one_hash_and_what_is_not_another() {
+        let state = RandomState::new();
+        let hash = |text: &str| state.hash_one(Text::from(text));
+        assert_eq!(hash("a"), hash("a"));
+        assert_ne!(hash("a"), hash("b"));
     }
 
     #[test]
