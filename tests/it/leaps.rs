@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hydracache::{CacheOptions, Clock, HydraCache, ManualClock};
+use hydracache::{CacheOptions, Clock, HydraCache, ManualClock, TypedCache};
 
+use crate::pool::*;
 use crate::support::*;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -224,6 +225,40 @@ fn a_leap_while_it_is_loaded_is_no_part_of_a_values_time() {
         assert_eq!(get(&cache, "key"), Some(1));
         clock.show(after + SECOND * 10);
         assert_eq!(get(&cache, "key"), None);
+    }
+}
+
+/// Of each of many keys, and of one that is loaded in the background.
+#[test]
+fn nor_of_many_values_or_one_that_nobody_waits_for() {
+    for (before, after) in [(CENTURY, HOUR), (HOUR, CENTURY), (SECOND, Duration::ZERO)] {
+        let (clock, timer, pool) = (Leaping::default(), ManualClock::new(), Pool::default());
+        clock.show(before);
+        let builder = HydraCache::local().clock(clock.clone()).timer(timer);
+        let cache = builder.spawner(pool.clone()).build();
+        let part: TypedCache<u64, u64> = cache.typed("numbers");
+        let door = Door::default();
+        let mut many = Hand::start(part.get_or_load_many([1, 2], lasting(10), async |keys| {
+            door.pass().await;
+            Ok::<Vec<u64>, Infallible>(keys)
+        }));
+        put(&cache, "key", 1, lasting(1).stale_while_revalidate(HOUR));
+        clock.show(before + SECOND);
+        assert_eq!(hand_over(&cache, "key", 2, lasting(10)).ends().unwrap(), 1);
+        clock.show(after);
+        door.open();
+        assert!(many.ends().iter().all(Result::is_ok));
+        pool.run();
+        let found = || {
+            (
+                get(&cache, "key"),
+                block_on(part.get(&2)).unwrap().is_some(),
+            )
+        };
+        clock.show(just_before(after + SECOND * 10));
+        assert_eq!(found(), (Some(2), true));
+        clock.show(after + SECOND * 10);
+        assert_eq!(found(), (None, false));
     }
 }
 
