@@ -63,15 +63,34 @@ impl Settings {
             .clamp(1, MOST_SHARDS);
         // The largest power of two, so that a mask chooses the shard.
         let count = 1 << count.ilog2();
-        let part = move |all: u64, index: u64| {
-            let part = all / count + u64::from(index < all % count);
-            usize::try_from(part).unwrap_or(usize::MAX)
-        };
         (0..count).map(move |index| Limits {
-            entries: part(entries, index),
-            bytes: part(bytes, index),
+            entries: part(entries, count, index),
+            bytes: part(bytes, count, index),
             entry_bytes: self.max_entry_bytes,
             evicted_at_once: if count > 1 { AT_ONCE } else { 1 },
         })
+    }
+}
+
+/// One of so many parts that make up all, and differ by one at most.
+fn part(all: u64, count: u64, index: u64) -> usize {
+    let part = all / count + u64::from(index < all % count);
+    usize::try_from(part).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_make_up_all_and_differ_by_one_at_most() {
+        for all in 0..200 {
+            for count in [1, 2, 4, 64] {
+                let parts: Vec<_> = (0..count).map(|index| part(all, count, index)).collect();
+                assert_eq!(parts.iter().sum::<usize>() as u64, all);
+                assert!(parts.iter().max().unwrap() - parts.iter().min().unwrap() <= 1);
+            }
+        }
+        assert_eq!(part(u64::MAX, 1, 0), usize::MAX);
     }
 }
