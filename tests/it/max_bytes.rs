@@ -84,6 +84,24 @@ fn the_bound_is_used_to_the_last_byte() {
     assert_eq!(cache.entry_count(), 2);
 }
 
+/// Windows, an idle time and what else makes a record of times cost 88; a time to live nothing.
+#[test]
+fn a_record_of_times_has_its_cost() {
+    let windows = || lasting(9).stale_while_revalidate(SECOND);
+    for (options, more) in [
+        (lasting(9), 0),
+        (windows(), 88),
+        (windows().stale_if_error(SECOND), 88),
+    ] {
+        for (lacking, stays) in [(0, true), (1, false)] {
+            let bound = cost("a", 100, 0) + more - lacking;
+            let cache = HydraCache::local().max_bytes(bound).build();
+            put_sized(&cache, "a", 100, options.clone());
+            assert_eq!(found(&cache, "a").is_some(), stays);
+        }
+    }
+}
+
 #[test]
 fn an_entry_larger_than_the_bound_is_refused_and_evicts_nothing() {
     let bound = cost("a", 50, 0) + cost("b", 50, 1);
