@@ -1,5 +1,7 @@
 //! Each counter moves when its rule says so, and at no other time.
 
+use std::sync::{Barrier, mpsc};
+
 use hydracache::{Bytes, CacheStats, HydraCache};
 
 use crate::support::*;
@@ -190,6 +192,33 @@ fn counts_of_many_threads_add_up() {
         stats.loads = 5;
         stats.decode_failures = 5;
     });
+}
+
+/// The first of them, the seventeenth and the thirty-third count at once: whether each has a
+/// place of its own to count in or they share one, none counts over another.
+#[test]
+fn threads_that_share_a_place_to_count_in_lose_nothing() {
+    const ROUNDS: u64 = 50_000;
+    let cache = HydraCache::local().build();
+    put(&cache, "key", 7, options());
+    let start = Barrier::new(33);
+    std::thread::scope(|scope| {
+        let (has_counted, counted) = mpsc::channel();
+        for number in 0..33 {
+            let (cache, start, has_counted) = (&cache, &start, has_counted.clone());
+            scope.spawn(move || {
+                get(cache, "key");
+                has_counted.send(()).unwrap();
+                start.wait();
+                let rounds = if number % 16 == 0 { ROUNDS } else { 0 };
+                for _ in 0..rounds {
+                    get(cache, "key");
+                }
+            });
+            counted.recv().unwrap();
+        }
+    });
+    assert_stats(cache.stats(), |stats| stats.hits = 33 + 3 * ROUNDS);
 }
 
 /// However many threads there have been, of which each has a place to count in.
