@@ -71,9 +71,6 @@ pub(crate) trait Lookup: Copy {
 
     /// Whether it is this one.
     fn is(self, stored: &Text) -> bool;
-
-    /// Whether it would be kept on the heap.
-    fn is_apart(self) -> bool;
 }
 
 impl Lookup for Key<'_> {
@@ -86,11 +83,6 @@ impl Lookup for Key<'_> {
     fn is(self, stored: &Text) -> bool {
         stored.is(self.bytes)
     }
-
-    #[inline]
-    fn is_apart(self) -> bool {
-        Text::is_apart(self.bytes.len())
-    }
 }
 
 /// By reference: it is put together piece by piece, and a copy would be taken in one.
@@ -102,24 +94,22 @@ impl Lookup for &Parts<'_> {
 
     #[inline]
     fn is(self, stored: &Text) -> bool {
-        let Some(rest) = stored.as_bytes().strip_prefix(self.space) else {
-            return false;
-        };
+        let stored = stored.as_bytes();
+        let space = self.space.len();
         match self.rest {
+            // The key first: it tells more of them apart than the name does.
             Rest::Text(text) => {
-                let parts = rest.split_first();
-                parts.is_some_and(|(&len, rest)| usize::from(len) == text.len() && rest == text)
+                stored.len() == space + 1 + text.len()
+                    && stored.ends_with(text)
+                    && usize::from(stored[space]) == text.len()
+                    && stored.starts_with(self.space)
             }
-            Rest::Encoded(bytes) => rest == bytes,
+            Rest::Encoded(bytes) => {
+                stored.len() == space + bytes.len()
+                    && stored.ends_with(bytes)
+                    && stored.starts_with(self.space)
+            }
         }
-    }
-
-    #[inline]
-    fn is_apart(self) -> bool {
-        Text::is_apart(match self.rest {
-            Rest::Text(text) => self.space.len() + 1 + text.len(),
-            Rest::Encoded(bytes) => self.space.len() + bytes.len(),
-        })
     }
 }
 
@@ -163,7 +153,6 @@ mod tests {
                     let parts = Parts::new(&hashing, name, b"\xFFn\xFF", rest);
                     assert_eq!(parts.hash(), hash);
                     assert!(parts.is(&whole));
-                    assert_eq!(parts.is_apart(), Text::is_apart(whole.len()));
                 }
             }
         }

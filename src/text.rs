@@ -32,10 +32,10 @@ impl Text {
         }
     }
 
-    /// Whether a text of so many bytes is kept on the heap.
+    /// Whether it is kept on the heap.
     #[inline]
-    pub(crate) fn is_apart(len: usize) -> bool {
-        len > INLINE
+    pub(crate) fn is_apart(&self) -> bool {
+        matches!(self.0, Repr::Heap(_))
     }
 
     #[inline]
@@ -123,7 +123,8 @@ mod tests {
         let count =
             |text: &str| allocation_counter::measure(|| drop(Text::from(text).clone())).count_total;
         assert_eq!(count(&short), 0);
-        assert!(!Text::is_apart(22) && Text::is_apart(23));
+        let is_apart = |len| Text::from("x".repeat(len).as_str()).is_apart();
+        assert!(!is_apart(22) && is_apart(23));
         assert_eq!(count(&"x".repeat(23)), 2);
     }
 }

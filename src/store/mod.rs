@@ -87,7 +87,7 @@ impl<V> Store<V> {
     pub(crate) fn find_at(&self, key: impl Lookup, now: &Now<'_>) -> Option<Id> {
         let same = |&id: &Id| {
             let entry = &self.entries[id as usize];
-            if key.is_apart() && entry.sure_until != Moment::NEVER {
+            if entry.key.is_apart() && entry.sure_until != Moment::NEVER {
                 now.get();
             }
             key.is(&entry.key)
