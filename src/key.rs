@@ -162,8 +162,11 @@ mod tests {
     fn another_key_is_told_apart() {
         let hashing = Hashing::new(KeyHasher::Foldhash);
         let parts = |rest| Parts::new(&hashing, 0, b"\xFFn\xFF", rest);
-        let others: [&[u8]; 7] = [
+        let others: [&[u8]; 9] = [
             b"\xFFn\xFF",
+            // Only longer: all else is as it should be.
+            b"\xFFn\xFF\x02_ab",
+            b"\xFFn\xFF_\x02ab",
             b"\xFFn\xFF\x02a",
             b"\xFFn\xFF\x02aba",
             b"\xFFn\xFF\x03ab",
