@@ -83,74 +83,39 @@
 
 #![forbid(unsafe_code)]
 
-mod answer;
-mod background;
-mod block;
-mod builder;
-mod bulk;
 mod cache;
-mod clock;
-mod codec;
-mod drive;
-mod encoded;
 mod engine;
 mod error;
-mod fetched;
-mod flight;
-mod form;
-mod freshness;
-mod grow;
-mod hash;
-mod invalidate;
-mod journal;
+mod index;
 mod key;
-mod lead;
 mod load;
-mod manual;
-mod many;
-mod names;
 mod options;
-mod patience;
-mod permit;
 mod removal;
-mod ring;
-mod settings;
+mod runtime;
 mod shard;
-mod space;
-mod spawn;
 mod stats;
 mod store;
 mod sync;
 mod tags;
-mod tally;
-mod terms;
 #[cfg(feature = "testing")]
 pub mod testing;
-mod text;
-mod timer;
 mod typed;
-mod types;
-mod update;
+mod value;
 
 pub use bytes::Bytes;
 
-pub use crate::builder::CacheBuilder;
-pub use crate::cache::HydraCache;
-pub use crate::clock::{Clock, SystemClock};
-pub use crate::codec::{Codec, Postcard};
+pub use crate::cache::{CacheBuilder, HydraCache};
 pub use crate::error::{BoxError, CacheError, CacheResult};
-pub use crate::fetched::{Fetched, Loaded, Old, Source};
-pub use crate::hash::KeyHasher;
-pub use crate::manual::ManualClock;
-pub use crate::many::LoadedMany;
+pub use crate::key::KeyHasher;
+pub use crate::load::{Fetched, Loaded, LoadedMany, Old, Source};
 pub use crate::options::CacheOptions;
 pub use crate::removal::RemovalCause;
-pub use crate::spawn::Spawn;
-pub use crate::stats::CacheStats;
 #[cfg(feature = "async-io")]
-pub use crate::timer::AsyncIoTimer;
-pub use crate::timer::{BoxFuture, Timer};
+pub use crate::runtime::AsyncIoTimer;
+pub use crate::runtime::{BoxFuture, Clock, ManualClock, Spawn, SystemClock, Timer};
+pub use crate::stats::CacheStats;
 pub use crate::typed::{LoadingCache, TypedCache};
+pub use crate::value::{Codec, Postcard};
 
 // The README and the pages of `docs/` are tested like every other example.
 #[cfg(doctest)]

@@ -133,7 +133,7 @@ fn only_the_clock_asks_the_system_for_the_time() {
 fn one_file_takes_the_lock() {
     // That of shards; the journal has a small one of its own, taken last, the names of typed
     // caches another, and the manual clock.
-    only_in(".lock()", &["journal.rs", "manual.rs", "names.rs"]);
+    only_in(".lock()", &["invalidation_log.rs", "manual.rs", "names.rs"]);
     only_in("RwLock", &["shard/mod.rs", "sync.rs"]);
     only_in("Guard", &["manual.rs"]);
 }
@@ -144,7 +144,7 @@ fn nothing_is_spawned_and_nothing_sleeps() {
     only_in("spawn(", &["spawn.rs", "background.rs"]);
     only_in(
         "sleep(",
-        &["timer.rs", "manual.rs", "patience.rs", "testing/world.rs"],
+        &["timer.rs", "manual.rs", "timeouts.rs", "testing/world.rs"],
     );
     only_in("thread::", &[]);
     for (path, text) in rust_files(&["tests"]) {

@@ -1,8 +1,8 @@
 use super::HydraCache;
-use crate::codec::Codec;
 use crate::error::CacheResult;
+use crate::key::Text;
 use crate::tags::Kind;
-use crate::text::Text;
+use crate::value::Codec;
 
 /// Invalidating. What a caller reads after one of these returned was loaded or put
 /// after it began: entries and loads in progress are reached alike.

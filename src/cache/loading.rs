@@ -4,10 +4,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::HydraCache;
-use crate::answer::value_of;
-use crate::codec::Codec;
 use crate::error::{BoxError, CacheResult};
+use crate::load::value_of;
 use crate::options::CacheOptions;
+use crate::value::Codec;
 
 /// Loading what is missing, once for everybody who asks.
 impl<C: Codec> HydraCache<C> {

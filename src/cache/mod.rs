@@ -5,6 +5,7 @@
     reason = "verbs that wait for nobody here are async because a remote tier may answer them one day"
 )]
 
+mod builder;
 mod invalidating;
 mod loading;
 mod reading;
@@ -18,10 +19,11 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::codec::{Codec, Postcard};
+pub use self::builder::CacheBuilder;
 use crate::engine::Engine;
 use crate::stats::CacheStats;
 use crate::typed::TypedCache;
+use crate::value::{Codec, Postcard};
 
 /// A cache for the tasks and threads of one process, on any async runtime.
 ///

@@ -2,8 +2,8 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use super::HydraCache;
-use crate::codec::Codec;
 use crate::error::CacheResult;
+use crate::value::Codec;
 
 /// Reading. Each of these is ready at its first poll and does nothing before it.
 impl<C: Codec> HydraCache<C> {

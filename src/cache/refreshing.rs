@@ -2,13 +2,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::HydraCache;
-use crate::answer::value_of;
-use crate::background::load_owned;
-use crate::codec::Codec;
 use crate::engine::Engine;
 use crate::error::{BoxError, CacheResult};
-use crate::fetched::{Fetched, Loaded, Old};
+use crate::load::{Fetched, Loaded, Old, load_owned, value_of};
 use crate::options::CacheOptions;
+use crate::value::Codec;
 
 /// Loading with an old value at hand: in full, at once, or in the background.
 impl<C: Codec> HydraCache<C> {

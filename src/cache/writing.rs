@@ -3,9 +3,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::HydraCache;
-use crate::codec::Codec;
 use crate::error::CacheResult;
 use crate::options::CacheOptions;
+use crate::value::Codec;
 
 /// Writing. Each of these is ready at its first poll and does nothing before it.
 impl<C: Codec> HydraCache<C> {

@@ -1,11 +1,15 @@
 //! What can go wrong, and all the text of it.
 
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::BoxError;
-use crate::space::shown;
+use crate::key::shown;
+
+/// Any error that can be sent to another thread: what a loader's error becomes,
+/// and what a [`Codec`](crate::Codec) gives.
+pub type BoxError = Box<dyn Error + Send + Sync>;
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Kind {

@@ -2,16 +2,11 @@
 
 mod kind;
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::kind::BoxError;
 use self::kind::{Kind, ShownKey};
-use crate::types::TypeTag;
-
-/// Any error that can be sent to another thread: what a loader's error becomes,
-/// and what a [`Codec`](crate::Codec) gives.
-pub type BoxError = Box<dyn Error + Send + Sync>;
 
 /// What every verb of the cache returns.
 pub type CacheResult<T> = Result<T, CacheError>;
@@ -20,7 +15,7 @@ pub type CacheResult<T> = Result<T, CacheError>;
 ///
 /// A clone is the same error: everybody who waited for a load that failed gets
 /// a clone of one. Where another error is the cause,
-/// [`source`](Error::source) is that error itself, so that
+/// [`source`](std::error::Error::source) is that error itself, so that
 /// `error.source()?.downcast_ref::<MyError>()` finds a loader's own error; the message
 /// has its text as well.
 /// Keys in messages are cut at 64 characters.
@@ -79,8 +74,9 @@ impl CacheError {
         Kind::Dropped { key }.into()
     }
 
-    pub(crate) fn wrong_type(key: &[u8], held: TypeTag, asked: TypeTag) -> Self {
-        let (key, held, asked) = (ShownKey::new(key), held.name(), asked.name());
+    /// `held` and `asked` are names of types, as in all that follow.
+    pub(crate) fn wrong_type(key: &[u8], held: &'static str, asked: &'static str) -> Self {
+        let key = ShownKey::new(key);
         Kind::WrongType { key, held, asked }.into()
     }
 
@@ -94,18 +90,18 @@ impl CacheError {
         Kind::WrongTypes { name, held, asked }.into()
     }
 
-    pub(crate) fn encode_key(name: &str, key: TypeTag, source: BoxError) -> Self {
-        let (name, key) = (ShownKey::new(name.as_bytes()), key.name());
+    pub(crate) fn encode_key(name: &str, key: &'static str, source: BoxError) -> Self {
+        let name = ShownKey::new(name.as_bytes());
         Kind::EncodeKey { name, key, source }.into()
     }
 
-    pub(crate) fn encode(key: &[u8], tag: TypeTag, source: BoxError) -> Self {
-        let (key, name) = (ShownKey::new(key), tag.name());
+    pub(crate) fn encode(key: &[u8], name: &'static str, source: BoxError) -> Self {
+        let key = ShownKey::new(key);
         Kind::Encode { key, name, source }.into()
     }
 
-    pub(crate) fn decode(key: &[u8], tag: TypeTag, source: BoxError) -> Self {
-        let (key, name) = (ShownKey::new(key), tag.name());
+    pub(crate) fn decode(key: &[u8], name: &'static str, source: BoxError) -> Self {
+        let key = ShownKey::new(key);
         Kind::Decode { key, name, source }.into()
     }
 

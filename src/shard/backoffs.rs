@@ -5,10 +5,9 @@ use std::collections::VecDeque;
 use hashbrown::HashTable;
 use slab::Slab;
 
-use crate::clock::Moment;
 use crate::error::CacheError;
-use crate::key::Key;
-use crate::text::Text;
+use crate::key::{Key, Text};
+use crate::runtime::Moment;
 
 /// How many keys are remembered. Of a forgotten one a caller loads too early, which costs
 /// a load and no answer.

@@ -4,20 +4,15 @@ use std::mem;
 
 use bytes::Bytes;
 
-use super::fate::{Dates, Fate, Found};
-use super::kinds::Kinds;
-use super::trash::Trash;
-use crate::clock::{Moment, Now};
-use crate::encoded::{Encoded, Kept, Read};
-use crate::form::Form;
-use crate::freshness::{Life, State, Times};
-use crate::hash::Hashing;
-use crate::key::{Key, Lookup};
+use super::entry_status::{Dates, Fate, Found};
+use super::entry_types::Kinds;
+use crate::key::{Hashing, Key, Lookup, Text};
 use crate::removal::RemovalCause;
-use crate::store::{Entry, Id, Standing, Store};
+use crate::runtime::{Moment, Now};
+use crate::store::{Entry, Id, Life, Standing, State, Store, Times};
 use crate::sync::Arc;
 use crate::tags::{Held, Tags};
-use crate::text::Text;
+use crate::value::{Encoded, Form, Kept, Read};
 
 #[derive(Debug)]
 pub(super) struct Contents {
@@ -305,14 +300,14 @@ impl Contents {
         old
     }
 
-    /// Takes out up to `most` entries that the policy lets go. Says how many, and gives the
+    /// Takes out up to `most` entries that the policy lets go, and gives each to `leave`. Says how many, and gives the
     /// fates of those that were not live.
     #[inline]
     pub(super) fn evict(
         &mut self,
         most: usize,
         now: &Now<'_>,
-        trash: &mut Trash,
+        mut leave: impl FnMut(Entry<Kept>, RemovalCause),
     ) -> (usize, Vec<Fate>) {
         let (tags, total, mut fates) = (&mut self.tags, &mut self.cost, Vec::new());
         let evicted = self.store.evict(most, |id, entry, life| {
@@ -334,7 +329,7 @@ impl Contents {
             }
             let tags = tags.leave(id);
             *total -= cost(entry.key.len(), entry.value.cost(), tags, timed);
-            trash.entry(entry, cause);
+            leave(entry, cause);
         });
         (evicted, fates)
     }

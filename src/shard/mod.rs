@@ -8,10 +8,12 @@
 mod backoffs;
 mod contents;
 mod core;
-mod fate;
-mod kinds;
+mod entry_status;
+mod entry_types;
+mod flight;
+mod in_flight;
+mod invalidation_log;
 mod requests;
-mod seats;
 mod trash;
 
 use std::sync::PoisonError;
@@ -20,26 +22,22 @@ use bytes::Bytes;
 
 use self::core::Core;
 pub(crate) use self::core::Limits;
-use self::fate::Found;
+use self::entry_status::Found;
+pub(crate) use self::flight::{Flight, Landed, Outcome};
+pub(crate) use self::invalidation_log::Journal;
 pub(crate) use self::requests::{
     Failure, Landing, Look, Replaced, Request, Seated, Seen, Stop, Stored, Write,
 };
 use self::trash::Trash;
-use crate::clock::{Moment, Now};
-use crate::encoded::Read;
-use crate::flight::Flight;
-use crate::form::Form;
-use crate::freshness::State;
-use crate::hash::Hashing;
-use crate::key::{Key, Lookup};
+use crate::key::{Hashing, Key, Lookup, Text};
 use crate::options::TagNames;
 use crate::removal::Listener;
+use crate::runtime::{Moment, Now};
 use crate::stats::CacheStats;
-use crate::store::Id;
+use crate::store::{Id, State};
 use crate::sync::{Arc, RwLock};
 use crate::tags::Doom;
-use crate::text::Text;
-use crate::types::TypeTag;
+use crate::value::{Form, Read, TypeTag};
 
 /// Shares no line of the processor's cache with another, so that two threads in two do
 /// not slow each other.

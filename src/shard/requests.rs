@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
-use super::fate::Dates;
-use crate::clock::Moment;
-use crate::encoded::{Encoded, Read};
+use super::entry_status::Dates;
+use super::flight::{Flight, Landed};
+use super::invalidation_log::Journal;
 use crate::error::CacheError;
-use crate::flight::{Flight, Landed};
-use crate::journal::Journal;
+use crate::key::Text;
 use crate::options::{Rare, TagNames};
+use crate::runtime::Moment;
 use crate::sync::Arc;
-use crate::text::Text;
-use crate::types::TypeTag;
+use crate::value::{Encoded, Read, TypeTag};
 
 /// A value to store.
 #[derive(Debug)]

@@ -4,13 +4,11 @@ use smallvec::SmallVec;
 
 use super::backoffs::{Backoff, Backoffs};
 use super::contents::Contents;
-use super::seats::Seats;
-use crate::encoded::Kept;
-use crate::key::Key;
+use super::in_flight::Seats;
+use crate::key::{Key, Text, shown};
 use crate::removal::{Listener, RemovalCause};
-use crate::space::shown;
 use crate::store::{AT_ONCE, Entry};
-use crate::text::Text;
+use crate::value::Kept;
 
 /// Most acts take out few entries, if any: those need no memory to wait in.
 #[derive(Debug, Default)]

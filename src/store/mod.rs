@@ -9,30 +9,25 @@
 //! in the order of expiry or tags, is kept beside them, by id, and costs the others
 //! nothing.
 
-mod deadlines;
-mod lives;
+mod entry;
+mod freshness;
+mod lifetimes;
 mod policy;
+mod timing_wheel;
 
 use hashbrown::HashTable;
 use slab::Slab;
 use smallvec::SmallVec;
 
-use self::deadlines::Deadlines;
-use self::lives::Lives;
+pub(crate) use self::entry::{Entry, Id};
+pub(crate) use self::freshness::{Life, State, Times};
+use self::lifetimes::Lives;
 use self::policy::Policy;
-pub(crate) use self::policy::Standing;
-use crate::clock::{Moment, Now};
-use crate::freshness::{Life, State, Times};
-use crate::grow::{Index, more, narrow};
-use crate::hash::Hashing;
-use crate::key::{Lookup, hash_key};
-use crate::text::Text;
-
-/// Names an entry as long as it is stored; then another may get the name.
-pub(crate) type Id = Index;
-
-/// How many entries are evicted at once at most.
-pub(crate) const AT_ONCE: usize = 8;
+pub(crate) use self::policy::{AT_ONCE, Standing};
+use self::timing_wheel::Deadlines;
+use crate::index::{Index, more, narrow};
+use crate::key::{Hashing, Lookup, Text, hash_key};
+use crate::runtime::{Moment, Now};
 
 #[derive(Debug)]
 pub(crate) struct Store<V> {
@@ -43,15 +38,6 @@ pub(crate) struct Store<V> {
     policy: Policy,
     deadlines: Deadlines,
     lives: Lives,
-}
-
-#[derive(Debug)]
-#[repr(align(64))]
-pub(crate) struct Entry<V> {
-    pub(crate) key: Text,
-    pub(crate) value: V,
-    /// Until then it is fresh. What comes then, its record says; without one it is gone.
-    pub(crate) sure_until: Moment,
 }
 
 impl<V> Store<V> {

@@ -4,8 +4,7 @@
 //! ring, so that a member leaves every tag in a few steps however many others carry
 //! it. Twenty bytes a pair, and four a member. The head of a tag's ring is a pair too.
 
-use crate::grow::{Index, more, narrow, reach};
-use crate::ring::Rings;
+use crate::index::{Index, Rings, more, narrow, reach};
 
 /// No pair: there are as many before it.
 const NONE: Index = Index::MAX;

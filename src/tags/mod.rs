@@ -13,8 +13,8 @@
 //!
 //! A member is an index; what it stands for is the floor above's business.
 
-mod doom;
 mod members;
+mod tag_invalidation;
 
 use std::collections::VecDeque;
 
@@ -22,12 +22,11 @@ use hashbrown::HashTable;
 use slab::Slab;
 use smallvec::SmallVec;
 
-pub(crate) use self::doom::{Doom, Kind};
 use self::members::Members;
-use crate::grow::{Index, narrow};
-use crate::hash::Hashing;
+pub(crate) use self::tag_invalidation::{Doom, Kind};
+use crate::index::{Index, narrow};
+use crate::key::{Hashing, Text};
 use crate::sync::Arc;
-use crate::text::Text;
 
 #[derive(Debug)]
 pub(crate) struct Tags {

@@ -1,8 +1,8 @@
 use std::time::Duration;
 
 use super::*;
-use crate::clock::Moment;
-use crate::hash::KeyHasher;
+use crate::key::KeyHasher;
+use crate::runtime::Moment;
 
 impl Tags {
     fn add(&mut self, member: Index, names: &[&str]) -> Index {

@@ -14,10 +14,8 @@ use fastrand::Rng;
 use futures_lite::future::yield_now;
 
 use super::chaos::{Chaos, Fault, Injected};
-use crate::builder::CacheBuilder;
-use crate::cache::HydraCache;
-use crate::manual::ManualClock;
-use crate::timer::{BoxFuture, Timer};
+use crate::cache::{CacheBuilder, HydraCache};
+use crate::runtime::{BoxFuture, ManualClock, Timer};
 
 /// How long a load takes that hangs.
 const A_DAY: Duration = Duration::from_secs(86_400);

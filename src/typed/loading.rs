@@ -4,10 +4,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::TypedCache;
-use crate::answer::shared_of;
-use crate::codec::Codec;
 use crate::error::{BoxError, CacheResult};
+use crate::load::shared_of;
 use crate::options::CacheOptions;
+use crate::value::Codec;
 
 impl<K, V, C> TypedCache<K, V, C>
 where

@@ -6,12 +6,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::TypedCache;
-use crate::codec::Codec;
 use crate::error::CacheResult;
-use crate::form::Shared;
-use crate::many::LoadedMany;
+use crate::key::Text;
+use crate::load::LoadedMany;
 use crate::options::CacheOptions;
-use crate::text::Text;
+use crate::value::{Codec, Shared};
 
 /// Many keys at once.
 impl<K, V, C> TypedCache<K, V, C>

@@ -5,11 +5,9 @@
     reason = "as in `cache`: a remote tier may answer these verbs one day"
 )]
 
-mod keys;
-mod loader;
 mod loading;
+mod loading_cache;
 mod many;
-mod plain;
 
 use std::any::type_name;
 use std::fmt;
@@ -20,20 +18,14 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use self::keys::Keys;
-pub use self::loader::LoadingCache;
-use crate::codec::{Codec, Postcard};
-use crate::engine::Handle;
+pub use self::loading_cache::LoadingCache;
+use crate::engine::{Handle, Types};
 use crate::error::{BoxError, CacheError, CacheResult};
-use crate::form::Shared;
-use crate::key::Parts;
-use crate::names::Types;
-use crate::options::CacheOptions;
+use crate::key::{Keys, Parts, Text};
+use crate::options::{CacheOptions, Terms};
 use crate::shard::Seen;
 use crate::tags::Kind;
-use crate::terms::Terms;
-use crate::text::Text;
-use crate::types::TypeTag;
+use crate::value::{Codec, Postcard, Shared, TypeTag};
 
 /// A part of a cache with keys and values of one type each. Made by
 /// [`typed`](crate::HydraCache::typed).
@@ -139,7 +131,7 @@ where
 
     #[cold]
     fn bad_key(&self, error: BoxError) -> CacheError {
-        CacheError::encode_key(&self.name, TypeTag::of::<K>(), error)
+        CacheError::encode_key(&self.name, TypeTag::of::<K>().name(), error)
     }
 
     /// That key, to be kept.

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use super::*;
-use crate::encoded::Encoded;
-use crate::flight::Flight;
-use crate::grow::Index;
-use crate::hash::KeyHasher;
-use crate::journal::Journal;
+use crate::index::Index;
+use crate::key::KeyHasher;
 use crate::options::CacheOptions;
+use crate::shard::flight::Flight;
+use crate::shard::invalidation_log::Journal;
 use crate::shard::requests::{Landing, Look, Request};
-use crate::types::TypeTag;
+use crate::value::{Encoded, TypeTag};
 
 const NOW: Now<'static> = Now::Known(Moment::ZERO);
 

@@ -1,19 +1,19 @@
 //! Looking for a value or a load, sitting down to load, landing.
 
-use super::{Core, Found, Seat};
-use crate::clock::{Moment, Now};
-use crate::flight::{Flight, Landed};
-use crate::freshness::State;
-use crate::journal::Marks;
-use crate::key::Key;
+use super::Core;
+use crate::key::{Key, Text};
 use crate::options::TagNames;
+use crate::runtime::{Moment, Now};
+use crate::shard::entry_status::Found;
+use crate::shard::flight::{Flight, Landed};
+use crate::shard::in_flight::Seat;
+use crate::shard::invalidation_log::Marks;
 use crate::shard::requests::{Failure, Landing, Look, Replaced, Request, Seated, Stop, Stored};
 use crate::shard::trash::Trash;
 use crate::stats::count;
-use crate::store::Id;
+use crate::store::{Id, State};
 use crate::sync::Arc;
-use crate::text::Text;
-use crate::types::TypeTag;
+use crate::value::TypeTag;
 
 impl Core {
     /// Looks for a value that a loading call can use, and tells the policy; or for a load

@@ -10,24 +10,19 @@ use bytes::Bytes;
 
 use super::backoffs::Backoffs;
 use super::contents::Contents;
-use super::fate::{Fate, Found};
+use super::entry_status::{Fate, Found};
+use super::in_flight::{Seat, Seats};
 use super::requests::Write;
-use super::seats::{Seat, Seats};
 use super::trash::Trash;
-use crate::clock::{Moment, Now};
-use crate::encoded::Read;
-use crate::form::Form;
-use crate::freshness::State;
-use crate::hash::Hashing;
-use crate::key::{Key, Lookup};
+use crate::key::{Hashing, Key, Lookup, Text, is_text, shown};
 use crate::options::TagNames;
 use crate::removal::RemovalCause;
-use crate::space::{is_text, shown};
+use crate::runtime::{Moment, Now};
 use crate::stats::{CacheStats, count};
-use crate::store::Id;
+use crate::store::{Id, State};
 use crate::sync::Arc;
 use crate::tags::{Doom, Held, Kind};
-use crate::text::Text;
+use crate::value::{Form, Read};
 
 /// What a shard may keep.
 #[derive(Clone, Copy, Debug)]

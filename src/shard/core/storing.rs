@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use super::Core;
 use super::sweeping::TIDIED_BY_A_WRITE;
-use crate::clock::{Moment, Now};
-use crate::freshness::Life;
 use crate::key::Key;
 use crate::removal::RemovalCause;
+use crate::runtime::{Moment, Now};
 use crate::shard::contents::cost;
-use crate::shard::fate::Fate;
+use crate::shard::entry_status::Fate;
 use crate::shard::requests::Write;
 use crate::shard::trash::Trash;
 use crate::stats::count;
+use crate::store::Life;
 use crate::tags::Held;
 
 /// For so many entries, one may be evicted before its room is needed.
@@ -94,7 +94,8 @@ impl Core {
             }
             let most = self.limits.evicted_at_once;
             let most = most.min(1 + self.contents.len() / FOR_EACH_EARLY);
-            let (evicted, gone) = self.contents.evict(most, now, trash);
+            let leave = |entry, cause| trash.entry(entry, cause);
+            let (evicted, gone) = self.contents.evict(most, now, leave);
             if evicted == 0 {
                 return;
             }

@@ -3,9 +3,9 @@
 use std::mem;
 
 use super::{Core, Flushed};
-use crate::clock::{Moment, Now};
 use crate::removal::RemovalCause;
-use crate::shard::fate::Fate;
+use crate::runtime::{Moment, Now};
+use crate::shard::entry_status::Fate;
 use crate::shard::trash::Trash;
 
 /// How many entries a write gives back at most of each kind: flushed, invalidated,

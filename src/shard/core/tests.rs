@@ -9,13 +9,12 @@ use bytes::Bytes;
 use std::time::Duration;
 
 use super::*;
-use crate::encoded::Encoded;
 use crate::error::CacheError;
-use crate::flight::Flight;
-use crate::journal::Journal;
 use crate::options::CacheOptions;
+use crate::shard::flight::Flight;
+use crate::shard::invalidation_log::Journal;
 use crate::shard::requests::{Failure, Landing, Look, Request};
-use crate::types::TypeTag;
+use crate::value::{Encoded, TypeTag};
 
 const KEYS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
 const TAGS: [&str; 4] = ["w", "x", "y", "z"];
@@ -278,7 +277,9 @@ fn what_is_evicted_is_counted_for_what_ended_it_first() {
         );
         let at = Moment::of(Duration::from_secs(at));
         core.doom(&["w".into()], &Arc::new(Doom::new(Kind::Remove, at)));
-        let (evicted, gone) = core.contents.evict(1, &Now::Known(at), &mut trash);
+        let (evicted, gone) = core
+            .contents
+            .evict(1, &Now::Known(at), |entry, cause| trash.entry(entry, cause));
         assert_eq!(evicted, 1);
         match &gone[..] {
             [Fate::Expired] => assert_eq!(ends, "in time"),

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use super::Id;
+use crate::store::entry::Id;
 
 /// How often the entry was read, at most three times.
 pub(super) const READS: u8 = 3;

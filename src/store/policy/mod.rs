@@ -39,8 +39,11 @@ mod queue;
 use self::ghosts::{Ghosts, Origin};
 use self::marks::{MAIN, Marks, READS, STORED};
 use self::queue::Queue;
-use super::Id;
-use crate::grow::{Index, reach};
+use crate::index::{Index, reach};
+use crate::store::entry::Id;
+
+/// How many entries are evicted at once at most.
+pub(crate) const AT_ONCE: usize = 8;
 
 /// How many reads in young earn a place in main. With one, keys that are read twice in a
 /// row and never again would get there.

@@ -2,8 +2,8 @@
 
 use std::collections::VecDeque;
 
-use super::Id;
-use crate::grow::{Index, more};
+use crate::index::{Index, more};
+use crate::store::entry::Id;
 
 /// In the place of an id that has left.
 const NONE: Id = Id::MAX;

@@ -5,7 +5,7 @@
 //! to look a key up and one to add it; in a group the oldest is overwritten. Time is
 //! counted in evictions from a key's queue, and cut into ticks.
 
-use crate::grow::Index;
+use crate::index::Index;
 
 /// For how many evictions a ghost is known, by the number of entries, and for how many at
 /// least: in a small cache there is much to learn from and little to pay.

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::super::Id;
 use super::super::ghosts::{Ghosts, Origin};
-use crate::grow::Index;
+use crate::index::Index;
+use crate::store::Id;
 
 /// Young's share: all, a twentieth at the start, and a hundredth at least.
 const WHOLE: u64 = 4_294_967_296;

@@ -1,0 +1,15 @@
+//! What callers inject: the clock, the timer, the spawner.
+
+mod clock;
+mod manual;
+mod spawn;
+mod timer;
+
+pub use self::clock::{Clock, SystemClock};
+pub(crate) use self::clock::{Moment, Now};
+pub use self::manual::ManualClock;
+pub use self::spawn::Spawn;
+#[cfg(feature = "async-io")]
+pub use self::timer::AsyncIoTimer;
+pub(crate) use self::timer::default_timer;
+pub use self::timer::{BoxFuture, Timer};
