@@ -1,7 +1,7 @@
 use super::HydraCache;
 use crate::error::CacheResult;
-use crate::key::Text;
-use crate::tags::Kind;
+use crate::key::SmallBytes;
+use crate::tags::Effect;
 use crate::value::Codec;
 
 /// Invalidating. What a caller reads after one of these returned was loaded or put
@@ -135,11 +135,11 @@ impl<C: Codec> HydraCache<C> {
     ) -> CacheResult<u64> {
         // Gathered before the first await, or the future would be `Send` only where
         // the iterator is, and closures over borrowed tags would not do at all.
-        let names: Vec<Text> = tags
+        let names: Vec<SmallBytes> = tags
             .into_iter()
-            .map(|tag| Text::from(tag.as_ref()))
+            .map(|tag| SmallBytes::from(tag.as_ref()))
             .collect();
-        Ok(self.engine.invalidate(names, Kind::Remove).await)
+        Ok(self.engine.invalidate(names, Effect::Remove).await)
     }
 
     /// Ends the freshness of a key, and returns whether it was fresh.
@@ -210,7 +210,10 @@ impl<C: Codec> HydraCache<C> {
     /// # }
     /// ```
     pub async fn expire_tag(&self, tag: &str) -> CacheResult<u64> {
-        Ok(self.engine.invalidate(vec![tag.into()], Kind::Expire).await)
+        Ok(self
+            .engine
+            .invalidate(vec![tag.into()], Effect::Expire)
+            .await)
     }
 
     /// Removes every key that `keep` does not want kept, and returns how many had a fresh

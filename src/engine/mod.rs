@@ -4,34 +4,31 @@
 //! Here the caller's own code runs, before a shard is locked or after: values are
 //! encoded and decoded, and types compared.
 
-mod invalidate;
+mod coding;
+mod counting;
+mod invalidating;
 mod names;
+mod reading;
 mod settings;
-mod update;
+mod updating;
+mod writing;
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use bytes::Bytes;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-
-pub(crate) use self::names::{Names, Types};
+pub(crate) use self::names::{CacheTypes, TypedCacheNames};
 pub(crate) use self::settings::Settings;
 use crate::error::{CacheError, CacheResult};
-use crate::key::{Hashing, Key, Lookup, Text, hash_key};
+use crate::key::{Hashing, Key, SmallBytes, hash_key};
 use crate::options::CacheOptions;
 use crate::runtime::{Now, Timer};
-use crate::shard::{Journal, Seen, Shard, Write};
-use crate::stats::{CacheStats, Tally, count};
-use crate::value::{Codec, Encoded, Form, Read, Shared, TypeTag, Unreadable, decode, encode};
-
-/// One of so many writes to a shard looks after whichever shard's turn it is as well.
-const WRITES_A_VISIT: usize = 8;
+use crate::shard::{InvalidationLog, Shard};
+use crate::stats::StripedCounters;
+use crate::value::Codec;
 
 /// How many entries are given back at a time, between two chances for others.
-pub(crate) const SLICE: usize = 256;
+pub(crate) const SWEEP_SLICE: usize = 256;
 
 /// What a handle holds, and a load that outlives its call.
 pub(crate) type Handle<C> = Arc<Engine<C>>;
@@ -41,9 +38,9 @@ pub(crate) struct Engine<C> {
     pub(crate) hashing: Hashing,
     codec: C,
     pub(crate) settings: Settings,
-    pub(crate) tally: Tally,
-    pub(crate) journal: Journal,
-    pub(crate) names: Names,
+    pub(crate) counters: StripedCounters,
+    pub(crate) log: InvalidationLog,
+    pub(crate) names: TypedCacheNames,
     /// How many loads run in the background.
     pub(crate) background: AtomicUsize,
 }
@@ -59,7 +56,7 @@ impl<C> Engine<C> {
         &self.shards[index]
     }
 
-    pub(crate) fn hash_of_tag(&self, name: &Text) -> u64 {
+    pub(crate) fn hash_of_tag(&self, name: &SmallBytes) -> u64 {
         self.hashing.hash(name.as_bytes())
     }
 
@@ -77,9 +74,9 @@ impl<C: Codec> Engine<C> {
             hashing,
             codec,
             settings,
-            tally: Tally::default(),
-            journal: Journal::default(),
-            names: Names::default(),
+            counters: StripedCounters::default(),
+            log: InvalidationLog::default(),
+            names: TypedCacheNames::default(),
             background: AtomicUsize::new(0),
         }
     }
@@ -104,132 +101,6 @@ impl<C: Codec> Engine<C> {
         Now::of(&*self.settings.clock)
     }
 
-    pub(crate) fn get<V: DeserializeOwned>(&self, key: &[u8]) -> CacheResult<Option<V>> {
-        let (at, shard) = self.locate(key);
-        let found = shard.read(at, &self.now());
-        self.tally.count(found.is_some());
-        let Some(found) = found else {
-            return Ok(None);
-        };
-        let value = self.decode(key, &found);
-        if value.as_ref().is_err_and(CacheError::is_decode) {
-            shard.count(|stats| count(&mut stats.decode_failures, 1));
-        }
-        value.map(Some)
-    }
-
-    pub(crate) fn peek<V: DeserializeOwned>(&self, key: &[u8]) -> CacheResult<Option<V>> {
-        let (at, shard) = self.locate(key);
-        let found = shard.peek(at, &self.now());
-        found.map(|found| self.decode(key, &found)).transpose()
-    }
-
-    pub(crate) fn get_bytes(&self, key: &[u8]) -> Option<Bytes> {
-        let (at, shard) = self.locate(key);
-        let found = shard.read_bytes(at, &self.now());
-        self.tally.count(found.is_some());
-        found
-    }
-
-    /// As `get`, of any form. It only looks, and neither counts nor takes out.
-    #[inline]
-    pub(crate) fn look_for<T: Form>(&self, key: impl Lookup) -> Seen<T::Picked> {
-        let shard = self.shard_of(key.hash());
-        shard.look_for::<T>(key, &self.now())
-    }
-
-    /// Takes out what that has seen gone.
-    #[cold]
-    pub(crate) fn take_gone(&self, key: &[u8]) {
-        let (at, shard) = self.locate(key);
-        shard.take_gone(at, &self.now());
-    }
-
-    pub(crate) fn contains(&self, key: &[u8]) -> bool {
-        let (at, shard) = self.locate(key);
-        shard.contains(at, &self.now())
-    }
-
-    pub(crate) fn put<V: Serialize>(
-        &self,
-        key: &[u8],
-        value: &V,
-        options: &CacheOptions,
-    ) -> CacheResult<()> {
-        let value = self.encode(key, value)?;
-        self.store(key, value, options);
-        Ok(())
-    }
-
-    /// As `put`, of a value that all will share.
-    pub(crate) fn put_shared<V>(
-        &self,
-        key: &[u8],
-        value: V,
-        options: &CacheOptions,
-    ) -> CacheResult<()>
-    where
-        V: Serialize + Send + Sync + 'static,
-    {
-        let (encoded, _) = self.seal::<Shared<V>>(key, value, None)?;
-        self.store(key, encoded, options);
-        Ok(())
-    }
-
-    #[inline]
-    pub(crate) fn put_bytes(&self, key: &[u8], bytes: Bytes, options: &CacheOptions) {
-        self.store(key, Encoded::raw(bytes), options);
-    }
-
-    #[inline]
-    fn store(&self, key: &[u8], value: Encoded, options: &CacheOptions) {
-        let filled;
-        let options = if self.settings.default_options.is_plain() {
-            options
-        } else {
-            filled = self.filled_in(options);
-            &filled
-        };
-        let (at, shard) = self.locate(key);
-        let now = self.now();
-        let mut write = Write {
-            value,
-            ttl: options.ttl.or(self.settings.default_options.ttl),
-            rare: options.rare.as_deref(),
-            dated: false,
-        };
-        let writes = shard.put(at, &mut write, &options.tags, &now);
-        self.tidy_another(writes, &now);
-    }
-
-    #[cold]
-    fn filled_in(&self, options: &CacheOptions) -> CacheOptions {
-        let mut filled = options.clone();
-        self.fill_in(&mut filled);
-        filled
-    }
-
-    /// Lets some of the writes to one shard give back what is gone in the others, each
-    /// shard in its turn: else nothing would leave a shard that nobody writes to.
-    #[inline]
-    pub(crate) fn tidy_another(&self, writes: usize, now: &Now<'_>) {
-        let others = self.shards.len() - 1;
-        if others > 0 && writes % WRITES_A_VISIT == 0 {
-            let turn = writes / WRITES_A_VISIT;
-            self.shards[turn % self.shards.len()].tidy(now);
-        }
-    }
-
-    pub(crate) fn remove(&self, key: &[u8]) -> bool {
-        let (at, shard) = self.locate(key);
-        shard.remove(at, &self.now())
-    }
-
-    pub(crate) fn expire(&self, key: &[u8]) -> bool {
-        let (at, shard) = self.locate(key);
-        shard.expire(at, &self.now())
-    }
-
     /// Fills in what a call's options leave to the builder's.
     #[inline]
     pub(crate) fn fill_in(&self, options: &mut CacheOptions) {
@@ -238,86 +109,15 @@ impl<C: Codec> Engine<C> {
 
     /// An error if a call with these options would wait for a time, and there is no timer.
     #[inline]
-    pub(crate) fn ask_for_timer(&self, key: &[u8], options: &CacheOptions) -> CacheResult<()> {
-        let needs = options.rare.as_ref().is_some_and(|rare| rare.needs_timer());
+    pub(crate) fn check_timer(&self, key: &[u8], options: &CacheOptions) -> CacheResult<()> {
+        let needs = options
+            .extra
+            .as_ref()
+            .is_some_and(|extra| extra.needs_timer());
         if needs && self.settings.timer.is_none() {
             return Err(CacheError::no_timer(key));
         }
         Ok(())
-    }
-
-    pub(crate) fn encode<V: Serialize>(&self, key: &[u8], value: &V) -> CacheResult<Encoded> {
-        let encoded = encode(&self.codec, value);
-        encoded.map_err(|error| CacheError::encode(key, TypeTag::of::<V>().name(), error))
-    }
-
-    /// What is stored of a loader's value, and what its caller gets.
-    pub(crate) fn seal<T: Form>(
-        &self,
-        key: &[u8],
-        value: T::Value,
-        unchanged: Option<Read>,
-    ) -> CacheResult<(Encoded, T)> {
-        let sealed = T::seal(&self.codec, value, unchanged);
-        sealed.map_err(|error| CacheError::encode(key, T::ty().name(), error))
-    }
-
-    pub(crate) fn decode<V: DeserializeOwned>(&self, key: &[u8], read: &Read) -> CacheResult<V> {
-        let value = decode(&self.codec, read);
-        value.map_err(|why| unreadable(key, why, TypeTag::of::<V>()))
-    }
-
-    #[inline]
-    pub(crate) fn take<T: Form>(&self, key: &[u8], picked: T::Picked) -> CacheResult<T> {
-        let value = T::take(&self.codec, picked);
-        value.map_err(|why| unreadable(key, why, T::ty()))
-    }
-
-    #[inline]
-    pub(crate) fn open<T: Form>(&self, key: &[u8], read: &Read) -> CacheResult<T> {
-        let value = T::open(&self.codec, read);
-        value.map_err(|why| unreadable(key, why, T::ty()))
-    }
-
-    pub(crate) fn stats(&self) -> CacheStats {
-        self.settle();
-        let all = self.shards.iter().map(Shard::stats);
-        let read = CacheStats {
-            hits: self.tally.hits(),
-            misses: self.tally.misses(),
-            single_flight_joins: self.tally.joins(),
-            stale_serves: self.tally.stale_serves(),
-            timeouts: self.tally.timeouts(),
-            ..CacheStats::default()
-        };
-        all.fold(read, CacheStats::add)
-    }
-
-    /// Every fresh key, shard by shard.
-    pub(crate) fn keys(&self) -> impl Iterator<Item = String> {
-        let keys = |shard: &Shard| shard.keys(false, &self.now());
-        self.shards.iter().flat_map(keys)
-    }
-
-    pub(crate) fn entry_count(&self) -> u64 {
-        self.settle();
-        self.shards.iter().map(|shard| shard.len() as u64).sum()
-    }
-
-    /// Gives back all that invalidations left unreachable: only then is it known
-    /// of each entry who ended it, and how many are left.
-    fn settle(&self) {
-        for shard in &self.shards {
-            while shard.sweep(SLICE) == SLICE {}
-        }
-    }
-}
-
-#[cold]
-fn unreadable(key: &[u8], why: Unreadable, asked: TypeTag) -> CacheError {
-    match why {
-        Unreadable::WrongType(held) => CacheError::wrong_type(key, held.name(), asked.name()),
-        Unreadable::Undecodable(error) => CacheError::decode(key, asked.name(), error),
     }
 }
 
@@ -336,7 +136,7 @@ impl<C> fmt::Debug for Engine<C> {
 
 #[cfg(test)]
 mod tests {
-    use self::settings::ENTRIES_A_SHARD;
+    use self::settings::MIN_ENTRIES_PER_SHARD;
     use super::*;
     use crate::key::KeyHasher;
     use crate::runtime::SystemClock;
@@ -363,7 +163,7 @@ mod tests {
     fn keys_fall_into_shards_evenly_under_every_seed() {
         let keys: Vec<String> = (0..20_000).map(|id| format!("user:{id}")).collect();
         for _ in 0..500 {
-            let engine = Engine::new(settings(8 * ENTRIES_A_SHARD), Postcard);
+            let engine = Engine::new(settings(8 * MIN_ENTRIES_PER_SHARD), Postcard);
             assert_eq!(engine.shards.len(), 8);
             let mut counts = [0_u32; 8];
             for key in &keys {

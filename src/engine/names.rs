@@ -9,19 +9,19 @@ use crate::value::TypeTag;
 
 /// What a typed cache has.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Types {
+pub(crate) struct CacheTypes {
     pub(crate) key: TypeTag,
     pub(crate) value: TypeTag,
 }
 
 /// A name is kept as long as the cache.
 #[derive(Debug, Default)]
-pub(crate) struct Names(Mutex<HashMap<Box<str>, Types>>);
+pub(crate) struct TypedCacheNames(Mutex<HashMap<Box<str>, CacheTypes>>);
 
-impl Names {
+impl TypedCacheNames {
     /// Opens a name; an error if it was opened with other types before. Keys need only be
     /// written alike; values are handed out as they are, so their types must be the same.
-    pub(crate) fn open(&self, name: &str, types: Types) -> Result<(), CacheError> {
+    pub(crate) fn open(&self, name: &str, types: CacheTypes) -> Result<(), CacheError> {
         // Taken by nobody who holds another lock, and held over no code but this.
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(held) = known.get(name) else {
@@ -31,7 +31,7 @@ impl Names {
         if held.key.reads_as(types.key) && held.value.is(types.value) {
             return Ok(());
         }
-        let names = |types: Types| [types.key.name(), types.value.name()];
+        let names = |types: CacheTypes| [types.key.name(), types.value.name()];
         Err(CacheError::wrong_types(name, names(*held), names(types)))
     }
 }

@@ -5,24 +5,24 @@ use crate::options::CacheOptions;
 use crate::removal::Listener;
 use crate::runtime::{Clock, Spawn, Timer};
 use crate::shard::Limits;
-use crate::store::AT_ONCE;
+use crate::store::MAX_EVICTED_AT_ONCE;
 
 /// The fewest entries that make a shard worthwhile. Keys fall into shards by
 /// hash, unevenly: in shards of this size none is full while all together are below
 /// 95 percent, but for a chance of one in some nine thousand where there are 64.
-pub(crate) const ENTRIES_A_SHARD: u64 = 8192;
+pub(crate) const MIN_ENTRIES_PER_SHARD: u64 = 8192;
 
 /// How many of the largest entries a shard has room for where there is a bound in
 /// bytes: the larger they are, the more unevenly they fill the shards.
-const LARGEST_A_SHARD: u64 = 16;
+const LARGEST_ENTRIES_PER_SHARD: u64 = 16;
 
 /// The fewest bytes that make a shard worthwhile: many times what an entry costs beside
 /// its value.
-const BYTES_A_SHARD: u64 = 1 << 20;
+const MIN_BYTES_PER_SHARD: u64 = 1 << 20;
 
 /// Each shard is a lock to take for whatever reaches all of them. Chosen, not
 /// measured.
-const MOST_SHARDS: u64 = 64;
+const MAX_SHARDS: u64 = 64;
 
 /// How many entries are kept if nobody says.
 const DEFAULT_CAPACITY: u64 = 10_000;
@@ -54,18 +54,20 @@ impl Settings {
     pub(crate) fn limits(&self) -> impl Iterator<Item = Limits> {
         let (entries, bytes) = self.bounds();
         let largest = self.max_entry_bytes as u64;
-        let fewest_bytes = largest.saturating_mul(LARGEST_A_SHARD).max(BYTES_A_SHARD);
-        let by_bytes = self.max_bytes.map_or(MOST_SHARDS, |all| all / fewest_bytes);
-        let count = (entries / ENTRIES_A_SHARD)
+        let fewest_bytes = largest
+            .saturating_mul(LARGEST_ENTRIES_PER_SHARD)
+            .max(MIN_BYTES_PER_SHARD);
+        let by_bytes = self.max_bytes.map_or(MAX_SHARDS, |all| all / fewest_bytes);
+        let count = (entries / MIN_ENTRIES_PER_SHARD)
             .min(by_bytes)
-            .clamp(1, MOST_SHARDS);
+            .clamp(1, MAX_SHARDS);
         // The largest power of two, so that a mask chooses the shard.
         let count = 1 << count.ilog2();
         (0..count).map(move |index| Limits {
             entries: part(entries, count, index),
             bytes: part(bytes, count, index),
             entry_bytes: self.max_entry_bytes,
-            evicted_at_once: if count > 1 { AT_ONCE } else { 1 },
+            evicted_at_once: if count > 1 { MAX_EVICTED_AT_ONCE } else { 1 },
         })
     }
 }

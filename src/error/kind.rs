@@ -5,17 +5,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::key::shown;
+use crate::key::display;
 
 /// Any error that can be sent to another thread: what a loader's error becomes,
 /// and what a [`Codec`](crate::Codec) gives.
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Kind {
+pub(super) enum ErrorKind {
     #[error("the loader for key {key} failed: {source}")]
     Load {
-        key: ShownKey,
+        key: DisplayKey,
         /// Shared by the keys of one loader. (The `Arc` is no error itself: `source()`
         /// looks through it.)
         source: Arc<BoxError>,
@@ -25,32 +25,32 @@ pub(super) enum Kind {
         "the load of key {key} panicked in the call that ran it: \
          see that call's panic, and load again"
     )]
-    Panic { key: ShownKey },
+    Panic { key: DisplayKey },
 
     #[error(
         "the load of key {key} took longer than the {given:?} it was given: \
          see what its loader waits for, or raise `load_timeout`"
     )]
-    Timeout { key: ShownKey, given: Duration },
+    Timeout { key: DisplayKey, given: Duration },
 
     #[error(
         "the call for key {key} has a timeout and the cache has no timer to go by: \
          give `CacheBuilder::timer` one, or enable the feature `async-io`"
     )]
-    NoTimer { key: ShownKey },
+    NoTimer { key: DisplayKey },
 
     #[error(
         "the background load of key {key} was dropped before it ended: \
          see whether the spawner keeps its futures, and load again"
     )]
-    Dropped { key: ShownKey },
+    Dropped { key: DisplayKey },
 
     #[error(
         "key {key} is stored or being loaded as `{held}` and was asked for as `{asked}`: \
          ask for the type it has, or put a value of the other type first"
     )]
     WrongType {
-        key: ShownKey,
+        key: DisplayKey,
         held: &'static str,
         asked: &'static str,
     },
@@ -61,21 +61,21 @@ pub(super) enum Kind {
         held[0], held[1], asked[0], asked[1]
     )]
     WrongTypes {
-        name: ShownKey,
+        name: DisplayKey,
         held: [&'static str; 2],
         asked: [&'static str; 2],
     },
 
     #[error("a key of type `{key}` for the typed cache {name} cannot be encoded: {source}")]
     EncodeKey {
-        name: ShownKey,
+        name: DisplayKey,
         key: &'static str,
         source: BoxError,
     },
 
     #[error("the value for key {key} of type `{name}` cannot be encoded: {source}")]
     Encode {
-        key: ShownKey,
+        key: DisplayKey,
         name: &'static str,
         source: BoxError,
     },
@@ -85,36 +85,36 @@ pub(super) enum Kind {
          remove it, put it anew, or load over it"
     )]
     Decode {
-        key: ShownKey,
+        key: DisplayKey,
         name: &'static str,
         source: BoxError,
     },
 }
 
 /// A key as messages show it: quoted, escaped, cut.
-pub(super) struct ShownKey(String);
+pub(super) struct DisplayKey(String);
 
-impl ShownKey {
+impl DisplayKey {
     /// In characters, not bytes.
-    const SHOWN: usize = 64;
+    const MAX_CHARS: usize = 64;
 
     pub(super) fn new(key: &[u8]) -> Self {
         // No character has more than four bytes; one that is cut is not shown.
-        let key = shown(key, 4 * (Self::SHOWN + 1));
-        Self(match key.char_indices().nth(Self::SHOWN) {
+        let key = display(key, 4 * (Self::MAX_CHARS + 1));
+        Self(match key.char_indices().nth(Self::MAX_CHARS) {
             Some((end, _)) => format!("{:?}…", &key[..end]),
             None => format!("{key:?}"),
         })
     }
 }
 
-impl fmt::Display for ShownKey {
+impl fmt::Display for DisplayKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl fmt::Debug for ShownKey {
+impl fmt::Debug for DisplayKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
@@ -126,13 +126,13 @@ mod tests {
 
     #[test]
     fn keys_are_cut_at_64_characters() {
-        let shown = |len| ShownKey::new("é".repeat(len).as_bytes()).to_string();
-        assert_eq!(shown(64), format!("\"{}\"", "é".repeat(64)));
-        assert_eq!(shown(65), format!("\"{}\"…", "é".repeat(64)));
+        let display = |len| DisplayKey::new("é".repeat(len).as_bytes()).to_string();
+        assert_eq!(display(64), format!("\"{}\"", "é".repeat(64)));
+        assert_eq!(display(65), format!("\"{}\"…", "é".repeat(64)));
     }
 
     #[test]
     fn keys_cannot_break_a_line() {
-        assert_eq!(ShownKey::new(b"a\n\"b").to_string(), r#""a\n\"b""#);
+        assert_eq!(DisplayKey::new(b"a\n\"b").to_string(), r#""a\n\"b""#);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::kind::BoxError;
-use self::kind::{Kind, ShownKey};
+use self::kind::{DisplayKey, ErrorKind};
 
 /// What every verb of the cache returns.
 pub type CacheResult<T> = Result<T, CacheError>;
@@ -46,38 +46,38 @@ pub type CacheResult<T> = Result<T, CacheError>;
 #[derive(Clone, Debug, thiserror::Error)]
 #[error(transparent)]
 #[non_exhaustive]
-pub struct CacheError(Arc<Kind>);
+pub struct CacheError(Arc<ErrorKind>);
 
 impl CacheError {
     pub(crate) fn load(key: &[u8], source: Arc<BoxError>) -> Self {
-        let key = ShownKey::new(key);
-        Kind::Load { key, source }.into()
+        let key = DisplayKey::new(key);
+        ErrorKind::Load { key, source }.into()
     }
 
     pub(crate) fn panic(key: &[u8]) -> Self {
-        let key = ShownKey::new(key);
-        Kind::Panic { key }.into()
+        let key = DisplayKey::new(key);
+        ErrorKind::Panic { key }.into()
     }
 
     pub(crate) fn timeout(key: &[u8], given: Duration) -> Self {
-        let key = ShownKey::new(key);
-        Kind::Timeout { key, given }.into()
+        let key = DisplayKey::new(key);
+        ErrorKind::Timeout { key, given }.into()
     }
 
     pub(crate) fn no_timer(key: &[u8]) -> Self {
-        let key = ShownKey::new(key);
-        Kind::NoTimer { key }.into()
+        let key = DisplayKey::new(key);
+        ErrorKind::NoTimer { key }.into()
     }
 
     pub(crate) fn dropped(key: &[u8]) -> Self {
-        let key = ShownKey::new(key);
-        Kind::Dropped { key }.into()
+        let key = DisplayKey::new(key);
+        ErrorKind::Dropped { key }.into()
     }
 
     /// `held` and `asked` are names of types, as in all that follow.
     pub(crate) fn wrong_type(key: &[u8], held: &'static str, asked: &'static str) -> Self {
-        let key = ShownKey::new(key);
-        Kind::WrongType { key, held, asked }.into()
+        let key = DisplayKey::new(key);
+        ErrorKind::WrongType { key, held, asked }.into()
     }
 
     /// `held` and `asked` are the names of the key's type and of the value's.
@@ -86,23 +86,23 @@ impl CacheError {
         held: [&'static str; 2],
         asked: [&'static str; 2],
     ) -> Self {
-        let name = ShownKey::new(name.as_bytes());
-        Kind::WrongTypes { name, held, asked }.into()
+        let name = DisplayKey::new(name.as_bytes());
+        ErrorKind::WrongTypes { name, held, asked }.into()
     }
 
     pub(crate) fn encode_key(name: &str, key: &'static str, source: BoxError) -> Self {
-        let name = ShownKey::new(name.as_bytes());
-        Kind::EncodeKey { name, key, source }.into()
+        let name = DisplayKey::new(name.as_bytes());
+        ErrorKind::EncodeKey { name, key, source }.into()
     }
 
     pub(crate) fn encode(key: &[u8], name: &'static str, source: BoxError) -> Self {
-        let key = ShownKey::new(key);
-        Kind::Encode { key, name, source }.into()
+        let key = DisplayKey::new(key);
+        ErrorKind::Encode { key, name, source }.into()
     }
 
     pub(crate) fn decode(key: &[u8], name: &'static str, source: BoxError) -> Self {
-        let key = ShownKey::new(key);
-        Kind::Decode { key, name, source }.into()
+        let key = DisplayKey::new(key);
+        ErrorKind::Decode { key, name, source }.into()
     }
 
     /// Returns whether the loader gave an error, which is then the source.
@@ -117,7 +117,7 @@ impl CacheError {
     /// assert!(block_on(call).is_err_and(|error| error.is_load()));
     /// ```
     pub fn is_load(&self) -> bool {
-        matches!(*self.0, Kind::Load { .. })
+        matches!(*self.0, ErrorKind::Load { .. })
     }
 
     /// Returns whether another call's loader, or the encoding of its value, panicked
@@ -150,7 +150,7 @@ impl CacheError {
     /// assert!(told.is_err_and(|error| error.is_panic()));
     /// ```
     pub fn is_panic(&self) -> bool {
-        matches!(*self.0, Kind::Panic { .. })
+        matches!(*self.0, ErrorKind::Panic { .. })
     }
 
     /// Returns whether the key holds, or is being loaded as, another type than the
@@ -170,7 +170,10 @@ impl CacheError {
     /// # }
     /// ```
     pub fn is_wrong_type(&self) -> bool {
-        matches!(*self.0, Kind::WrongType { .. } | Kind::WrongTypes { .. })
+        matches!(
+            *self.0,
+            ErrorKind::WrongType { .. } | ErrorKind::WrongTypes { .. }
+        )
     }
 
     /// Returns whether the value could not be encoded, or the key of a typed cache.
@@ -192,7 +195,10 @@ impl CacheError {
     /// assert!(put.is_err_and(|error| error.is_encode()));
     /// ```
     pub fn is_encode(&self) -> bool {
-        matches!(*self.0, Kind::Encode { .. } | Kind::EncodeKey { .. })
+        matches!(
+            *self.0,
+            ErrorKind::Encode { .. } | ErrorKind::EncodeKey { .. }
+        )
     }
 
     /// Returns whether the stored bytes could not be decoded as the type asked for.
@@ -211,7 +217,7 @@ impl CacheError {
     /// # }
     /// ```
     pub fn is_decode(&self) -> bool {
-        matches!(*self.0, Kind::Decode { .. })
+        matches!(*self.0, ErrorKind::Decode { .. })
     }
 
     /// Returns whether a load took longer than it was given.
@@ -230,7 +236,7 @@ impl CacheError {
     /// assert!(block_on(call).is_err_and(|error| error.is_timeout()));
     /// ```
     pub fn is_timeout(&self) -> bool {
-        matches!(*self.0, Kind::Timeout { .. })
+        matches!(*self.0, ErrorKind::Timeout { .. })
     }
 
     /// Returns whether a load that this call handed over was dropped by whoever was to run
@@ -262,7 +268,7 @@ impl CacheError {
     /// # }
     /// ```
     pub fn is_dropped(&self) -> bool {
-        matches!(*self.0, Kind::Dropped { .. })
+        matches!(*self.0, ErrorKind::Dropped { .. })
     }
 
     /// Returns whether a call had a timeout and the cache no timer.
@@ -280,12 +286,12 @@ impl CacheError {
     /// assert!(error.is_none_or(|error| error.is_no_timer()));
     /// ```
     pub fn is_no_timer(&self) -> bool {
-        matches!(*self.0, Kind::NoTimer { .. })
+        matches!(*self.0, ErrorKind::NoTimer { .. })
     }
 }
 
-impl From<Kind> for CacheError {
-    fn from(kind: Kind) -> Self {
+impl From<ErrorKind> for CacheError {
+    fn from(kind: ErrorKind) -> Self {
         Self(Arc::new(kind))
     }
 }

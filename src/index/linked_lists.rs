@@ -2,14 +2,14 @@
 //!
 //! A list is a ring of nodes with a head, which is a node too, so that no operation
 //! asks whether it is at an end, and a node leaves its ring without knowing which
-//! one it is in. Many rings share one `Rings`; a node is two indices, and every
+//! one it is in. Many rings share one `LinkedLists`; a node is two indices, and every
 //! operation is a constant number of steps.
 
-use super::index_vec::{self, Index};
+use super::index_vec::{Index, IndexVec};
 
 /// The nodes of all rings over one range of indices.
 #[derive(Debug, Default)]
-pub(crate) struct Rings(Vec<Node>);
+pub(crate) struct LinkedLists(IndexVec<Node>);
 
 #[derive(Clone, Copy, Debug)]
 struct Node {
@@ -19,16 +19,15 @@ struct Node {
     previous: Index,
 }
 
-impl Rings {
-    /// Makes `index` one that can be a node. `capacity` is for how many there will soon
-    /// be.
+impl LinkedLists {
+    /// Makes `index` a valid node, in no list.
     #[inline]
-    pub(crate) fn reach(&mut self, index: Index, capacity: usize) {
-        let apart = Node {
+    pub(crate) fn extend_to(&mut self, index: Index) {
+        let unlinked = || Node {
             next: 0,
             previous: 0,
         };
-        index_vec::reach(&mut self.0, index, capacity, apart);
+        self.0.extend_to(index, unlinked);
     }
 
     /// Whether no index can be a node yet.
@@ -38,11 +37,11 @@ impl Rings {
 
     #[inline]
     fn at(&mut self, index: Index) -> &mut Node {
-        &mut self.0[index as usize]
+        &mut self.0[index]
     }
 
     /// Makes a node the head of an empty ring.
-    pub(crate) fn found(&mut self, head: Index) {
+    pub(crate) fn init_head(&mut self, head: Index) {
         *self.at(head) = Node {
             next: head,
             previous: head,
@@ -78,26 +77,26 @@ impl Rings {
             self.at(next).previous = last;
             self.at(previous).next = head;
             self.at(head).previous = previous;
-            self.found(from);
+            self.init_head(from);
         }
     }
 
     /// The node that was pushed first.
     #[inline]
     pub(crate) fn oldest(&self, head: Index) -> Option<Index> {
-        let oldest = self.0[head as usize].next;
+        let oldest = self.0[head].next;
         (oldest != head).then_some(oldest)
     }
 }
 
 #[cfg(any(test, fuzzing))]
-impl Rings {
+impl LinkedLists {
     /// The nodes in the order they were pushed, after a check of every link.
     pub(crate) fn validate(&self, head: Index) -> Vec<Index> {
         let (mut seen, mut at) = (Vec::new(), head);
         loop {
-            let next = self.0[at as usize].next;
-            assert_eq!(self.0[next as usize].previous, at, "a link back is broken");
+            let next = self.0[at].next;
+            assert_eq!(self.0[next].previous, at, "a link back is broken");
             if next == head {
                 return seen;
             }
@@ -111,54 +110,54 @@ impl Rings {
 mod tests {
     use super::*;
 
-    fn rings(heads: Index) -> Rings {
-        let mut rings = Rings::default();
-        rings.reach(heads + 10, 0);
-        (0..heads).for_each(|head| rings.found(head));
-        rings
+    fn lists(heads: Index) -> LinkedLists {
+        let mut lists = LinkedLists::default();
+        lists.extend_to(heads + 10);
+        (0..heads).for_each(|head| lists.init_head(head));
+        lists
     }
 
     #[test]
     fn nodes_leave_at_both_ends_and_between() {
-        let mut rings = rings(1);
+        let mut lists = lists(1);
         for node in [3, 5, 2, 1] {
-            rings.push(0, node);
+            lists.push(0, node);
         }
-        assert_eq!(rings.validate(0), [3, 5, 2, 1]);
+        assert_eq!(lists.validate(0), [3, 5, 2, 1]);
         for (node, left) in [(5, &[3, 2, 1][..]), (3, &[2, 1]), (1, &[2]), (2, &[])] {
-            rings.unlink(node);
-            assert_eq!(rings.validate(0), left);
-            assert_eq!(rings.oldest(0), left.first().copied());
+            lists.unlink(node);
+            assert_eq!(lists.validate(0), left);
+            assert_eq!(lists.oldest(0), left.first().copied());
         }
     }
 
     #[test]
     fn a_node_need_not_say_which_ring_it_leaves() {
-        let mut rings = rings(2);
+        let mut lists = lists(2);
         for node in 2..10 {
-            rings.push(node % 2, node);
+            lists.push(node % 2, node);
         }
-        rings.unlink(4);
-        rings.unlink(5);
-        assert_eq!(rings.validate(0), [2, 6, 8]);
-        assert_eq!(rings.validate(1), [3, 7, 9]);
+        lists.unlink(4);
+        lists.unlink(5);
+        assert_eq!(lists.validate(0), [2, 6, 8]);
+        assert_eq!(lists.validate(1), [3, 7, 9]);
     }
 
     #[test]
     fn a_ring_goes_behind_another_whole() {
-        let mut rings = rings(3);
+        let mut lists = lists(3);
         for node in [3, 4, 5, 6] {
-            rings.push(node % 2, node);
+            lists.push(node % 2, node);
         }
-        rings.append(0, 1);
+        lists.append(0, 1);
         assert_eq!(
-            (rings.validate(0), rings.validate(1)),
+            (lists.validate(0), lists.validate(1)),
             (vec![4, 6, 3, 5], vec![])
         );
-        rings.append(0, 1);
-        rings.append(2, 0);
+        lists.append(0, 1);
+        lists.append(2, 0);
         assert_eq!(
-            (rings.validate(0), rings.validate(2)),
+            (lists.validate(0), lists.validate(2)),
             (vec![], vec![4, 6, 3, 5])
         );
     }

@@ -3,5 +3,5 @@
 mod index_vec;
 mod linked_lists;
 
-pub(crate) use self::index_vec::{Index, more, narrow, reach, reach_with};
-pub(crate) use self::linked_lists::Rings;
+pub(crate) use self::index_vec::{Index, IndexVec, growth, to_index};
+pub(crate) use self::linked_lists::LinkedLists;

@@ -7,7 +7,7 @@
 
 use super::hash::Hashing;
 use super::namespace::split;
-use super::small_bytes::Text;
+use super::small_bytes::SmallBytes;
 
 /// A key as a call gives it, with its hash: computed once by whoever first needs it.
 #[derive(Clone, Copy, Debug)]
@@ -18,22 +18,22 @@ pub(crate) struct Key<'a> {
 
 /// The key of a typed cache in two parts, with its hash.
 #[derive(Debug)]
-pub(crate) struct Parts<'a> {
+pub(crate) struct TypedKey<'a> {
     hash: u64,
     /// How the keys of that cache begin.
-    space: &'a [u8],
-    rest: Rest<'a>,
+    prefix: &'a [u8],
+    body: KeyBody<'a>,
 }
 
 /// A key as postcard writes it.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Rest<'a> {
+pub(crate) enum KeyBody<'a> {
     /// A text, or bytes, which its length goes before: fewer than 128.
     Text(&'a [u8]),
     Encoded(&'a [u8]),
 }
 
-impl<'a> Rest<'a> {
+impl<'a> KeyBody<'a> {
     /// What is hashed of it: a text without its length, and what could be one. It need not
     /// be known which type was written.
     #[inline]
@@ -48,19 +48,19 @@ impl<'a> Rest<'a> {
     }
 }
 
-impl<'a> Parts<'a> {
+impl<'a> TypedKey<'a> {
     /// `hash_of_name`: see [`hash_name`].
     #[inline]
     pub(crate) fn new(
         hashing: &Hashing,
         hash_of_name: u64,
-        space: &'a [u8],
-        rest: Rest<'a>,
+        prefix: &'a [u8],
+        body: KeyBody<'a>,
     ) -> Self {
         Self {
-            hash: hash_rest(hashing, hash_of_name, rest),
-            space,
-            rest,
+            hash: hash_body(hashing, hash_of_name, body),
+            prefix,
+            body,
         }
     }
 }
@@ -70,7 +70,7 @@ pub(crate) trait Lookup: Copy {
     fn hash(self) -> u64;
 
     /// Whether it is this one.
-    fn is(self, stored: &Text) -> bool;
+    fn matches(self, stored: &SmallBytes) -> bool;
 }
 
 impl Lookup for Key<'_> {
@@ -80,34 +80,34 @@ impl Lookup for Key<'_> {
     }
 
     #[inline]
-    fn is(self, stored: &Text) -> bool {
+    fn matches(self, stored: &SmallBytes) -> bool {
         stored.is(self.bytes)
     }
 }
 
 /// By reference: it is put together piece by piece, and a copy would be taken in one.
-impl Lookup for &Parts<'_> {
+impl Lookup for &TypedKey<'_> {
     #[inline]
     fn hash(self) -> u64 {
         self.hash
     }
 
     #[inline]
-    fn is(self, stored: &Text) -> bool {
+    fn matches(self, stored: &SmallBytes) -> bool {
         let stored = stored.as_bytes();
-        let space = self.space.len();
-        match self.rest {
+        let prefix = self.prefix.len();
+        match self.body {
             // The key first: it tells more of them apart than the name does.
-            Rest::Text(text) => {
-                stored.len() == space + 1 + text.len()
+            KeyBody::Text(text) => {
+                stored.len() == prefix + 1 + text.len()
                     && stored.ends_with(text)
-                    && usize::from(stored[space]) == text.len()
-                    && stored.starts_with(self.space)
+                    && usize::from(stored[prefix]) == text.len()
+                    && stored.starts_with(self.prefix)
             }
-            Rest::Encoded(bytes) => {
-                stored.len() == space + bytes.len()
+            KeyBody::Encoded(bytes) => {
+                stored.len() == prefix + bytes.len()
                     && stored.ends_with(bytes)
-                    && stored.starts_with(self.space)
+                    && stored.starts_with(self.prefix)
             }
         }
     }
@@ -116,10 +116,10 @@ impl Lookup for &Parts<'_> {
 /// The hash of a key that is kept.
 #[inline]
 pub(crate) fn hash_key(hashing: &Hashing, key: &[u8]) -> u64 {
-    let Some((name, rest)) = split(key) else {
+    let Some((name, body)) = split(key) else {
         return hashing.hash(key);
     };
-    hash_rest(hashing, hash_name(hashing, name), Rest::Encoded(rest))
+    hash_body(hashing, hash_name(hashing, name), KeyBody::Encoded(body))
 }
 
 /// The part that the name of a typed cache has in the hashes of its keys. Turned, so that
@@ -129,8 +129,8 @@ pub(crate) fn hash_name(hashing: &Hashing, name: &[u8]) -> u64 {
 }
 
 #[inline]
-fn hash_rest(hashing: &Hashing, hash_of_name: u64, rest: Rest<'_>) -> u64 {
-    hashing.hash(rest.hashed()) ^ hash_of_name
+fn hash_body(hashing: &Hashing, hash_of_name: u64, body: KeyBody<'_>) -> u64 {
+    hashing.hash(body.hashed()) ^ hash_of_name
 }
 
 #[cfg(test)]
@@ -147,12 +147,12 @@ mod tests {
             for len in 0..128_u8 {
                 let text = vec![b'x'; usize::from(len)];
                 let written = [&[len], &text[..]].concat();
-                let whole = Text::from([b"\xFFn\xFF", &written[..]].concat().as_slice());
+                let whole = SmallBytes::from([b"\xFFn\xFF", &written[..]].concat().as_slice());
                 let hash = hash_key(&hashing, whole.as_bytes());
-                for rest in [Rest::Text(&text), Rest::Encoded(&written)] {
-                    let parts = Parts::new(&hashing, name, b"\xFFn\xFF", rest);
+                for body in [KeyBody::Text(&text), KeyBody::Encoded(&written)] {
+                    let parts = TypedKey::new(&hashing, name, b"\xFFn\xFF", body);
                     assert_eq!(parts.hash(), hash);
-                    assert!(parts.is(&whole));
+                    assert!(parts.matches(&whole));
                 }
             }
         }
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn another_key_is_told_apart() {
         let hashing = Hashing::new(KeyHasher::Foldhash);
-        let parts = |rest| Parts::new(&hashing, 0, b"\xFFn\xFF", rest);
+        let parts = |body| TypedKey::new(&hashing, 0, b"\xFFn\xFF", body);
         let others: [&[u8]; 9] = [
             b"\xFFn\xFF",
             // Only longer: all else is as it should be.
@@ -175,22 +175,25 @@ mod tests {
             b"\x02ab",
         ];
         for other in others {
-            assert!(!parts(Rest::Text(b"ab")).is(&other.into()), "{other:?}");
-            assert!(!parts(Rest::Encoded(b"\x02ab")).is(&other.into()));
+            assert!(
+                !parts(KeyBody::Text(b"ab")).matches(&other.into()),
+                "{other:?}"
+            );
+            assert!(!parts(KeyBody::Encoded(b"\x02ab")).matches(&other.into()));
         }
     }
 
     #[test]
     fn other_keys_have_other_hashes() {
         let hashing = Hashing::new(KeyHasher::Foldhash);
-        let hash = |rest| hash_rest(&hashing, 0, rest);
+        let hash = |body| hash_body(&hashing, 0, body);
         let mut hashes = vec![
-            hash(Rest::Text(b"ab")),
-            hash(Rest::Text(b"ac")),
-            hash(Rest::Text(b"a")),
-            hash(Rest::Encoded(b"\x05ab")),
-            hash(Rest::Encoded(b"\x06ab")),
-            hash(Rest::Encoded(b"\x05\x06")),
+            hash(KeyBody::Text(b"ab")),
+            hash(KeyBody::Text(b"ac")),
+            hash(KeyBody::Text(b"a")),
+            hash(KeyBody::Encoded(b"\x05ab")),
+            hash(KeyBody::Encoded(b"\x06ab")),
+            hash(KeyBody::Encoded(b"\x05\x06")),
         ];
         hashes.sort_unstable();
         hashes.dedup();
@@ -202,7 +205,7 @@ mod tests {
     fn a_key_does_not_undo_a_name() {
         let hashing = Hashing::new(KeyHasher::SipHash);
         let hash =
-            |name: &[u8], key| hash_rest(&hashing, hash_name(&hashing, name), Rest::Text(key));
+            |name: &[u8], key| hash_body(&hashing, hash_name(&hashing, name), KeyBody::Text(key));
         let mut hashes = vec![
             hash(b"a", b"a"),
             hash(b"b", b"b"),
@@ -225,9 +228,9 @@ mod tests {
         };
         let name = hash_name(&hashing, b"n");
         let key = |n: usize| [1, u8::try_from(n).unwrap()];
-        let of_keys = |n| hash_rest(&hashing, name, Rest::Encoded(&key(n)));
+        let of_keys = |n| hash_body(&hashing, name, KeyBody::Encoded(&key(n)));
         varied(std::array::from_fn(of_keys));
-        let of_names = |n| hash_rest(&hashing, hash_name(&hashing, &key(n)), Rest::Text(b"ab"));
+        let of_names = |n| hash_body(&hashing, hash_name(&hashing, &key(n)), KeyBody::Text(b"ab"));
         varied(std::array::from_fn(of_names));
     }
 }

@@ -9,7 +9,7 @@ mod typed_keys;
 
 pub(crate) use self::hash::Hashing;
 pub use self::hash::KeyHasher;
-pub(crate) use self::lookup::{Key, Lookup, Parts, hash_key};
-pub(crate) use self::namespace::{is_text, shown};
-pub(crate) use self::small_bytes::Text;
-pub(crate) use self::typed_keys::Keys;
+pub(crate) use self::lookup::{Key, Lookup, TypedKey, hash_key};
+pub(crate) use self::namespace::{display, is_text};
+pub(crate) use self::small_bytes::SmallBytes;
+pub(crate) use self::typed_keys::TypedKeys;

@@ -6,14 +6,14 @@ use postcard::Error;
 use serde::Serialize;
 use serde::ser::{Impossible, Serializer};
 
-use super::lookup::Rest;
+use super::lookup::KeyBody;
 
 /// Looks with what postcard would write of a key, if that is one integer, or one text, or
 /// bytes, of fewer than 128 bytes: in as many new types as may be. All else is an error,
 /// and looks with nothing.
 ///
 /// It is the key type that calls: what it holds meanwhile is held while `look` runs.
-pub(super) struct Plain<'a, F> {
+pub(super) struct PlainKey<'a, F> {
     pub(super) look: F,
     /// Becomes true when a key is of a type that has to be encoded: whatever that type
     /// makes of the error.
@@ -24,14 +24,14 @@ pub(super) struct Plain<'a, F> {
 const BITS: u32 = 7;
 const MORE: u64 = 0x8080_8080_8080_8080;
 
-impl<R, F: Fn(Rest<'_>) -> R> Plain<'_, F> {
+impl<R, F: Fn(KeyBody<'_>) -> R> PlainKey<'_, F> {
     #[inline]
     fn text(self, bytes: &[u8]) -> Result<R, Error> {
         // The length has one byte. The next one may have, too: it is asked again.
         if bytes.len() >= 1 << BITS {
             return Err(Error::SerializeBufferFull);
         }
-        Ok((self.look)(Rest::Text(bytes)))
+        Ok((self.look)(KeyBody::Text(bytes)))
     }
 
     /// An unsigned number, seven bits a byte, the lowest first; all bytes but the last have
@@ -40,22 +40,22 @@ impl<R, F: Fn(Rest<'_>) -> R> Plain<'_, F> {
     fn number(self, number: u64) -> R {
         let byte = |place| (number >> (BITS * place) & 0x7F) << (8 * place);
         let bytes = (0..8).fold(0, |bytes, place| bytes | byte(place));
-        let rest = number >> (8 * BITS);
-        if rest != 0 {
-            return self.long_number(bytes | MORE, rest);
+        let body = number >> (8 * BITS);
+        if body != 0 {
+            return self.long_number(bytes | MORE, body);
         }
         let len = (u64::BITS - (number | 1).leading_zeros()).div_ceil(BITS);
         let bytes = (bytes | MORE & ((1 << (8 * (len - 1))) - 1)).to_le_bytes();
-        (self.look)(Rest::Encoded(&bytes[..len as usize]))
+        (self.look)(KeyBody::Encoded(&bytes[..len as usize]))
     }
 
-    /// The last byte but one has the bits of `rest` as they are: the highest is set where
+    /// The last byte but one has the bits of `body` as they are: the highest is set where
     /// the last follows.
-    fn long_number(self, first: u64, rest: u64) -> R {
-        let mut bytes = [0, 0, 0, 0, 0, 0, 0, 0, rest.to_le_bytes()[0], 1];
+    fn long_number(self, first: u64, body: u64) -> R {
+        let mut bytes = [0, 0, 0, 0, 0, 0, 0, 0, body.to_le_bytes()[0], 1];
         bytes[..8].copy_from_slice(&first.to_le_bytes());
-        let len = if rest >> BITS == 0 { 9 } else { 10 };
-        (self.look)(Rest::Encoded(&bytes[..len]))
+        let len = if body >> BITS == 0 { 9 } else { 10 };
+        (self.look)(KeyBody::Encoded(&bytes[..len]))
     }
 
     #[cold]
@@ -83,7 +83,7 @@ macro_rules! others {
     )*};
 }
 
-impl<R, F: Fn(Rest<'_>) -> R> Serializer for Plain<'_, F> {
+impl<R, F: Fn(KeyBody<'_>) -> R> Serializer for PlainKey<'_, F> {
     type Ok = R;
     type Error = Error;
     type SerializeSeq = Impossible<R, Error>;
@@ -112,7 +112,7 @@ impl<R, F: Fn(Rest<'_>) -> R> Serializer for Plain<'_, F> {
 
     #[inline]
     fn serialize_u8(self, number: u8) -> Result<R, Error> {
-        Ok((self.look)(Rest::Encoded(&[number])))
+        Ok((self.look)(KeyBody::Encoded(&[number])))
     }
 
     #[inline]
@@ -132,7 +132,7 @@ impl<R, F: Fn(Rest<'_>) -> R> Serializer for Plain<'_, F> {
 
     #[inline]
     fn serialize_i8(self, number: i8) -> Result<R, Error> {
-        Ok((self.look)(Rest::Encoded(&number.to_ne_bytes())))
+        Ok((self.look)(KeyBody::Encoded(&number.to_ne_bytes())))
     }
 
     #[inline]
@@ -207,11 +207,11 @@ mod tests {
     /// What is looked for, if it need not be encoded, and whether the next one is asked.
     fn asked<K: Serialize + ?Sized>(key: &K) -> (Result<Vec<u8>, Error>, bool) {
         let must_encode = AtomicBool::new(false);
-        let look = |rest: Rest<'_>| match rest {
-            Rest::Text(bytes) | Rest::Encoded(bytes) => bytes.to_vec(),
+        let look = |body: KeyBody<'_>| match body {
+            KeyBody::Text(bytes) | KeyBody::Encoded(bytes) => bytes.to_vec(),
         };
         let must = &must_encode;
-        let looked = key.serialize(Plain {
+        let looked = key.serialize(PlainKey {
             look,
             must_encode: must,
         });

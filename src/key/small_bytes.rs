@@ -2,7 +2,7 @@
 //! no text can be.
 //!
 //! Most of them are short, so up to 22 bytes stay in place and only longer ones
-//! go to the heap. Either way a `Text` is 24 bytes.
+//! go to the heap. Either way a `SmallBytes` is 24 bytes.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -11,7 +11,7 @@ use std::hash::{Hash, Hasher};
 const INLINE: usize = 22;
 
 #[derive(Clone)]
-pub(crate) struct Text(Repr);
+pub(crate) struct SmallBytes(Repr);
 
 #[derive(Clone)]
 enum Repr {
@@ -21,7 +21,7 @@ enum Repr {
     Heap(Box<[u8]>),
 }
 
-impl Text {
+impl SmallBytes {
     /// The text as bytes. They are what gets compared: nobody here asks for a
     /// `str`, so nobody pays for checking again that it is one.
     #[inline]
@@ -34,7 +34,7 @@ impl Text {
 
     /// Whether it is kept on the heap.
     #[inline]
-    pub(crate) fn is_apart(&self) -> bool {
+    pub(crate) fn is_on_heap(&self) -> bool {
         matches!(self.0, Repr::Heap(_))
     }
 
@@ -49,7 +49,7 @@ impl Text {
     }
 }
 
-impl From<&[u8]> for Text {
+impl From<&[u8]> for SmallBytes {
     #[inline]
     fn from(all: &[u8]) -> Self {
         match u8::try_from(all.len()) {
@@ -63,28 +63,28 @@ impl From<&[u8]> for Text {
     }
 }
 
-impl From<&str> for Text {
+impl From<&str> for SmallBytes {
     #[inline]
     fn from(text: &str) -> Self {
         text.as_bytes().into()
     }
 }
 
-impl PartialEq for Text {
+impl PartialEq for SmallBytes {
     fn eq(&self, other: &Self) -> bool {
         self.as_bytes() == other.as_bytes()
     }
 }
 
-impl Eq for Text {}
+impl Eq for SmallBytes {}
 
-impl Hash for Text {
+impl Hash for SmallBytes {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.as_bytes().hash(state);
     }
 }
 
-impl fmt::Debug for Text {
+impl fmt::Debug for SmallBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         String::from_utf8_lossy(self.as_bytes()).fmt(f)
     }
@@ -98,21 +98,21 @@ mod tests {
 
     #[test]
     fn is_three_words_long() {
-        assert_eq!(size_of::<Text>(), 24);
+        assert_eq!(size_of::<SmallBytes>(), 24);
     }
 
     #[test]
     fn keeps_every_length() {
         for len in 0..64 {
             let text = "é".repeat(len);
-            assert_eq!(Text::from(text.as_str()).as_bytes(), text.as_bytes());
+            assert_eq!(SmallBytes::from(text.as_str()).as_bytes(), text.as_bytes());
         }
     }
 
     #[test]
     fn what_is_equal_has_one_hash_and_what_is_not_another() {
         let state = RandomState::new();
-        let hash = |text: &str| state.hash_one(Text::from(text));
+        let hash = |text: &str| state.hash_one(SmallBytes::from(text));
         assert_eq!(hash("a"), hash("a"));
         assert_ne!(hash("a"), hash("b"));
     }
@@ -120,10 +120,11 @@ mod tests {
     #[test]
     fn up_to_22_bytes_allocate_nothing() {
         let short = "x".repeat(22);
-        let count =
-            |text: &str| allocation_counter::measure(|| drop(Text::from(text).clone())).count_total;
+        let count = |text: &str| {
+            allocation_counter::measure(|| drop(SmallBytes::from(text).clone())).count_total
+        };
         assert_eq!(count(&short), 0);
-        let is_apart = |len| Text::from("x".repeat(len).as_str()).is_apart();
+        let is_apart = |len| SmallBytes::from("x".repeat(len).as_str()).is_on_heap();
         assert!(!is_apart(22) && is_apart(23));
         assert_eq!(count(&"x".repeat(23)), 2);
     }

@@ -7,46 +7,46 @@ use postcard::{Error, serialize_with_flavor};
 use serde::Serialize;
 
 use super::hash::Hashing;
-use super::lookup::{Parts, Rest, hash_name};
-use super::namespace::space;
-use super::plain::Plain;
+use super::lookup::{KeyBody, TypedKey, hash_name};
+use super::namespace::prefix;
+use super::plain::PlainKey;
 
 /// How many bytes of a key need no memory of their own.
 const INLINE: usize = 64;
 
 /// How the keys of a typed cache are made.
 #[derive(Debug)]
-pub(crate) struct Keys {
-    space: Box<[u8]>,
+pub(crate) struct TypedKeys {
+    prefix: Box<[u8]>,
     /// How a key begins, and room for the rest of it. None if that is longer.
-    begun: Option<[u8; INLINE]>,
+    prefix_buffer: Option<[u8; INLINE]>,
     hash: u64,
     /// Whether a key was neither text nor number. Then the next is not asked.
     must_encode: AtomicBool,
 }
 
-impl Keys {
+impl TypedKeys {
     pub(crate) fn new(name: &str, hashing: &Hashing) -> Self {
-        let space = space(name);
-        let mut begun = [0; INLINE];
-        let start = begun.get_mut(..space.len());
-        let fits = start.map(|start| start.copy_from_slice(&space));
+        let prefix = prefix(name);
+        let mut prefix_buffer = [0; INLINE];
+        let start = prefix_buffer.get_mut(..prefix.len());
+        let fits = start.map(|start| start.copy_from_slice(&prefix));
         Self {
-            begun: fits.map(|()| begun),
+            prefix_buffer: fits.map(|()| prefix_buffer),
             hash: hash_name(hashing, name.as_bytes()),
             must_encode: AtomicBool::new(false),
-            space,
+            prefix,
         }
     }
 
     /// How each begins.
-    pub(crate) fn space(&self) -> &[u8] {
-        &self.space
+    pub(crate) fn prefix(&self) -> &[u8] {
+        &self.prefix
     }
 
     /// Gives the cache's key of a caller's key, in place.
     #[inline]
-    pub(crate) fn with<K: Serialize + ?Sized, R>(
+    pub(crate) fn with_encoded<K: Serialize + ?Sized, R>(
         &self,
         key: &K,
         act: impl FnOnce(&[u8]) -> R,
@@ -56,49 +56,49 @@ impl Keys {
         Ok(act(whole.as_bytes()))
     }
 
-    /// The same, for it to be looked for: see [`Plain`], which is why `look` may only look.
+    /// The same, for it to be looked for: see [`PlainKey`], which is why `look` may only look.
     /// Of a key that fails when it was given already, `look` has looked.
     #[inline]
-    pub(crate) fn seek<K: Serialize + ?Sized, R>(
+    pub(crate) fn probe_with<K: Serialize + ?Sized, R>(
         &self,
         hashing: &Hashing,
         key: &K,
-        look: impl Fn(&Parts<'_>) -> R,
+        look: impl Fn(&TypedKey<'_>) -> R,
     ) -> Result<R, Error> {
         let must_encode = &self.must_encode;
         if !must_encode.load(Ordering::Relaxed) {
-            let look = |rest: Rest<'_>| look(&self.parts(hashing, rest));
-            if let Ok(found) = key.serialize(Plain { look, must_encode }) {
+            let look = |body: KeyBody<'_>| look(&self.parts(hashing, body));
+            if let Ok(found) = key.serialize(PlainKey { look, must_encode }) {
                 return Ok(found);
             }
             // Whatever it is: encoding it says so again.
         }
-        self.with(key, |whole| {
-            look(&self.parts(hashing, Rest::Encoded(&whole[self.space.len()..])))
+        self.with_encoded(key, |whole| {
+            look(&self.parts(hashing, KeyBody::Encoded(&whole[self.prefix.len()..])))
         })
     }
 
     #[inline]
-    fn parts<'a>(&'a self, hashing: &Hashing, rest: Rest<'a>) -> Parts<'a> {
-        Parts::new(hashing, self.hash, &self.space, rest)
+    fn parts<'a>(&'a self, hashing: &Hashing, body: KeyBody<'a>) -> TypedKey<'a> {
+        TypedKey::new(hashing, self.hash, &self.prefix, body)
     }
 
     #[inline]
-    fn begin(&self) -> Whole {
-        let (start, long) = match self.begun {
-            Some(begun) => (begun, Vec::new()),
-            None => ([0; INLINE], self.space.to_vec()),
+    fn begin(&self) -> KeyBuffer {
+        let (start, long) = match self.prefix_buffer {
+            Some(prefix_buffer) => (prefix_buffer, Vec::new()),
+            None => ([0; INLINE], self.prefix.to_vec()),
         };
-        Whole {
+        KeyBuffer {
             start,
-            len: self.space.len(),
+            len: self.prefix.len(),
             long,
         }
     }
 }
 
 /// A key that is being encoded. It never lacks room: a key type need not expect an error.
-struct Whole {
+struct KeyBuffer {
     start: [u8; INLINE],
     /// More than there is room for at the start if it has moved.
     len: usize,
@@ -106,7 +106,7 @@ struct Whole {
     long: Vec<u8>,
 }
 
-impl Whole {
+impl KeyBuffer {
     #[inline]
     fn as_bytes(&self) -> &[u8] {
         self.start.get(..self.len).unwrap_or(&self.long)
@@ -122,7 +122,7 @@ impl Whole {
     }
 }
 
-impl Flavor for &mut Whole {
+impl Flavor for &mut KeyBuffer {
     type Output = ();
 
     #[inline]
@@ -160,21 +160,23 @@ mod tests {
     use super::*;
     use crate::key::hash::KeyHasher;
     use crate::key::lookup::{Lookup, hash_key};
-    use crate::key::small_bytes::Text;
+    use crate::key::small_bytes::SmallBytes;
 
     /// Written or not, it is one key; and a number is written as postcard does.
     fn check<K: Serialize + ?Sized>(name: &str, key: &K) {
         let hashing = Hashing::new(KeyHasher::Foldhash);
-        let keys = Keys::new(name, &hashing);
-        let whole = keys.with(key, |whole| Text::from(whole)).unwrap();
+        let keys = TypedKeys::new(name, &hashing);
+        let whole = keys
+            .with_encoded(key, |whole| SmallBytes::from(whole))
+            .unwrap();
         let written = postcard::to_allocvec(key).unwrap();
-        let expected = [keys.space(), &written].concat();
+        let expected = [keys.prefix(), &written].concat();
         assert_eq!(whole.as_bytes(), expected);
         for composite in [false, true] {
             keys.must_encode.fetch_or(composite, Ordering::Relaxed);
-            keys.seek(&hashing, key, |parts| {
+            keys.probe_with(&hashing, key, |parts| {
                 assert_eq!(parts.hash(), hash_key(&hashing, whole.as_bytes()));
-                assert!(parts.is(&whole));
+                assert!(parts.matches(&whole));
             })
             .unwrap();
         }
@@ -232,10 +234,10 @@ mod tests {
             b: String,
         }
         #[derive(Serialize)]
-        enum Form {
+        enum Access {
             Unit,
             Number(u64),
-            Text { text: String },
+            SmallBytes { text: String },
         }
         check("ids", &Id(300));
         check("ids", &Outer(Inner("text")));
@@ -255,10 +257,10 @@ mod tests {
         check("ids", &vec![1_u8, 2]);
         let (a, b) = (7, "b".into());
         check("ids", &Pair { a, b });
-        check("ids", &Form::Unit);
-        check("ids", &Form::Number(300));
+        check("ids", &Access::Unit);
+        check("ids", &Access::Number(300));
         let text = "text".into();
-        check("ids", &Form::Text { text });
+        check("ids", &Access::SmallBytes { text });
     }
 
     #[test]
@@ -271,11 +273,11 @@ mod tests {
             }
         }
         let hashing = Hashing::new(KeyHasher::Foldhash);
-        let keys = Keys::new("n", &hashing);
+        let keys = TypedKeys::new("n", &hashing);
         let is_composite = || keys.must_encode.load(Ordering::Relaxed);
-        keys.seek(&hashing, "text", |_| ()).unwrap();
+        keys.probe_with(&hashing, "text", |_| ()).unwrap();
         assert!(!is_composite());
-        keys.seek(&hashing, &Own, |_| ()).unwrap();
+        keys.probe_with(&hashing, &Own, |_| ()).unwrap();
         assert!(is_composite());
     }
 
@@ -289,19 +291,19 @@ mod tests {
             }
         }
         let hashing = Hashing::new(KeyHasher::Foldhash);
-        let keys = Keys::new("n", &hashing);
+        let keys = TypedKeys::new("n", &hashing);
         let error = Err(Error::SerdeSerCustom);
-        assert_eq!(keys.with(&Late, |_| ()), error);
-        assert_eq!(keys.seek(&hashing, &Late, |_| ()), error);
+        assert_eq!(keys.with_encoded(&Late, |_| ()), error);
+        assert_eq!(keys.probe_with(&hashing, &Late, |_| ()), error);
     }
 
     #[test]
     fn a_short_key_allocates_nothing() {
         let hashing = Hashing::new(KeyHasher::Foldhash);
-        let keys = Keys::new("users", &hashing);
+        let keys = TypedKeys::new("users", &hashing);
         let count = |len| {
             let text = "x".repeat(len);
-            allocation_counter::measure(|| drop(keys.with(&text, <[u8]>::len))).count_total
+            allocation_counter::measure(|| drop(keys.with_encoded(&text, <[u8]>::len))).count_total
         };
         assert_eq!((count(56), count(57) > 0), (0, true));
     }

@@ -7,28 +7,28 @@
 
 use super::call::{Seat, Step, Wait};
 use super::drive::{drive, start};
-use super::leader::Lead;
+use super::leader::Leader;
 use super::loaded::{Loaded, Old};
-use super::serve::{Answer, Instead};
-use super::timeouts::Patience;
+use super::serve::{OnFailure, Served};
+use super::timeouts::Timeouts;
 use crate::engine::{Engine, Handle};
 use crate::error::{BoxError, CacheError, CacheResult};
-use crate::options::Terms;
+use crate::options::CallOptions;
 use crate::sync::Arc;
-use crate::value::{Codec, Form};
+use crate::value::{Access, Codec};
 
 /// A loading call with a loader that the cache may keep.
 #[allow(clippy::manual_async_fn, reason = "as of `load`")]
 pub(crate) fn load_owned<const FULL: bool, C, T, A, L, E, F, Fut>(
     engine: &Handle<C>,
     key: &[u8],
-    mut terms: Terms<'_>,
+    mut terms: CallOptions<'_>,
     loader: F,
-    pick: fn(&Engine<C>, Answer<T>) -> A,
+    pick: fn(&Engine<C>, Served<T>) -> A,
 ) -> impl Future<Output = CacheResult<A>>
 where
     C: Codec,
-    T: Form,
+    T: Access,
     T::Value: 'static,
     L: Into<Loaded<T::Value>> + 'static,
     E: Into<BoxError> + 'static,
@@ -37,7 +37,7 @@ where
 {
     async move {
         let at = engine.key_of(key);
-        let mut patience = None;
+        let mut timeouts = None;
         let mut first = true;
         let seat = loop {
             let wait = match engine.next_step::<FULL, true, T>(at, &mut terms, first)? {
@@ -45,7 +45,7 @@ where
                 Step::Lead(seat) => break seat,
                 Step::Wait(wait) => wait,
             };
-            let waited = engine.wait(key, &wait, terms.rare(), &mut patience).await;
+            let waited = engine.wait(key, &wait, terms.extra(), &mut timeouts).await;
             if let Some(answer) = waited {
                 return answer.map(|answer| pick(engine, answer));
             }
@@ -57,10 +57,10 @@ where
             permit,
         } = seat;
         let Some(permit) = permit else {
-            let instead = Instead::old_if(at_hand.is_some());
+            let instead = OnFailure::old_if(at_hand.is_some());
             let (lead, loading, instead) =
                 start::<FULL, _, T, _, _>(lead, at_hand, instead, loader);
-            let driven = drive::<FULL, _, T, _, _, _>(lead, loading, patience, instead);
+            let driven = drive::<FULL, _, T, _, _, _>(lead, loading, timeouts, instead);
             return driven.await.map(|answer| pick(engine, answer));
         };
         let wait = Wait {
@@ -71,12 +71,12 @@ where
             own: true,
         };
         let permit = permit.away(engine);
-        let lead = Lead::away(lead, Handle::clone(engine));
-        let deadline = Patience::of_background(terms.rare(), &engine.now());
+        let lead = Leader::away(lead, Handle::clone(engine));
+        let deadline = Timeouts::of_background(terms.extra(), &engine.now());
         let old = at_hand.clone();
         let background = async move {
             let (lead, loading, instead) =
-                start::<FULL, _, T, _, _>(lead, old, Instead::Nothing, loader);
+                start::<FULL, _, T, _, _>(lead, old, OnFailure::Error, loader);
             let deadline = Some(Box::new(deadline));
             let driven = drive::<FULL, _, T, _, _, _>(lead, loading, deadline, instead);
             // Whoever waits has the answer from the flight.
@@ -86,14 +86,14 @@ where
         if let Some(spawner) = &engine.settings.spawner {
             spawner.spawn(Box::pin(background));
         }
-        let servable = at_hand.filter(|old| old.stored.dates.state.is_servable());
+        let servable = at_hand.filter(|old| old.stored.times.state.is_servable());
         if let Some(answer) = servable.and_then(|old| engine.serve(key, &old.stored).ok()) {
             return Ok(pick(engine, answer));
         }
-        let waited = engine.wait(key, &wait, terms.rare(), &mut patience).await;
+        let waited = engine.wait(key, &wait, terms.extra(), &mut timeouts).await;
         let answer = waited.unwrap_or_else(|| {
             // What was handed over was dropped.
-            let old = engine.instead(key, Instead::Old);
+            let old = engine.instead(key, OnFailure::Stale);
             old.ok_or_else(|| CacheError::dropped(key))
         });
         answer.map(|answer| pick(engine, answer))

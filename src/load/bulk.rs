@@ -13,32 +13,32 @@ use std::time::Duration;
 
 use super::call::{Seat, Step, Wait};
 use super::drive::{fail, land};
-use super::leader::Lead;
+use super::leader::Leader;
 use super::loaded::Loaded;
 use super::loaded_many::LoadedMany;
-use super::serve::{Answer, Instead};
-use super::timeouts::Patience;
+use super::serve::{OnFailure, Served};
+use super::timeouts::Timeouts;
 use crate::engine::Engine;
 use crate::error::{BoxError, CacheError, CacheResult};
-use crate::key::Text;
-use crate::options::Terms;
-use crate::value::{Codec, Form};
+use crate::key::SmallBytes;
+use crate::options::CallOptions;
+use crate::value::{Access, Codec};
 
 /// The loads of one call, which have one loader.
-struct Crew<'a, C: Codec> {
-    leads: Vec<Member<'a, C>>,
+struct LeaderGroup<'a, C: Codec> {
+    leads: Vec<GroupMember<'a, C>>,
     /// Whether the loader runs: if it panics, it does so for all.
     is_running: bool,
 }
 
-struct Member<'a, C: Codec> {
+struct GroupMember<'a, C: Codec> {
     /// Which of the call's keys it is.
     index: usize,
-    lead: Lead<'a, C>,
-    instead: Instead,
+    lead: Leader<'a, C>,
+    instead: OnFailure,
 }
 
-impl<'a, C: Codec> Crew<'a, C> {
+impl<'a, C: Codec> LeaderGroup<'a, C> {
     fn new() -> Self {
         Self {
             leads: Vec::new(),
@@ -47,10 +47,10 @@ impl<'a, C: Codec> Crew<'a, C> {
     }
 
     fn enlist(&mut self, index: usize, seat: Seat<'a, C>) {
-        self.leads.push(Member {
+        self.leads.push(GroupMember {
             index,
             lead: seat.lead,
-            instead: Instead::old_if(seat.old.is_some()),
+            instead: OnFailure::old_if(seat.old.is_some()),
         });
     }
 
@@ -66,21 +66,21 @@ impl<'a, C: Codec> Crew<'a, C> {
     async fn drive<Fut: Future>(
         &mut self,
         loader: impl FnOnce(Vec<usize>) -> Fut,
-        patience: &mut Option<Box<Patience>>,
+        timeouts: &mut Option<Box<Timeouts>>,
     ) -> Result<Fut::Output, Duration> {
         let keys = self.leads.iter().map(|member| member.index).collect();
         let loading = self.run(|| loader(keys));
-        if patience.is_none() {
-            *patience = self.leads.first().and_then(|it| it.lead.patience());
+        if timeouts.is_none() {
+            *timeouts = self.leads.first().and_then(|it| it.lead.timeouts());
         }
         let mut loading = pin!(loading);
         poll_fn(|cx| {
             let polled = self.run(|| loading.as_mut().poll(cx));
-            match (polled, &mut *patience, self.leads.first()) {
+            match (polled, &mut *timeouts, self.leads.first()) {
                 (Poll::Ready(given), ..) => Poll::Ready(Ok(given)),
-                (Poll::Pending, Some(patience), Some(Member { lead, .. })) => {
+                (Poll::Pending, Some(timeouts), Some(GroupMember { lead, .. })) => {
                     let (timer, now) = (lead.engine.timer(), lead.engine.now());
-                    patience.poll_hard(timer, &now, cx).map(Err)
+                    timeouts.poll_hard(timer, &now, cx).map(Err)
                 }
                 _ => Poll::Pending,
             }
@@ -89,10 +89,10 @@ impl<'a, C: Codec> Crew<'a, C> {
     }
 
     /// Lands each value under its key.
-    fn land<T: Form>(
+    fn land<T: Access>(
         mut self,
         given: Result<impl LoadedMany<T::Value>, Duration>,
-        mut tell: impl FnMut(usize, CacheResult<Answer<T>>),
+        mut tell: impl FnMut(usize, CacheResult<Served<T>>),
     ) {
         let count = self.leads.len();
         let given = self.run(|| given.map(|given| values_for(count, given)));
@@ -107,7 +107,7 @@ impl<'a, C: Codec> Crew<'a, C> {
                 tell(it.index, answer);
             }),
             Err(time) => leads.for_each(|mut it| {
-                it.lead.engine.tally.count_timeout();
+                it.lead.engine.counters.count_timeout();
                 let answer = it.fail(|key| CacheError::timeout(key, time));
                 tell(it.index, answer);
             }),
@@ -115,14 +115,17 @@ impl<'a, C: Codec> Crew<'a, C> {
     }
 }
 
-impl<C: Codec> Member<'_, C> {
-    fn fail<T: Form>(&mut self, error: impl FnOnce(&[u8]) -> CacheError) -> CacheResult<Answer<T>> {
+impl<C: Codec> GroupMember<'_, C> {
+    fn fail<T: Access>(
+        &mut self,
+        error: impl FnOnce(&[u8]) -> CacheError,
+    ) -> CacheResult<Served<T>> {
         let error = error(self.lead.key());
         fail(&mut self.lead, error, self.instead)
     }
 }
 
-impl<C: Codec> Drop for Crew<'_, C> {
+impl<C: Codec> Drop for LeaderGroup<'_, C> {
     fn drop(&mut self) {
         if self.is_running {
             for member in &mut self.leads {
@@ -150,41 +153,41 @@ impl<C: Codec> Engine<C> {
     /// their keys, which must differ.
     pub(crate) async fn load_many<T, R, Fut>(
         &self,
-        keys: &[Text],
-        mut terms: Terms<'_>,
+        keys: &[SmallBytes],
+        mut terms: CallOptions<'_>,
         mut loader: impl FnMut(Vec<usize>) -> Fut,
     ) -> Vec<CacheResult<T>>
     where
-        T: Form,
+        T: Access,
         R: LoadedMany<T::Value>,
         Fut: Future<Output = R>,
     {
         let mut answers: Vec<Option<CacheResult<T>>> = keys.iter().map(|_| None).collect();
         let mut left: Vec<usize> = (0..keys.len()).collect();
-        let mut patience = None;
+        let mut timeouts = None;
         let mut waiting = Vec::new();
         let mut first = true;
         while !(left.is_empty() && waiting.is_empty()) {
-            let mut crew = Crew::new();
+            let mut group = LeaderGroup::new();
             for index in left.drain(..) {
                 let key = keys[index].as_bytes();
                 match self.next_step::<false, false, T>(self.key_of(key), &mut terms, first) {
                     Ok(Step::Have(answer)) => answers[index] = Some(Ok(answer.value)),
-                    Ok(Step::Lead(seat)) => crew.enlist(index, seat),
+                    Ok(Step::Lead(seat)) => group.enlist(index, seat),
                     Ok(Step::Wait(wait)) => {
-                        if patience.is_none() {
-                            patience = Patience::of(terms.rare(), &self.now());
+                        if timeouts.is_none() {
+                            timeouts = Timeouts::of(terms.extra(), &self.now());
                         }
-                        let patience = patience.as_ref().map(|it| Box::new(it.again()));
-                        waiting.push(Box::pin(self.wait_for(index, key, wait, patience)));
+                        let timeouts = timeouts.as_ref().map(|it| Box::new(it.again()));
+                        waiting.push(Box::pin(self.wait_for(index, key, wait, timeouts)));
                     }
                     Err(error) => answers[index] = Some(Err(error)),
                 }
             }
             first = false;
-            if !crew.leads.is_empty() {
-                let given = crew.drive(&mut loader, &mut patience).await;
-                crew.land::<T>(given, |index, answer| {
+            if !group.leads.is_empty() {
+                let given = group.drive(&mut loader, &mut timeouts).await;
+                group.land::<T>(given, |index, answer| {
                     answers[index] = Some(answer.map(|answer| answer.value));
                 });
                 continue;
@@ -214,13 +217,13 @@ impl<C: Codec> Engine<C> {
     }
 
     /// Waits for the load of one key among many.
-    async fn wait_for<T: Form>(
+    async fn wait_for<T: Access>(
         &self,
         index: usize,
         key: &[u8],
         wait: Wait,
-        mut patience: Option<Box<Patience>>,
-    ) -> (usize, Option<CacheResult<Answer<T>>>) {
-        (index, self.wait(key, &wait, None, &mut patience).await)
+        mut timeouts: Option<Box<Timeouts>>,
+    ) -> (usize, Option<CacheResult<Served<T>>>) {
+        (index, self.wait(key, &wait, None, &mut timeouts).await)
     }
 }

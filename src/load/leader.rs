@@ -5,35 +5,35 @@ use std::ops::Deref;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::timeouts::Patience;
+use super::timeouts::Timeouts;
 use crate::engine::{Engine, Handle};
 use crate::error::CacheError;
 use crate::key::Key;
-use crate::options::{CacheOptions, SharedRare, TagNames};
+use crate::options::{CacheOptions, SharedExtra, TagNames};
 use crate::runtime::Moment;
-use crate::shard::{Failure, Flight, Landing, Outcome, Shard, Write};
+use crate::shard::{Completion, Failure, Flight, FlightResult, NewEntry, Shard};
 use crate::sync::Arc;
-use crate::value::{Codec, Encoded, Read};
+use crate::value::{Codec, NewValue, TypedValue};
 
 /// A cache that is borrowed by a call, or kept by a load that outlives its call.
-pub(crate) enum Hold<'a, C> {
-    Here(&'a Engine<C>),
-    Away(Handle<C>),
+pub(crate) enum EngineRef<'a, C> {
+    Borrowed(&'a Engine<C>),
+    Owned(Handle<C>),
 }
 
-impl<C> Deref for Hold<'_, C> {
+impl<C> Deref for EngineRef<'_, C> {
     type Target = Engine<C>;
 
     fn deref(&self) -> &Engine<C> {
         match self {
-            Self::Here(engine) => engine,
-            Self::Away(engine) => engine,
+            Self::Borrowed(engine) => engine,
+            Self::Owned(engine) => engine,
         }
     }
 }
 
 /// What a loader wishes for its value.
-pub(crate) struct Wishes<'a> {
+pub(crate) struct Overrides<'a> {
     pub(crate) ttl: Option<Duration>,
     pub(crate) tags: &'a TagNames,
     /// Whether it is the old one.
@@ -42,20 +42,20 @@ pub(crate) struct Wishes<'a> {
 
 /// Dropped before it ends, its load is over: the seat is free and those who waited are
 /// told.
-pub(crate) struct Lead<'a, C: Codec> {
-    pub(crate) engine: Hold<'a, C>,
+pub(crate) struct Leader<'a, C: Codec> {
+    pub(crate) engine: EngineRef<'a, C>,
     key: Cow<'a, [u8]>,
     hash: u64,
     flight: Arc<Flight>,
     ttl: Option<Duration>,
-    rare: Option<SharedRare>,
+    extra: Option<SharedExtra>,
     /// The old value that the loader was given: what it may say is unchanged.
-    given: Option<Box<Read>>,
-    state: State,
+    given: Option<Box<TypedValue>>,
+    state: Phase,
 }
 
 #[derive(Clone, Copy)]
-enum State {
+enum Phase {
     /// The caller's code runs: the loader, or the encoding of its value. A drop
     /// in this state comes from a panic in it, since nothing else leaves it.
     Running,
@@ -65,7 +65,7 @@ enum State {
     Ended,
 }
 
-impl<'a, C: Codec> Lead<'a, C> {
+impl<'a, C: Codec> Leader<'a, C> {
     pub(crate) fn new(
         engine: &'a Engine<C>,
         key: Key<'a>,
@@ -73,14 +73,14 @@ impl<'a, C: Codec> Lead<'a, C> {
         options: &CacheOptions,
     ) -> Self {
         Self {
-            engine: Hold::Here(engine),
+            engine: EngineRef::Borrowed(engine),
             key: Cow::Borrowed(key.bytes),
             hash: key.hash,
             flight,
             ttl: options.ttl,
-            rare: options.rare.clone(),
+            extra: options.extra.clone(),
             given: None,
-            state: State::Suspended,
+            state: Phase::Suspended,
         }
     }
 
@@ -100,62 +100,67 @@ impl<'a, C: Codec> Lead<'a, C> {
 
     /// Code of the caller's is about to run: should it panic, the load did.
     pub(crate) fn begin(&mut self) {
-        self.state = State::Running;
+        self.state = Phase::Running;
     }
 
     /// Runs code of the caller's.
     pub(crate) fn run<T>(&mut self, code: impl FnOnce() -> T) -> T {
-        self.state = State::Running;
+        self.state = Phase::Running;
         let result = code();
-        self.state = State::Suspended;
+        self.state = Phase::Suspended;
         result
     }
 
     /// Notes the old value that the loader is given.
-    pub(crate) fn give(&mut self, old: &Read) {
+    pub(crate) fn give(&mut self, old: &TypedValue) {
         self.given = Some(Box::new(old.clone()));
     }
 
     /// Whether a value that is said to be unchanged is the one that the loader was given, and
     /// not that of another load, or of another cache.
-    pub(crate) fn was_given(&self, read: &Read) -> bool {
+    pub(crate) fn was_given(&self, read: &TypedValue) -> bool {
         let given = self.given.as_ref();
-        given.is_some_and(|given| read.is_still(given))
+        given.is_some_and(|given| read.is_same_as(given))
     }
 
     /// Polls the loader.
     pub(crate) fn poll<T>(&mut self, loader: impl FnOnce() -> Poll<T>) -> Poll<T> {
-        self.state = State::Running;
+        self.state = Phase::Running;
         let polled = loader();
         if polled.is_pending() {
-            self.state = State::Suspended;
+            self.state = Phase::Suspended;
         }
         polled
     }
 
     /// Ends with a value, and stores it if the load was not fenced. Says until when it is
     /// fresh.
-    pub(crate) fn land(&mut self, value: Encoded, loaded: &Wishes<'_>, dated: bool) -> Moment {
+    pub(crate) fn land(
+        &mut self,
+        value: NewValue,
+        loaded: &Overrides<'_>,
+        needs_age: bool,
+    ) -> Moment {
         // The loader has done its part. Should a listener panic, the value is where it
         // belongs, and those who waited look again.
-        self.state = State::Suspended;
-        let mut write = Write {
+        self.state = Phase::Suspended;
+        let mut write = NewEntry {
             value,
             ttl: loaded.ttl.or(self.ttl),
-            rare: self.rare.as_deref(),
-            dated,
+            extra: self.extra.as_deref(),
+            needs_age,
         };
         let now = self.engine.now();
         let (key, shard) = self.seat();
-        let landing = Landing {
+        let landing = Completion {
             flight: &self.flight,
             write: &mut write,
             own: loaded.tags,
             unchanged: loaded.unchanged,
-            journal: &self.engine.journal,
+            log: &self.engine.log,
         };
-        let stop = shard.land(key, landing, &now);
-        self.engine.tidy_another(stop.writes, &now);
+        let stop = shard.complete(key, landing, &now);
+        self.engine.reclaim_another_shard(stop.writes, &now);
         match stop.for_waiters {
             Some(landed) => self.end(Some(Ok(landed))),
             None => self.over(),
@@ -165,13 +170,15 @@ impl<'a, C: Codec> Lead<'a, C> {
 
     /// How long its key is not to be loaded if it fails.
     fn backoff(&self) -> Duration {
-        let rare = self.rare.as_ref();
-        rare.and_then(|rare| rare.error_backoff).unwrap_or_default()
+        let extra = self.extra.as_ref();
+        extra
+            .and_then(|extra| extra.error_backoff)
+            .unwrap_or_default()
     }
 
     /// How long its caller waits for it.
-    pub(crate) fn patience(&self) -> Option<Box<Patience>> {
-        Patience::of(self.rare.as_deref(), &self.engine.now())
+    pub(crate) fn timeouts(&self) -> Option<Box<Timeouts>> {
+        Timeouts::of(self.extra.as_deref(), &self.engine.now())
     }
 
     /// Ends with an error. `failed` is whether it counts as a failure of the load.
@@ -182,7 +189,7 @@ impl<'a, C: Codec> Lead<'a, C> {
             Failure::None
         };
         // As in `land`: it is told once, should what it takes the place of panic.
-        self.state = State::Suspended;
+        self.state = Phase::Suspended;
         self.give_up(&failure);
         self.end(Some(Err(error.clone())));
         error
@@ -190,50 +197,50 @@ impl<'a, C: Codec> Lead<'a, C> {
 
     fn give_up(&self, failure: &Failure<'_>) {
         let (key, shard) = self.seat();
-        shard.give_up(key, &self.flight, failure, &self.engine.now());
+        shard.abandon(key, &self.flight, failure, &self.engine.now());
     }
 
-    fn end(&mut self, outcome: Option<Outcome>) {
+    fn end(&mut self, outcome: Option<FlightResult>) {
         self.over();
-        self.flight.end(outcome);
+        self.flight.finish(outcome);
     }
 
     fn over(&mut self) {
-        self.state = State::Ended;
+        self.state = Phase::Ended;
         if self.flight.started.is_some() {
-            self.engine.journal.close();
+            self.engine.log.close();
         }
     }
 }
 
-impl<C: Codec> Lead<'static, C> {
+impl<C: Codec> Leader<'static, C> {
     /// The same load, in a future that keeps the cache.
-    pub(crate) fn away(lead: Lead<'_, C>, engine: Handle<C>) -> Self {
+    pub(crate) fn away(lead: Leader<'_, C>, engine: Handle<C>) -> Self {
         let mut lead = lead;
         let away = Self {
-            engine: Hold::Away(engine),
+            engine: EngineRef::Owned(engine),
             key: Cow::Owned(lead.key().to_owned()),
             hash: lead.hash,
             flight: Arc::clone(&lead.flight),
             ttl: lead.ttl,
-            rare: lead.rare.clone(),
+            extra: lead.extra.clone(),
             given: None,
-            state: State::Suspended,
+            state: Phase::Suspended,
         };
-        lead.state = State::Ended;
+        lead.state = Phase::Ended;
         away
     }
 }
 
-impl<C: Codec> Drop for Lead<'_, C> {
+impl<C: Codec> Drop for Leader<'_, C> {
     fn drop(&mut self) {
         match self.state {
-            State::Ended => {}
-            State::Suspended => {
+            Phase::Ended => {}
+            Phase::Suspended => {
                 self.give_up(&Failure::None);
                 self.end(None);
             }
-            State::Running => {
+            Phase::Running => {
                 let error = CacheError::panic(&self.key);
                 self.give_up(&Failure::Error(&error, self.backoff()));
                 self.end(Some(Err(error)));

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::key::Text;
+use crate::key::SmallBytes;
 use crate::options::TagNames;
-use crate::value::Read;
+use crate::value::TypedValue;
 
 /// A value that a loader gives, with wishes of its own.
 ///
@@ -37,7 +37,7 @@ pub struct Loaded<V> {
     pub(crate) ttl: Option<Duration>,
     pub(crate) tags: TagNames,
     /// What is stored, if the value is that very one.
-    pub(crate) unchanged: Option<Read>,
+    pub(crate) unchanged: Option<TypedValue>,
 }
 
 impl<V> Loaded<V> {
@@ -103,7 +103,7 @@ impl<V> Loaded<V> {
     /// # drop(loaded);
     /// ```
     pub fn tags(mut self, tags: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
-        let names = tags.into_iter().map(|tag| Text::from(tag.as_ref()));
+        let names = tags.into_iter().map(|tag| SmallBytes::from(tag.as_ref()));
         self.tags.extend(names);
         self
     }
@@ -166,7 +166,7 @@ pub struct Old<V> {
     pub(crate) value: V,
     pub(crate) age: Duration,
     pub(crate) tags: TagNames,
-    pub(crate) read: Read,
+    pub(crate) read: TypedValue,
 }
 
 impl<V> Old<V> {

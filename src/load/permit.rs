@@ -2,12 +2,12 @@
 
 use std::sync::atomic::Ordering;
 
-use super::leader::Hold;
+use super::leader::EngineRef;
 use crate::engine::{Engine, Handle};
 use crate::value::Codec;
 
 /// A place among the loads in the background.
-pub(crate) struct Permit<'a, C>(Hold<'a, C>);
+pub(crate) struct Permit<'a, C>(EngineRef<'a, C>);
 
 impl<C> Drop for Permit<'_, C> {
     fn drop(&mut self) {
@@ -19,7 +19,7 @@ impl<C> Permit<'_, C> {
     /// The same place, for a load that keeps the cache.
     pub(crate) fn away(self, engine: &Handle<C>) -> Permit<'static, C> {
         std::mem::forget(self);
-        Permit(Hold::Away(Handle::clone(engine)))
+        Permit(EngineRef::Owned(Handle::clone(engine)))
     }
 }
 
@@ -35,6 +35,6 @@ impl<C: Codec> Engine<C> {
         let one_more = |loads| (loads < most).then_some(loads + 1);
         let background = &self.background;
         let taken = background.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
-        taken.ok().map(|_| Permit(Hold::Here(self)))
+        taken.ok().map(|_| Permit(EngineRef::Borrowed(self)))
     }
 }

@@ -7,12 +7,12 @@ use crate::engine::Engine;
 use crate::error::{CacheError, CacheResult};
 use crate::key::{Key, Lookup};
 use crate::runtime::Moment;
-use crate::shard::{Replaced, Stored};
+use crate::shard::{FoundEntry, OldEntry};
 use crate::stats::count;
-use crate::value::{Codec, Form, Own, Read, Shared};
+use crate::value::{Access, ByArc, ByValue, Codec, TypedValue};
 
 /// A value, and where it comes from.
-pub(crate) struct Answer<V> {
+pub(crate) struct Served<V> {
     pub(crate) value: V,
     source: Source,
     /// When it was stored, if that is known.
@@ -20,9 +20,9 @@ pub(crate) struct Answer<V> {
     fresh_until: Moment,
 }
 
-impl<V> Answer<V> {
+impl<V> Served<V> {
     /// Found fresh, by a call that is not told of times.
-    fn at_hand(value: V) -> Self {
+    fn find_hit(value: V) -> Self {
         Self {
             value,
             source: Source::Hit,
@@ -52,19 +52,19 @@ impl<V> Answer<V> {
 
 /// What a call is answered with whose load failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Instead {
+pub(crate) enum OnFailure {
     /// With the error.
-    Nothing,
+    Error,
     /// With whatever may still be served then.
-    Old,
+    Stale,
     /// With that if it is old, or has a window after its time to live: `refresh` asked for
     /// a new one.
-    Windowed,
+    StaleOnly,
 }
 
-impl Instead {
+impl OnFailure {
     pub(crate) fn old_if(old: bool) -> Self {
-        if old { Self::Old } else { Self::Nothing }
+        if old { Self::Stale } else { Self::Error }
     }
 }
 
@@ -72,52 +72,56 @@ impl<C: Codec> Engine<C> {
     /// Looks for what a loading call need not think about: most of them find it. It only
     /// looks, and counts nothing.
     #[inline]
-    pub(crate) fn look_for_sure<T: Form>(&self, key: impl Lookup) -> Option<T::Picked> {
+    pub(crate) fn peek_hit<T: Access>(&self, key: impl Lookup) -> Option<T::Snapshot> {
         let shard = self.shard_of(key.hash());
-        shard.read_sure::<T>(key, &self.now())
+        shard.find_hit::<T>(key, &self.now())
     }
 
     /// Answers with that. Counts a hit, and nothing if there is none.
     #[inline]
-    pub(crate) fn at_hand<T: Form>(&self, key: Key<'_>) -> CacheResult<Option<Answer<T>>> {
-        let Some(read) = self.look_for_sure::<T>(key) else {
+    pub(crate) fn find_hit<T: Access>(&self, key: Key<'_>) -> CacheResult<Option<Served<T>>> {
+        let Some(read) = self.peek_hit::<T>(key) else {
             return Ok(None);
         };
-        let value = self.take(key.bytes, read);
+        let value = self.finish(key.bytes, read);
         // What cannot be decoded is to be loaded anew.
         if value.as_ref().is_err_and(CacheError::is_decode) {
             return Ok(None);
         }
-        self.tally.count(true);
-        value.map(|value| Some(Answer::at_hand(value)))
+        self.counters.count_lookup(true);
+        value.map(|value| Some(Served::find_hit(value)))
     }
 
     /// Answers with what is stored.
     #[inline]
-    pub(crate) fn serve<T: Form>(&self, key: &[u8], stored: &Stored) -> CacheResult<Answer<T>> {
-        let value = self.open_counted(key, &stored.value)?;
+    pub(crate) fn serve<T: Access>(
+        &self,
+        key: &[u8],
+        stored: &FoundEntry,
+    ) -> CacheResult<Served<T>> {
+        let value = self.decode_counted(key, &stored.value)?;
         let source = if stored.is_fresh() {
             Source::Hit
         } else {
-            self.tally.count_stale_serve();
+            self.counters.count_stale_serve();
             Source::Stale
         };
-        Ok(Answer {
+        Ok(Served {
             value,
             source,
-            stored: stored.dates.stored,
-            fresh_until: stored.dates.fresh_until,
+            stored: stored.times.stored,
+            fresh_until: stored.times.fresh_until,
         })
     }
 
     /// Answers with an old value instead of a new one. What there is, the table says now.
-    pub(crate) fn instead<T: Form>(&self, key: &[u8], instead: Instead) -> Option<Answer<T>> {
-        if instead == Instead::Nothing {
+    pub(crate) fn instead<T: Access>(&self, key: &[u8], instead: OnFailure) -> Option<Served<T>> {
+        if instead == OnFailure::Error {
             return None;
         }
         let (at, shard) = self.locate(key);
-        let (stored, has_window) = shard.old(at, T::ty(), &self.now())?;
-        if instead == Instead::Windowed && stored.is_fresh() && !has_window {
+        let (stored, has_window) = shard.stale_value(at, T::type_tag(), &self.now())?;
+        if instead == OnFailure::StaleOnly && stored.is_fresh() && !has_window {
             return None;
         }
         self.serve(key, &stored).ok()
@@ -125,14 +129,14 @@ impl<C: Codec> Engine<C> {
 
     /// Opens the value that a load may replace, for its loader. An error is that it cannot
     /// be served either.
-    pub(crate) fn open_old<T: Form>(
+    pub(crate) fn open_old<T: Access>(
         &self,
         key: &[u8],
-        old: Replaced,
+        old: OldEntry,
     ) -> CacheResult<Option<Old<T::Value>>> {
-        let Replaced { stored: old, tags } = old;
-        let value: T = self.open_counted(key, &old.value)?;
-        let stored = old.dates.stored;
+        let OldEntry { stored: old, tags } = old;
+        let value: T = self.decode_counted(key, &old.value)?;
+        let stored = old.times.stored;
         let age = stored.map(|stored| self.now().get().since(stored));
         Ok(value.into_old().map(|value| Old {
             value,
@@ -144,8 +148,12 @@ impl<C: Codec> Engine<C> {
 
     /// Opens a value, and counts it if it cannot be decoded.
     #[inline]
-    pub(crate) fn open_counted<T: Form>(&self, key: &[u8], read: &Read) -> CacheResult<T> {
-        let value = self.open(key, read);
+    pub(crate) fn decode_counted<T: Access>(
+        &self,
+        key: &[u8],
+        read: &TypedValue,
+    ) -> CacheResult<T> {
+        let value = self.decode_as(key, read);
         if let Err(error) = &value {
             if error.is_decode() {
                 self.count_decode_failure(key);
@@ -161,7 +169,7 @@ impl<C: Codec> Engine<C> {
     }
 
     /// The value, with where it comes from and its times.
-    pub(crate) fn fetched<V>(&self, answer: Answer<Own<V>>) -> Fetched<V> {
+    pub(crate) fn fetched<V>(&self, answer: Served<ByValue<V>>) -> Fetched<V> {
         let now = self.now();
         let age = answer.stored.map(|stored| now.get().since(stored));
         let time_left = match answer.fresh_until {
@@ -179,12 +187,12 @@ impl<C: Codec> Engine<C> {
 
 /// The value alone, which is what most verbs give.
 #[inline]
-pub(crate) fn value_of<C, V>(_: &Engine<C>, answer: Answer<Own<V>>) -> V {
+pub(crate) fn value_of<C, V>(_: &Engine<C>, answer: Served<ByValue<V>>) -> V {
     answer.value.0
 }
 
 /// The same, of one that is shared.
 #[inline]
-pub(crate) fn shared_of<C, V>(_: &Engine<C>, answer: Answer<Shared<V>>) -> Arc<V> {
+pub(crate) fn shared_of<C, V>(_: &Engine<C>, answer: Served<ByArc<V>>) -> Arc<V> {
     answer.value.0
 }

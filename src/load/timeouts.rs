@@ -3,42 +3,42 @@
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::options::Rare;
+use crate::options::ExtraOptions;
 use crate::runtime::{BoxFuture, Moment, Now, Timer};
 
 /// The timeouts of one call. Both are counted from its first poll, in which it ends, loads
 /// or begins to wait. The timer is asked for nothing before the call really waits.
-pub(crate) struct Patience {
+pub(crate) struct Timeouts {
     began: Moment,
-    hard: Option<Limit>,
+    hard: Option<Timeout>,
     /// While there is an old value to be served.
-    soft: Option<Limit>,
+    soft: Option<Timeout>,
     /// That of the load that is waited for, if nobody drives it.
-    bound: Option<Limit>,
+    bound: Option<Timeout>,
 }
 
 /// How long a load may take in the background if its options do not say.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// How long a load may take in the background.
-pub(crate) fn deadline(rare: Option<&Rare>) -> Duration {
-    let own = rare.and_then(|rare| rare.load_timeout);
+pub(crate) fn deadline(extra: Option<&ExtraOptions>) -> Duration {
+    let own = extra.and_then(|extra| extra.load_timeout);
     own.unwrap_or(DEADLINE)
 }
 
-struct Limit {
+struct Timeout {
     time: Duration,
     sleep: Option<BoxFuture>,
     /// It has come. A timer's future is not to be polled after its end.
     is_over: bool,
 }
 
-impl Patience {
+impl Timeouts {
     /// That of a call with these options; none without a timeout.
-    pub(crate) fn of(rare: Option<&Rare>, now: &Now<'_>) -> Option<Box<Self>> {
-        let rare = rare?;
-        let limit = |time: Option<Duration>| time.map(Limit::new);
-        let (hard, soft) = (limit(rare.load_timeout), limit(rare.soft_timeout));
+    pub(crate) fn of(extra: Option<&ExtraOptions>, now: &Now<'_>) -> Option<Box<Self>> {
+        let extra = extra?;
+        let timeout = |time: Option<Duration>| time.map(Timeout::new);
+        let (hard, soft) = (timeout(extra.load_timeout), timeout(extra.soft_timeout));
         if hard.is_none() && soft.is_none() {
             return None;
         }
@@ -47,18 +47,18 @@ impl Patience {
     }
 
     /// That of a load in the background.
-    pub(crate) fn of_background(rare: Option<&Rare>, now: &Now<'_>) -> Self {
+    pub(crate) fn of_background(extra: Option<&ExtraOptions>, now: &Now<'_>) -> Self {
         Self {
-            hard: Some(Limit::new(deadline(rare))),
+            hard: Some(Timeout::new(deadline(extra))),
             ..Self::none(now)
         }
     }
 
     /// Bounds how long a load is waited for that may never be polled again.
-    pub(crate) fn bound(patience: &mut Option<Box<Self>>, left: Duration, now: &Now<'_>) {
-        let patience = patience.get_or_insert_with(|| Box::new(Self::none(now)));
-        let gone = now.get().since(patience.began);
-        patience.bound = Some(Limit::new(gone.saturating_add(left)));
+    pub(crate) fn bound(timeouts: &mut Option<Box<Self>>, left: Duration, now: &Now<'_>) {
+        let timeouts = timeouts.get_or_insert_with(|| Box::new(Self::none(now)));
+        let gone = now.get().since(timeouts.began);
+        timeouts.bound = Some(Timeout::new(gone.saturating_add(left)));
     }
 
     fn none(now: &Now<'_>) -> Self {
@@ -111,17 +111,18 @@ impl Patience {
 
     /// The same limits, from the same moment, for another who waits in the same call.
     pub(crate) fn again(&self) -> Self {
-        let limit = |limit: &Option<Limit>| limit.as_ref().map(|limit| Limit::new(limit.time));
+        let timeout =
+            |timeout: &Option<Timeout>| timeout.as_ref().map(|timeout| Timeout::new(timeout.time));
         Self {
             began: self.began,
-            hard: limit(&self.hard),
-            soft: limit(&self.soft),
+            hard: timeout(&self.hard),
+            soft: timeout(&self.soft),
             bound: None,
         }
     }
 }
 
-impl Limit {
+impl Timeout {
     fn new(time: Duration) -> Self {
         Self {
             time,
@@ -171,11 +172,11 @@ mod tests {
     #[test]
     fn what_has_come_is_not_waited_for_again() {
         let timer = |_: Duration| async {};
-        let mut limit = Limit::new(Duration::from_secs(1));
+        let mut timeout = Timeout::new(Duration::from_secs(1));
         let mut poll = || {
             let now = Now::Known(Moment::ZERO);
             let cx = &mut Context::from_waker(Waker::noop());
-            limit.poll(Moment::ZERO, Some(&timer), &now, cx)
+            timeout.poll(Moment::ZERO, Some(&timer), &now, cx)
         };
         assert!(poll().is_ready() && poll().is_ready());
     }

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) type SharedRare = Arc<Rare>;
+pub(crate) type SharedExtra = Arc<ExtraOptions>;
 
 /// The options that most calls do without.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Rare {
+pub(crate) struct ExtraOptions {
     pub(crate) stale_while_revalidate: Option<Duration>,
     pub(crate) stale_if_error: Option<Duration>,
     pub(crate) refresh_ahead: Option<f32>,
@@ -18,9 +18,9 @@ pub(crate) struct Rare {
     pub(crate) error_backoff: Option<Duration>,
 }
 
-impl Rare {
+impl ExtraOptions {
     /// Whether an entry needs a record of its times.
-    pub(crate) fn has_times(&self) -> bool {
+    pub(crate) fn needs_deadlines(&self) -> bool {
         self.stale_while_revalidate.is_some()
             || self.stale_if_error.is_some()
             || self.refresh_ahead.is_some()

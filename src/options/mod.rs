@@ -3,15 +3,15 @@
 mod extra;
 mod resolved;
 
-pub(crate) use self::extra::{Rare, SharedRare};
-pub(crate) use self::resolved::Terms;
+pub(crate) use self::extra::{ExtraOptions, SharedExtra};
+pub(crate) use self::resolved::CallOptions;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use smallvec::SmallVec;
 
-use crate::key::Text;
+use crate::key::SmallBytes;
 
 /// How one entry is to be kept, and how long its load may take.
 ///
@@ -43,7 +43,7 @@ pub struct CacheOptions {
     pub(crate) ttl: Option<Duration>,
     pub(crate) tags: TagNames,
     /// What most calls do without.
-    pub(crate) rare: Option<SharedRare>,
+    pub(crate) extra: Option<SharedExtra>,
 }
 
 impl CacheOptions {
@@ -110,7 +110,7 @@ impl CacheOptions {
     /// ```
     #[inline]
     pub fn tags(mut self, tags: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
-        let names = tags.into_iter().map(|tag| Text::from(tag.as_ref()));
+        let names = tags.into_iter().map(|tag| SmallBytes::from(tag.as_ref()));
         self.tags.extend(names);
         self
     }
@@ -135,7 +135,7 @@ impl CacheOptions {
     /// # drop(options);
     /// ```
     pub fn stale_while_revalidate(mut self, window: Duration) -> Self {
-        self.rare_mut().stale_while_revalidate = Some(window);
+        self.extra_mut().stale_while_revalidate = Some(window);
         self
     }
 
@@ -156,7 +156,7 @@ impl CacheOptions {
     /// # drop(options);
     /// ```
     pub fn stale_if_error(mut self, window: Duration) -> Self {
-        self.rare_mut().stale_if_error = Some(window);
+        self.extra_mut().stale_if_error = Some(window);
         self
     }
 
@@ -185,7 +185,7 @@ impl CacheOptions {
     #[track_caller]
     pub fn refresh_ahead(mut self, part: f32) -> Self {
         assert_fraction("refresh_ahead", part);
-        self.rare_mut().refresh_ahead = Some(part);
+        self.extra_mut().refresh_ahead = Some(part);
         self
     }
 
@@ -210,7 +210,7 @@ impl CacheOptions {
     #[track_caller]
     pub fn jitter(mut self, part: f32) -> Self {
         assert_fraction("jitter", part);
-        self.rare_mut().jitter = Some(part);
+        self.extra_mut().jitter = Some(part);
         self
     }
 
@@ -230,7 +230,7 @@ impl CacheOptions {
     /// # drop(options);
     /// ```
     pub fn time_to_idle(mut self, time: Duration) -> Self {
-        self.rare_mut().time_to_idle = Some(time);
+        self.extra_mut().time_to_idle = Some(time);
         self
     }
 
@@ -253,7 +253,7 @@ impl CacheOptions {
     /// # drop(options);
     /// ```
     pub fn load_timeout(mut self, time: Duration) -> Self {
-        self.rare_mut().load_timeout = Some(time);
+        self.extra_mut().load_timeout = Some(time);
         self
     }
 
@@ -276,7 +276,7 @@ impl CacheOptions {
     /// # drop(options);
     /// ```
     pub fn soft_timeout(mut self, time: Duration) -> Self {
-        self.rare_mut().soft_timeout = Some(time);
+        self.extra_mut().soft_timeout = Some(time);
         self
     }
 
@@ -296,52 +296,12 @@ impl CacheOptions {
     /// # drop(options);
     /// ```
     pub fn error_backoff(mut self, time: Duration) -> Self {
-        self.rare_mut().error_backoff = Some(time);
+        self.extra_mut().error_backoff = Some(time);
         self
     }
 
-    fn rare_mut(&mut self) -> &mut Rare {
-        Arc::make_mut(self.rare.get_or_insert_default())
-    }
-
-    /// Whether they have nothing but a time to live, if that.
-    #[inline]
-    pub(crate) fn is_plain(&self) -> bool {
-        self.rare.is_none() && self.tags.is_empty()
-    }
-
-    /// Fills in what is not set, and adds the tags.
-    #[inline]
-    pub(crate) fn fill_in(&mut self, defaults: &Self) {
-        self.ttl = self.ttl.or(defaults.ttl);
-        if !defaults.is_plain() {
-            self.fill_in_rest(defaults);
-        }
-    }
-
-    #[cold]
-    fn fill_in_rest(&mut self, defaults: &Self) {
-        self.tags.extend(defaults.tags.iter().cloned());
-        let Some(defaults) = &defaults.rare else {
-            return;
-        };
-        let Some(rare) = &mut self.rare else {
-            self.rare = Some(Arc::clone(defaults));
-            return;
-        };
-        let rare = Arc::make_mut(rare);
-        *rare = Rare {
-            stale_while_revalidate: rare
-                .stale_while_revalidate
-                .or(defaults.stale_while_revalidate),
-            stale_if_error: rare.stale_if_error.or(defaults.stale_if_error),
-            refresh_ahead: rare.refresh_ahead.or(defaults.refresh_ahead),
-            jitter: rare.jitter.or(defaults.jitter),
-            time_to_idle: rare.time_to_idle.or(defaults.time_to_idle),
-            load_timeout: rare.load_timeout.or(defaults.load_timeout),
-            soft_timeout: rare.soft_timeout.or(defaults.soft_timeout),
-            error_backoff: rare.error_backoff.or(defaults.error_backoff),
-        };
+    fn extra_mut(&mut self) -> &mut ExtraOptions {
+        Arc::make_mut(self.extra.get_or_insert_default())
     }
 }
 
@@ -354,7 +314,7 @@ fn assert_fraction(name: &str, part: f32) {
 }
 
 /// The tags of one entry, in the order given: two in place, more on the heap.
-pub(crate) type TagNames = SmallVec<[Text; 2]>;
+pub(crate) type TagNames = SmallVec<[SmallBytes; 2]>;
 
 #[cfg(test)]
 mod tests {

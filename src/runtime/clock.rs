@@ -131,7 +131,7 @@ impl Moment {
 
     /// Whether this time has come. `NEVER` never has.
     #[inline]
-    pub(crate) fn has_come(self, now: Self) -> bool {
+    pub(crate) fn has_passed(self, now: Self) -> bool {
         self != Self::NEVER && self <= now
     }
 

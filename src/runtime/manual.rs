@@ -37,11 +37,11 @@ use super::timer::{BoxFuture, Timer};
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct ManualClock {
-    state: Arc<Mutex<State>>,
+    state: Arc<Mutex<Sleeping>>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Sleeping {
     now: Duration,
     /// Who sleeps until when. Whoever wakes is taken out; so is whoever is dropped.
     sleepers: BTreeMap<(Duration, u64), Waker>,
@@ -103,7 +103,7 @@ impl ManualClock {
         next.is_some()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, Sleeping> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

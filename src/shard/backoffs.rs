@@ -6,17 +6,17 @@ use hashbrown::HashTable;
 use slab::Slab;
 
 use crate::error::CacheError;
-use crate::key::{Key, Text};
+use crate::key::{Key, SmallBytes};
 use crate::runtime::Moment;
 
 /// How many keys are remembered. Of a forgotten one a caller loads too early, which costs
 /// a load and no answer.
-const REMEMBERED: usize = 1024;
+const MAX_BACKOFFS: usize = 1024;
 
 /// A failed load: its error, until a time.
 #[derive(Debug)]
 pub(super) struct Backoff {
-    key: Text,
+    key: SmallBytes,
     hash: u64,
     since: Moment,
     until: Moment,
@@ -46,7 +46,7 @@ impl Backoffs {
         let now = now();
         // A clock that has gone back would keep the key from being loaded for as long as it
         // went, which costs more than a load.
-        let lasts = failure.since <= now && !failure.until.has_come(now);
+        let lasts = failure.since <= now && !failure.until.has_passed(now);
         lasts.then(|| failure.error.clone())
     }
 
@@ -58,7 +58,7 @@ impl Backoffs {
         error: CacheError,
     ) -> [Option<Backoff>; 2] {
         let same = self.take(key);
-        let oldest = if self.failures.len() == REMEMBERED {
+        let oldest = if self.failures.len() == MAX_BACKOFFS {
             self.take_oldest()
         } else {
             None
@@ -75,7 +75,7 @@ impl Backoffs {
         let failures = &self.failures;
         let rehash = |&place: &usize| failures[place].hash;
         self.table.insert_unique(key.hash, place, rehash);
-        if self.order.len() == 2 * REMEMBERED {
+        if self.order.len() == 2 * MAX_BACKOFFS {
             self.order.retain(|&(place, number)| {
                 failures.get(place).is_some_and(|it| it.number == number)
             });
@@ -90,7 +90,7 @@ impl Backoffs {
     }
 
     /// Lets a key be loaded now, and drops nothing: a caller's error may panic.
-    pub(super) fn end(&mut self, key: Key<'_>) {
+    pub(super) fn end_now(&mut self, key: Key<'_>) {
         if self.is_empty() {
             return;
         }
@@ -171,26 +171,26 @@ mod tests {
     #[test]
     fn the_oldest_is_forgotten_first_and_one_that_failed_again_is_not_old() {
         let mut backoffs = Backoffs::default();
-        for number in 0..REMEMBERED {
+        for number in 0..MAX_BACKOFFS {
             assert_eq!(add(&mut backoffs, &number.to_string(), 7, at(9)), 0);
         }
         assert_eq!(add(&mut backoffs, "0", 7, at(9)), 1);
         assert_eq!(add(&mut backoffs, "new", 7, at(9)), 1);
         let known = |text: &str| backoffs.error(key(text, 7), || at(1)).is_some();
         assert!(known("0") && known("new") && !known("1") && known("2"));
-        assert!((2..REMEMBERED).all(|number| known(&number.to_string())));
-        assert_eq!(backoffs.len(), REMEMBERED);
-        assert_eq!(backoffs.table.len(), REMEMBERED);
+        assert!((2..MAX_BACKOFFS).all(|number| known(&number.to_string())));
+        assert_eq!(backoffs.len(), MAX_BACKOFFS);
+        assert_eq!(backoffs.table.len(), MAX_BACKOFFS);
     }
 
     #[test]
     fn one_key_that_fails_for_ever_takes_up_the_room_of_one() {
         let mut backoffs = Backoffs::default();
-        for _ in 0..10 * REMEMBERED {
+        for _ in 0..10 * MAX_BACKOFFS {
             add(&mut backoffs, "a", 1, at(9));
         }
         assert_eq!(backoffs.len(), 1);
-        assert!(backoffs.order.len() <= 2 * REMEMBERED);
+        assert!(backoffs.order.len() <= 2 * MAX_BACKOFFS);
         assert_eq!(backoffs.table.len(), 1);
     }
 }

@@ -6,49 +6,49 @@
 
 use hashbrown::HashTable;
 
-use crate::index::reach;
+use crate::index::IndexVec;
 use crate::key::Hashing;
-use crate::store::Id;
+use crate::store::EntryId;
 use crate::value::TypeTag;
 
 #[derive(Debug)]
-pub(super) struct Kinds {
+pub(super) struct EntryTypes {
     hashing: Hashing,
     known: Vec<TypeTag>,
     /// Finds a type's number.
     numbers: HashTable<u32>,
     /// By entry: its type's number and one; 0 is none, as is all beyond the end.
-    of: Vec<u32>,
+    numbers_by_entry: IndexVec<u32>,
 }
 
-impl Kinds {
+impl EntryTypes {
     pub(super) fn new(hashing: Hashing) -> Self {
         Self {
             hashing,
             known: Vec::new(),
             numbers: HashTable::new(),
-            of: Vec::new(),
+            numbers_by_entry: IndexVec::new(),
         }
     }
 
     #[inline]
-    pub(super) fn of(&self, id: Id) -> Option<TypeTag> {
-        let number = self.of.get(id as usize)?.checked_sub(1)?;
+    pub(super) fn get(&self, id: EntryId) -> Option<TypeTag> {
+        let number = self.numbers_by_entry.get(id)?.checked_sub(1)?;
         Some(self.known[number as usize])
     }
 
     /// Says what an entry was stored as. `capacity` is for how many entries there
     /// will soon be room.
     #[inline]
-    pub(super) fn set(&mut self, id: Id, kind: Option<TypeTag>, capacity: usize) {
+    pub(super) fn set(&mut self, id: EntryId, kind: Option<TypeTag>) {
         let Some(kind) = kind else {
-            if let Some(of) = self.of.get_mut(id as usize) {
+            if let Some(of) = self.numbers_by_entry.get_mut(id) {
                 *of = 0;
             }
             return;
         };
-        reach(&mut self.of, id, capacity, 0);
-        self.of[id as usize] = self.number(kind) + 1;
+        self.numbers_by_entry.extend_to(id, || 0);
+        self.numbers_by_entry[id] = self.number(kind) + 1;
     }
 
     fn number(&mut self, kind: TypeTag) -> u32 {

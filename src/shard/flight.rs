@@ -7,22 +7,22 @@
 
 use async_lock::OnceCell;
 
-use super::invalidation_log::Marks;
+use super::invalidation_log::Overlap;
 use crate::error::CacheResult;
 use crate::runtime::Moment;
-use crate::value::{Read, TypeTag};
+use crate::value::{TypeTag, TypedValue};
 
 /// What a load gave: the value, or the error that all share.
-pub(crate) type Outcome = CacheResult<Landed>;
+pub(crate) type FlightResult = CacheResult<FlightValue>;
 
 /// What those who waited for a load get.
 #[derive(Debug)]
-pub(crate) struct Landed {
-    pub(crate) value: Read,
+pub(crate) struct FlightValue {
+    pub(crate) value: TypedValue,
     /// The origin of time if it was not stored.
     pub(crate) fresh_until: Moment,
     /// Which of the tags that it named were invalidated meanwhile.
-    pub(crate) marks: Marks,
+    pub(crate) overlap: Overlap,
 }
 
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub(crate) struct Flight {
     /// poll it again.
     pub(crate) until: Option<Moment>,
     /// How it ended. `None` is the end of a leader that was dropped.
-    end: OnceCell<Option<Outcome>>,
+    end: OnceCell<Option<FlightResult>>,
 }
 
 impl Flight {
@@ -52,13 +52,13 @@ impl Flight {
     /// Says how the flight ended, and wakes all who wait. Its leader says it once.
     ///
     /// Wakers are foreign code: no lock of the cache may be held.
-    pub(crate) fn end(&self, outcome: Option<Outcome>) {
+    pub(crate) fn finish(&self, outcome: Option<FlightResult>) {
         let ended = self.end.try_set(outcome);
         debug_assert!(ended.is_ok(), "a flight ended twice");
     }
 
     /// Waits for the end. `None` means: look again.
-    pub(crate) fn wait(&self) -> impl Future<Output = &Option<Outcome>> {
+    pub(crate) fn wait(&self) -> impl Future<Output = &Option<FlightResult>> {
         self.end.wait()
     }
 }

@@ -21,13 +21,13 @@ use crate::sync::Mutex;
 
 /// How many invalidated tags are remembered. A load that is older than the memory, and
 /// names tags, is not stored.
-const REMEMBERED: usize = 65_536;
+const MAX_LOGGED: usize = 65_536;
 
 #[derive(Debug, Default)]
-pub(crate) struct Journal(Mutex<Pages>);
+pub(crate) struct InvalidationLog(Mutex<LogRecords>);
 
 #[derive(Debug, Default)]
-struct Pages {
+struct LogRecords {
     /// How many loads in flight may name tags. While there is none, nothing is written.
     readers: usize,
     /// The number of the last mark.
@@ -41,7 +41,7 @@ struct Pages {
 
 /// Which of a load's own tags were invalidated while it ran.
 #[derive(Debug, Default)]
-pub(crate) enum Marks {
+pub(crate) enum Overlap {
     #[default]
     None,
     /// First by the mark of this number.
@@ -50,9 +50,9 @@ pub(crate) enum Marks {
     Forgotten,
 }
 
-impl Marks {
+impl Overlap {
     /// Whether an invalidation came before a joiner that noted the sequence.
-    pub(crate) fn any_until(&self, note: u64) -> bool {
+    pub(crate) fn overlaps_until(&self, note: u64) -> bool {
         match self {
             Self::None => false,
             Self::At(number) => *number <= note,
@@ -62,78 +62,78 @@ impl Marks {
 }
 
 /// Closes the journal, unless a load takes over.
-pub(crate) struct Open<'a> {
-    journal: &'a Journal,
+pub(crate) struct LogReader<'a> {
+    log: &'a InvalidationLog,
     pub(crate) sequence: u64,
 }
 
-impl Open<'_> {
+impl LogReader<'_> {
     /// The load closes the journal when it ends.
-    pub(crate) fn take_over(self) {
+    pub(crate) fn keep_open(self) {
         std::mem::forget(self);
     }
 }
 
-impl Drop for Open<'_> {
+impl Drop for LogReader<'_> {
     fn drop(&mut self) {
-        self.journal.close();
+        self.log.close();
     }
 }
 
-impl Journal {
-    fn write<R>(&self, act: impl FnOnce(&mut Pages) -> R) -> R {
+impl InvalidationLog {
+    fn write<R>(&self, act: impl FnOnce(&mut LogRecords) -> R) -> R {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Opens the journal for a load, and gives the sequence.
     fn open(&self) -> u64 {
-        self.write(|pages| {
-            pages.readers += 1;
-            pages.sequence
+        self.write(|records| {
+            records.readers += 1;
+            records.sequence
         })
     }
 
     pub(crate) fn close(&self) {
-        self.write(|pages| {
-            pages.readers -= 1;
-            if pages.readers == 0 {
-                pages.marks = VecDeque::new();
-                pages.numbers = HashMap::new();
+        self.write(|records| {
+            records.readers -= 1;
+            if records.readers == 0 {
+                records.marks = VecDeque::new();
+                records.numbers = HashMap::new();
             }
         });
     }
 
     /// Opens the journal for as long as the guard lives, or for the load that takes it over.
-    pub(crate) fn open_here(&self) -> Open<'_> {
-        Open {
-            journal: self,
+    pub(crate) fn reader(&self) -> LogReader<'_> {
+        LogReader {
+            log: self,
             sequence: self.open(),
         }
     }
 
     /// The sequence, for a joiner.
     pub(crate) fn sequence(&self) -> u64 {
-        self.write(|pages| pages.sequence)
+        self.write(|records| records.sequence)
     }
 
     /// Writes invalidated tags down, by the hashes of their names: before a shard is visited.
-    pub(crate) fn mark(&self, hashes: impl Iterator<Item = u64>) {
-        self.write(|pages| {
-            if pages.readers > 0 {
-                hashes.for_each(|hash| pages.mark(hash));
+    pub(crate) fn record(&self, hashes: impl Iterator<Item = u64>) {
+        self.write(|records| {
+            if records.readers > 0 {
+                hashes.for_each(|hash| records.record(hash));
             }
         });
     }
 
     /// Which of these tags were marked after a load began.
-    pub(crate) fn marks_since(&self, start: u64, hashes: impl Iterator<Item = u64>) -> Marks {
-        self.write(|pages| pages.marks_since(start, hashes))
+    pub(crate) fn overlap_since(&self, start: u64, hashes: impl Iterator<Item = u64>) -> Overlap {
+        self.write(|records| records.overlap_since(start, hashes))
     }
 }
 
-impl Pages {
-    fn mark(&mut self, hash: u64) {
-        if self.marks.len() == REMEMBERED {
+impl LogRecords {
+    fn record(&mut self, hash: u64) {
+        if self.marks.len() == MAX_LOGGED {
             if let Some(oldest) = self.marks.pop_front() {
                 self.forget_first_of(oldest);
             }
@@ -160,14 +160,14 @@ impl Pages {
         self.sequence + 1 - self.marks.len() as u64
     }
 
-    fn marks_since(&self, start: u64, hashes: impl Iterator<Item = u64>) -> Marks {
+    fn overlap_since(&self, start: u64, hashes: impl Iterator<Item = u64>) -> Overlap {
         let mut hashes = hashes.peekable();
         if hashes.peek().is_none() || start == self.sequence {
-            return Marks::None;
+            return Overlap::None;
         }
         let first = self.first();
         if start + 1 < first {
-            return Marks::Forgotten;
+            return Overlap::Forgotten;
         }
         let first_after_start = |hash: u64| {
             let numbers = self.numbers.get(&hash)?;
@@ -177,7 +177,7 @@ impl Pages {
         hashes
             .filter_map(first_after_start)
             .min()
-            .map_or(Marks::None, Marks::At)
+            .map_or(Overlap::None, Overlap::At)
     }
 }
 
@@ -185,67 +185,67 @@ impl Pages {
 mod tests {
     use super::*;
 
-    fn first(journal: &Journal, start: u64, tags: &[u64]) -> Option<u64> {
-        match journal.marks_since(start, tags.iter().copied()) {
-            Marks::None => None,
-            Marks::At(number) => Some(number),
-            Marks::Forgotten => panic!("forgotten"),
+    fn first(log: &InvalidationLog, start: u64, tags: &[u64]) -> Option<u64> {
+        match log.overlap_since(start, tags.iter().copied()) {
+            Overlap::None => None,
+            Overlap::At(number) => Some(number),
+            Overlap::Forgotten => panic!("forgotten"),
         }
     }
 
     #[test]
     fn nothing_is_written_while_nobody_reads() {
-        let journal = Journal::default();
-        journal.mark([1].into_iter());
-        assert_eq!(journal.open(), 0);
-        journal.mark([1].into_iter());
-        journal.close();
-        assert!(journal.0.lock().unwrap().marks.is_empty());
-        assert_eq!(journal.open(), 1);
+        let log = InvalidationLog::default();
+        log.record([1].into_iter());
+        assert_eq!(log.open(), 0);
+        log.record([1].into_iter());
+        log.close();
+        assert!(log.0.lock().unwrap().marks.is_empty());
+        assert_eq!(log.open(), 1);
     }
 
     #[test]
     fn who_opens_it_and_does_not_load_closes_it() {
-        let journal = Journal::default();
-        drop(journal.open_here());
-        journal.mark([1].into_iter());
-        assert_eq!(journal.sequence(), 0);
-        journal.open_here().take_over();
-        journal.mark([1].into_iter());
-        assert_eq!(journal.sequence(), 1);
+        let log = InvalidationLog::default();
+        drop(log.reader());
+        log.record([1].into_iter());
+        assert_eq!(log.sequence(), 0);
+        log.reader().keep_open();
+        log.record([1].into_iter());
+        assert_eq!(log.sequence(), 1);
     }
 
     #[test]
     fn a_load_sees_every_mark_of_its_tags_since_it_began() {
-        let journal = Journal::default();
-        journal.open();
-        journal.mark([1, 2].into_iter());
-        let start = journal.open();
-        journal.mark([2, 3, 2].into_iter());
-        assert_eq!(first(&journal, start, &[1]), None);
-        assert_eq!(first(&journal, start, &[2]), Some(3));
-        assert_eq!(first(&journal, 3, &[2]), Some(5));
-        assert_eq!(first(&journal, start, &[3, 1]), Some(4));
-        assert_eq!(first(&journal, start, &[]), None);
-        let of_two = journal.marks_since(start, [2].into_iter());
-        assert!(of_two.any_until(3) && !of_two.any_until(2));
+        let log = InvalidationLog::default();
+        log.open();
+        log.record([1, 2].into_iter());
+        let start = log.open();
+        log.record([2, 3, 2].into_iter());
+        assert_eq!(first(&log, start, &[1]), None);
+        assert_eq!(first(&log, start, &[2]), Some(3));
+        assert_eq!(first(&log, 3, &[2]), Some(5));
+        assert_eq!(first(&log, start, &[3, 1]), Some(4));
+        assert_eq!(first(&log, start, &[]), None);
+        let of_two = log.overlap_since(start, [2].into_iter());
+        assert!(of_two.overlaps_until(3) && !of_two.overlaps_until(2));
     }
 
     #[test]
     fn what_was_forgotten_may_have_been_any_tag() {
-        let journal = Journal::default();
-        let start = journal.open();
-        let all = REMEMBERED as u64;
-        journal.mark(0..all);
-        assert_eq!(first(&journal, start, &[0, all]), Some(1));
-        journal.mark([all + 1].into_iter());
-        let forgotten = journal.marks_since(start, [all].into_iter());
-        assert!(matches!(forgotten, Marks::Forgotten) && forgotten.any_until(0));
-        assert!(!journal.0.lock().unwrap().numbers.contains_key(&0));
-        assert_eq!(first(&journal, start + 1, &[0, 1]), Some(2));
+        let log = InvalidationLog::default();
+        let start = log.open();
+        let all = MAX_LOGGED as u64;
+        log.record(0..all);
+        assert_eq!(first(&log, start, &[0, all]), Some(1));
+        log.record([all + 1].into_iter());
+        let forgotten = log.overlap_since(start, [all].into_iter());
+        assert!(matches!(forgotten, Overlap::Forgotten) && forgotten.overlaps_until(0));
+        assert!(!log.0.lock().unwrap().numbers.contains_key(&0));
+        assert_eq!(first(&log, start + 1, &[0, 1]), Some(2));
         assert!(matches!(
-            journal.marks_since(start, [].into_iter()),
-            Marks::None
+            log.overlap_since(start, [].into_iter()),
+            Overlap::None
         ));
     }
 }

@@ -2,7 +2,7 @@
 
 mod striped;
 
-pub(crate) use self::striped::Tally;
+pub(crate) use self::striped::StripedCounters;
 
 use std::ops::Sub;
 

@@ -17,7 +17,7 @@ thread_local! {
 const STRIPES: usize = 16;
 
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
+pub(crate) struct StripedCounters {
     own: [Stripe; STRIPES],
     shared: [Stripe; STRIPES],
 }
@@ -32,10 +32,10 @@ struct Stripe {
     timeouts: AtomicU64,
 }
 
-impl Tally {
+impl StripedCounters {
     #[inline]
-    pub(crate) fn count(&self, hit: bool) {
-        self.add(|stripe| if hit { &stripe.hits } else { &stripe.misses });
+    pub(crate) fn count_lookup(&self, is_hit: bool) {
+        self.add(|stripe| if is_hit { &stripe.hits } else { &stripe.misses });
     }
 
     pub(crate) fn count_join(&self) {
@@ -98,8 +98,8 @@ mod tests {
 
     #[test]
     fn what_is_full_goes_on_from_zero() {
-        let tally = Tally::default();
-        for stripe in tally.own.iter().chain(&tally.shared) {
+        let counters = StripedCounters::default();
+        for stripe in counters.own.iter().chain(&counters.shared) {
             let Stripe {
                 hits,
                 misses,
@@ -111,14 +111,17 @@ mod tests {
                 counter.store(u64::MAX, Ordering::Relaxed);
             }
         }
-        for _ in tally.own.iter().chain(&tally.shared) {
-            tally.count(true);
-            tally.count(false);
-            tally.count_join();
-            tally.count_stale_serve();
-            tally.count_timeout();
+        for _ in counters.own.iter().chain(&counters.shared) {
+            counters.count_lookup(true);
+            counters.count_lookup(false);
+            counters.count_join();
+            counters.count_stale_serve();
+            counters.count_timeout();
         }
-        assert_eq!((tally.hits(), tally.misses(), tally.joins()), (0, 0, 0));
-        assert_eq!((tally.stale_serves(), tally.timeouts()), (0, 0));
+        assert_eq!(
+            (counters.hits(), counters.misses(), counters.joins()),
+            (0, 0, 0)
+        );
+        assert_eq!((counters.stale_serves(), counters.timeouts()), (0, 0));
     }
 }

@@ -1,48 +1,48 @@
 //! The times of the entries that have more than one.
 
-use super::entry::Id;
-use super::freshness::Times;
-use crate::index::reach_with;
+use super::entry::EntryId;
+use super::freshness::Deadlines;
+use crate::index::IndexVec;
 
 #[derive(Debug, Default)]
-pub(super) struct Lives {
+pub(super) struct Lifetimes {
     /// By entry: nothing for one that has a deadline alone, as for all beyond the end.
-    of: Vec<Option<Box<Times>>>,
+    by_entry: IndexVec<Option<Box<Deadlines>>>,
     len: usize,
 }
 
-impl Lives {
+impl Lifetimes {
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
     #[inline]
-    pub(super) fn of(&self, id: Id) -> Option<&Times> {
-        self.of.get(id as usize)?.as_deref()
+    pub(super) fn get(&self, id: EntryId) -> Option<&Deadlines> {
+        self.by_entry.get(id)?.as_deref()
     }
 
-    pub(super) fn of_mut(&mut self, id: Id) -> Option<&mut Times> {
-        self.of.get_mut(id as usize)?.as_deref_mut()
+    pub(super) fn get_mut(&mut self, id: EntryId) -> Option<&mut Deadlines> {
+        self.by_entry.get_mut(id)?.as_deref_mut()
     }
 
     /// Says which times an entry has that has none. `capacity` is for how many entries
     /// there will soon be room.
-    pub(super) fn set(&mut self, id: Id, times: Box<Times>, capacity: usize) {
-        reach_with(&mut self.of, id, capacity, || None);
-        self.of[id as usize] = Some(times);
+    pub(super) fn set(&mut self, id: EntryId, times: Box<Deadlines>) {
+        self.by_entry.extend_to(id, || None);
+        self.by_entry[id] = Some(times);
         self.len += 1;
     }
 
     #[inline]
-    pub(super) fn take(&mut self, id: Id) -> Option<Box<Times>> {
-        let times = self.of.get_mut(id as usize)?.take();
+    pub(super) fn take(&mut self, id: EntryId) -> Option<Box<Deadlines>> {
+        let times = self.by_entry.get_mut(id)?.take();
         self.len -= usize::from(times.is_some());
         times
     }
 
     #[cfg(any(test, fuzzing))]
     pub(super) fn validate(&self) {
-        assert_eq!(self.len, self.of.iter().flatten().count());
+        assert_eq!(self.len, self.by_entry.iter().flatten().count());
     }
 }

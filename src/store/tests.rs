@@ -13,8 +13,8 @@ fn at(seconds: u64) -> Moment {
     Moment::of(Duration::from_secs(seconds))
 }
 
-fn insert(store: &mut Store<&'static str>, text: &'static str, deadline: Moment) -> Id {
-    store.insert(text.into(), key(text).hash, text, Life::Plain(deadline))
+fn insert(store: &mut Store<&'static str>, text: &'static str, deadline: Moment) -> EntryId {
+    store.insert(text.into(), key(text).hash, text, Lifetime::Plain(deadline))
 }
 
 fn store(keys: &[&'static str]) -> Store<&'static str> {
@@ -47,8 +47,8 @@ fn colliding_hashes_are_told_apart_by_key() {
 fn what_was_read_outlives_what_was_not() {
     let mut store = store(&["a", "b", "c"]);
     let a = store.find(key("a")).unwrap();
-    store.touch(a);
-    store.touch(a);
+    store.record_read(a);
+    store.record_read(a);
     while store.len() > 1 {
         assert_eq!(
             store.evict(1, |_, entry, _| assert_ne!(entry.value, "a")),
@@ -63,7 +63,7 @@ fn many_leave_at_once_and_each_once() {
     let keys = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
     let mut store = store(&keys);
     let mut left = Vec::new();
-    for most in (1..=AT_ONCE).rev().cycle() {
+    for most in (1..=MAX_EVICTED_AT_ONCE).rev().cycle() {
         let before = left.len();
         let count = store.evict(most, |_, entry, _| left.push(entry.value));
         assert_eq!(left.len(), before + count);
@@ -91,11 +91,11 @@ fn ids_are_used_again() {
 fn a_value_that_is_replaced_has_a_deadline_of_its_own() {
     let mut store = store(&[]);
     let id = insert(&mut store, "a", at(1));
-    assert_eq!(store.replace(id, "new", Life::Plain(at(5))), "a");
+    assert_eq!(store.replace(id, "new", Lifetime::Plain(at(5))), "a");
     store.validate();
     assert_eq!(store.next_expired(at(4), &mut 100), None);
     assert_eq!(store.next_expired(at(5), &mut 100), Some(id));
-    store.replace(id, "newest", Life::Plain(Moment::NEVER));
+    store.replace(id, "newest", Lifetime::Plain(Moment::NEVER));
     store.validate();
     assert!(!store.can_expire());
 }

@@ -6,8 +6,8 @@ use crate::runtime::Moment;
 
 /// One invalidation of tags: when it was, and how many entries it ended.
 #[derive(Debug)]
-pub(crate) struct Doom {
-    pub(crate) kind: Kind,
+pub(crate) struct TagInvalidation {
+    pub(crate) effect: Effect,
     /// The time of its first poll. What had expired by then was not live.
     pub(crate) at: Moment,
     ended: AtomicU64,
@@ -15,17 +15,17 @@ pub(crate) struct Doom {
 
 /// What a doom does to the members it comes over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum Effect {
     /// They are gone.
     Remove,
     /// They are fresh no longer.
     Expire,
 }
 
-impl Doom {
-    pub(crate) fn new(kind: Kind, at: Moment) -> Self {
+impl TagInvalidation {
+    pub(crate) fn new(effect: Effect, at: Moment) -> Self {
         let ended = AtomicU64::new(0);
-        Self { kind, at, ended }
+        Self { effect, at, ended }
     }
 
     /// Counts one entry that was live when the doom came.

@@ -6,20 +6,23 @@ use crate::runtime::Moment;
 
 impl Tags {
     fn add(&mut self, member: Index, names: &[&str]) -> Index {
-        let held = self.hold_all(names);
-        self.enroll(member, held, 0);
+        let pinned = self.hold_all(names);
+        self.attach(member, pinned);
         member
     }
 
-    fn hold_all(&mut self, names: &[&str]) -> Held {
-        let names: Vec<Text> = names.iter().map(|&name| name.into()).collect();
-        self.hold(names.iter())
+    fn hold_all(&mut self, names: &[&str]) -> PinnedTags {
+        let names: Vec<SmallBytes> = names.iter().map(|&name| name.into()).collect();
+        self.pin(names.iter())
     }
 
-    fn end(&mut self, name: &str) -> Arc<Doom> {
-        let doom = Arc::new(Doom::new(Kind::Remove, Moment::of(Duration::ZERO)));
-        self.doom(&name.into(), &doom);
-        doom
+    fn end(&mut self, name: &str) -> Arc<TagInvalidation> {
+        let invalidation = Arc::new(TagInvalidation::new(
+            Effect::Remove,
+            Moment::of(Duration::ZERO),
+        ));
+        self.invalidate(&name.into(), &invalidation);
+        invalidation
     }
 }
 
@@ -28,9 +31,9 @@ fn a_tag_is_forgotten_with_its_last_member() {
     let mut tags = Tags::new(Hashing::Colliding);
     let (one, two) = (tags.add(1, &["a", "b"]), tags.add(2, &["b", "c"]));
     tags.validate(&[one, two]);
-    tags.leave(one);
+    tags.detach(one);
     tags.validate(&[two]);
-    tags.leave(two);
+    tags.detach(two);
     assert!(tags.is_empty());
 }
 
@@ -40,9 +43,9 @@ fn a_tag_named_twice_is_one() {
     let member = tags.add(1, &["a", "a", "a"]);
     tags.validate(&[member]);
     assert_eq!(tags.count_of(member), 1);
-    let held = tags.hold_all(&["a", "a"]);
-    tags.release(held);
-    tags.leave(member);
+    let pinned = tags.hold_all(&["a", "a"]);
+    tags.unpin(pinned);
+    tags.detach(member);
     assert!(tags.is_empty());
 }
 
@@ -54,17 +57,17 @@ fn doom_reaches_members_and_holders_but_not_those_who_come_later() {
     tags.end("a");
     let after = tags.add(2, &["a"]);
     let load_after = tags.hold_all(&["a"]);
-    assert!(tags.is_doomed(before));
-    assert!(!tags.is_doomed(after));
+    assert!(tags.is_invalidated(before));
+    assert!(!tags.is_invalidated(after));
     assert!(tags.any_dead(&load_before));
     assert!(!tags.any_dead(&load_after));
     tags.validate(&[before, after]);
-    for held in [load_before, load_after] {
-        tags.release(held);
+    for pinned in [load_before, load_after] {
+        tags.unpin(pinned);
     }
-    tags.leave(before);
-    tags.leave(after);
-    assert_eq!(tags.next_dead(), None);
+    tags.detach(before);
+    tags.detach(after);
+    assert_eq!(tags.next_dead_member(), None);
     assert!(tags.is_empty());
 }
 
@@ -74,7 +77,7 @@ fn the_first_doom_of_a_member_is_the_one() {
     let member = tags.add(1, &["a", "b"]);
     let first = tags.end("b");
     tags.end("a");
-    assert!(Arc::ptr_eq(tags.over(member).unwrap().first, &first));
+    assert!(Arc::ptr_eq(tags.invalidated(member).unwrap().first, &first));
 }
 
 #[test]
@@ -86,9 +89,9 @@ fn the_dead_are_handed_out_in_order_and_once() {
     tags.end("b");
     tags.end("all");
     let mut order = Vec::new();
-    while let Some(dead) = tags.next_dead() {
+    while let Some(dead) = tags.next_dead_member() {
         members.retain(|member| *member != dead);
-        tags.leave(dead);
+        tags.detach(dead);
         tags.validate(&members);
         order.push(dead);
     }
@@ -110,7 +113,7 @@ fn thousands_of_tags_on_one_member() {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let member = tags.add(0, &names);
     tags.validate(&[member]);
-    tags.leave(member);
+    tags.detach(member);
     assert!(tags.is_empty());
 }
 
@@ -121,25 +124,25 @@ fn when_there_are_no_numbers_left_a_tag_is_not_held() {
     let most = Index::MAX / 2;
     let name = |n: Index| n.to_string();
     for member in 0..most {
-        let held = tags.hold_all(&[&name(member)]);
-        assert!(!held.is_short && !tags.any_dead(&held));
-        tags.enroll(member, held, 0);
+        let pinned = tags.hold_all(&[&name(member)]);
+        assert!(!pinned.is_incomplete && !tags.any_dead(&pinned));
+        tags.attach(member, pinned);
     }
     // One number is left: for a tag that there is, and not for another.
-    let held = tags.hold_all(&["0"]);
-    assert!(!held.is_short);
+    let pinned = tags.hold_all(&["0"]);
+    assert!(!pinned.is_incomplete);
     for names in [&["new"][..], &["1"], &["new", "1"]] {
         let short = tags.hold_all(names);
-        assert!(short.is_short && tags.any_dead(&short));
-        tags.release(short);
+        assert!(short.is_incomplete && tags.any_dead(&short));
+        tags.unpin(short);
     }
     assert_eq!(tags.end("0").count(), 0);
-    assert!(tags.any_dead(&held));
-    tags.release(held);
+    assert!(tags.any_dead(&pinned));
+    tags.unpin(pinned);
     let members: Vec<Index> = (0..most).collect();
     tags.validate(&members);
-    assert_eq!(tags.next_dead(), Some(0));
-    tags.leave(0);
-    assert!(tags.next_dead().is_none());
-    assert!(!tags.hold_all(&["new"]).is_short);
+    assert_eq!(tags.next_dead_member(), Some(0));
+    tags.detach(0);
+    assert!(tags.next_dead_member().is_none());
+    assert!(!tags.hold_all(&["new"]).is_incomplete);
 }

@@ -63,7 +63,7 @@ where
         Fut: Future<Output = Result<V, E>>,
     {
         async move {
-            if let Some(found) = self.at_hand(key)? {
+            if let Some(found) = self.find_hit(key)? {
                 return Ok(found);
             }
             let key = self.key(key)?;

@@ -121,7 +121,7 @@ where
     /// See [`LoadingCache`].
     pub async fn get(&self, key: &K) -> CacheResult<Arc<V>> {
         let typed = &self.typed;
-        if let Some(found) = typed.at_hand(key)? {
+        if let Some(found) = typed.find_hit(key)? {
             return Ok(found);
         }
         let bytes = typed.key(key)?;

@@ -7,10 +7,10 @@ use serde::de::DeserializeOwned;
 
 use super::TypedCache;
 use crate::error::CacheResult;
-use crate::key::Text;
+use crate::key::SmallBytes;
 use crate::load::LoadedMany;
 use crate::options::CacheOptions;
-use crate::value::{Codec, Shared};
+use crate::value::{ByArc, Codec};
 
 /// Many keys at once.
 impl<K, V, C> TypedCache<K, V, C>
@@ -116,7 +116,7 @@ where
         Fut: Future<Output = R>,
     {
         let keys: Vec<Q> = keys.into_iter().collect();
-        let mut asked = Asked::default();
+        let mut asked = UniqueKeys::default();
         // For each key its place among those asked for, or why it has none.
         let places: Vec<CacheResult<usize>> = keys
             .iter()
@@ -130,7 +130,7 @@ where
         let terms = self.terms(options);
         let loading = self
             .engine
-            .load_many::<Shared<V>, R, Fut>(&asked.keys, terms, load);
+            .load_many::<ByArc<V>, R, Fut>(&asked.keys, terms, load);
         let answers = loading.await;
         let answer = |place: usize| match &answers[place] {
             Ok(value) => Ok(Arc::clone(&value.0)),
@@ -142,15 +142,15 @@ where
 
 /// Keys that differ, in order.
 #[derive(Default)]
-struct Asked {
-    keys: Vec<Text>,
+struct UniqueKeys {
+    keys: Vec<SmallBytes>,
     /// For each, which of the caller's keys it is.
     first: Vec<usize>,
-    places: HashMap<Text, usize>,
+    places: HashMap<SmallBytes, usize>,
 }
 
-impl Asked {
-    fn place(&mut self, key: Text, number: usize) -> usize {
+impl UniqueKeys {
+    fn place(&mut self, key: SmallBytes, number: usize) -> usize {
         let next = self.keys.len();
         let place = *self.places.entry(key.clone()).or_insert(next);
         if place == next {

@@ -19,13 +19,13 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use self::loading_cache::LoadingCache;
-use crate::engine::{Handle, Types};
+use crate::engine::{CacheTypes, Handle};
 use crate::error::{BoxError, CacheError, CacheResult};
-use crate::key::{Keys, Parts, Text};
-use crate::options::{CacheOptions, Terms};
-use crate::shard::Seen;
-use crate::tags::Kind;
-use crate::value::{Codec, Postcard, Shared, TypeTag};
+use crate::key::{SmallBytes, TypedKey, TypedKeys};
+use crate::options::{CacheOptions, CallOptions};
+use crate::shard::Peeked;
+use crate::tags::Effect;
+use crate::value::{ByArc, Codec, Postcard, TypeTag};
 
 /// A part of a cache with keys and values of one type each. Made by
 /// [`typed`](crate::HydraCache::typed).
@@ -69,7 +69,7 @@ pub struct TypedCache<K: ?Sized, V, C = Postcard> {
     name: Arc<str>,
     /// Why none of the verbs works, if the name was opened with other types.
     error: Option<CacheError>,
-    keys: Arc<Keys>,
+    keys: Arc<TypedKeys>,
     /// What calls leave open. They have the tag that all entries carry.
     options: CacheOptions,
     types: PhantomData<fn(&K) -> V>,
@@ -82,12 +82,12 @@ where
     C: Codec,
 {
     pub(crate) fn open(engine: Handle<C>, name: &str) -> Self {
-        let types = Types {
+        let types = CacheTypes {
             key: TypeTag::of::<K>(),
             value: TypeTag::of::<V>(),
         };
         let error = engine.names.open(name, types).err();
-        let keys = Keys::new(name, &engine.hashing);
+        let keys = TypedKeys::new(name, &engine.hashing);
         let mut cache = Self {
             engine,
             name: name.into(),
@@ -101,8 +101,8 @@ where
     }
 
     /// The name of the tag that all entries carry.
-    fn tag(&self) -> Text {
-        self.keys.space().into()
+    fn tag(&self) -> SmallBytes {
+        self.keys.prefix().into()
     }
 
     #[inline]
@@ -117,15 +117,15 @@ where
     #[inline]
     fn with_key<R>(&self, key: &K, act: impl FnOnce(&[u8]) -> CacheResult<R>) -> CacheResult<R> {
         self.check()?;
-        let done = self.keys.with(key, act);
+        let done = self.keys.with_encoded(key, act);
         done.unwrap_or_else(|error| Err(self.bad_key(error.into())))
     }
 
     /// The same, for it to be looked for.
     #[inline]
-    fn seek<R>(&self, key: &K, look: impl Fn(&Parts<'_>) -> R) -> CacheResult<R> {
+    fn probe_with<R>(&self, key: &K, look: impl Fn(&TypedKey<'_>) -> R) -> CacheResult<R> {
         self.check()?;
-        let found = self.keys.seek(&self.engine.hashing, key, look);
+        let found = self.keys.probe_with(&self.engine.hashing, key, look);
         found.map_err(|error| self.bad_key(error.into()))
     }
 
@@ -135,39 +135,41 @@ where
     }
 
     /// That key, to be kept.
-    fn key(&self, key: &K) -> CacheResult<Text> {
+    fn key(&self, key: &K) -> CacheResult<SmallBytes> {
         self.with_key(key, |key| Ok(key.into()))
     }
 
     /// What a call need not load.
     #[inline]
-    fn at_hand(&self, key: &K) -> CacheResult<Option<Arc<V>>> {
-        let look = |key: &Parts<'_>| self.engine.look_for_sure::<Shared<V>>(key);
-        let Some(picked) = self.seek(key, look)? else {
+    fn find_hit(&self, key: &K) -> CacheResult<Option<Arc<V>>> {
+        let look = |key: &TypedKey<'_>| self.engine.peek_hit::<ByArc<V>>(key);
+        let Some(snapshot) = self.probe_with(key, look)? else {
             return Ok(None);
         };
-        self.engine.tally.count(true);
-        self.take(key, picked).map(Some)
+        self.engine.counters.count_lookup(true);
+        self.take(key, snapshot).map(Some)
     }
 
     /// What [`get`](Self::get) does.
     #[inline]
     fn read(&self, key: &K) -> CacheResult<Option<Arc<V>>> {
-        let found = self.seek(key, |key| self.engine.look_for::<Shared<V>>(key))?;
-        self.engine.tally.count(matches!(found, Seen::Fresh(_)));
+        let found = self.probe_with(key, |key| self.engine.peek_as::<ByArc<V>>(key))?;
+        self.engine
+            .counters
+            .count_lookup(matches!(found, Peeked::Fresh(_)));
         match found {
-            Seen::Fresh(picked) => self.take(key, picked).map(Some),
-            Seen::Gone => self.with_key(key, |key| {
-                self.engine.take_gone(key);
+            Peeked::Fresh(snapshot) => self.take(key, snapshot).map(Some),
+            Peeked::Expired => self.with_key(key, |key| {
+                self.engine.remove_expired(key);
                 Ok(None)
             }),
-            Seen::Nothing => Ok(None),
+            Peeked::Missing => Ok(None),
         }
     }
 
     #[inline]
-    fn take(&self, key: &K, picked: Option<Arc<V>>) -> CacheResult<Arc<V>> {
-        match picked {
+    fn take(&self, key: &K, snapshot: Option<Arc<V>>) -> CacheResult<Arc<V>> {
+        match snapshot {
             Some(value) => Ok(value),
             None => self.wrong(key),
         }
@@ -176,13 +178,13 @@ where
     #[cold]
     fn wrong(&self, key: &K) -> CacheResult<Arc<V>> {
         self.with_key(key, |key| {
-            let Shared(value) = self.engine.take(key, None)?;
+            let ByArc(value) = self.engine.finish(key, None)?;
             Ok(value)
         })
     }
 
-    fn terms(&self, options: CacheOptions) -> Terms<'_> {
-        Terms::new(options, Some(&self.options))
+    fn terms(&self, options: CacheOptions) -> CallOptions<'_> {
+        CallOptions::new(options, Some(&self.options))
     }
 
     /// Returns a handle to the same part whose calls leave what they do not set to these
@@ -335,7 +337,10 @@ where
     /// ```
     pub async fn invalidate_all(&self) -> CacheResult<u64> {
         self.check()?;
-        Ok(self.engine.invalidate(vec![self.tag()], Kind::Remove).await)
+        Ok(self
+            .engine
+            .invalidate(vec![self.tag()], Effect::Remove)
+            .await)
     }
 }
 

@@ -7,38 +7,38 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::codec::Codec;
-use super::stored::{Decoded, Encoded, Given, Kept, Read};
+use super::stored::{AnyArc, NewValue, StoredValue, TypedValue, ValueHandle};
 use super::type_tag::TypeTag;
 use crate::error::BoxError;
 
 /// What a call deals in.
-pub(crate) trait Form: Sized {
+pub(crate) trait Access: Sized {
     /// What a loader gives.
     type Value;
 
     /// What a look-up takes along.
-    type Picked;
+    type Snapshot;
 
     /// Whether those who load it in full are told its age.
-    const HAS_AGE: bool;
+    const REPORTS_AGE: bool;
 
-    fn ty() -> TypeTag;
+    fn type_tag() -> TypeTag;
 
     /// What is stored of a loader's value, and what its caller gets. `unchanged` is what is
     /// stored already, if the loader says so.
-    fn seal<C: Codec>(
+    fn encode<C: Codec>(
         codec: &C,
         value: Self::Value,
-        unchanged: Option<Read>,
-    ) -> Result<(Encoded, Self), BoxError>;
+        unchanged: Option<TypedValue>,
+    ) -> Result<(NewValue, Self), BoxError>;
 
-    fn open<C: Codec>(codec: &C, read: &Read) -> Result<Self, Unreadable>;
+    fn decode<C: Codec>(codec: &C, read: &TypedValue) -> Result<Self, Unreadable>;
 
     /// What a look-up takes along of an entry: nothing of the caller's runs.
-    fn pick(kept: &Kept, ty: impl FnOnce() -> Option<TypeTag>) -> Self::Picked;
+    fn snapshot(stored: &StoredValue, ty: impl FnOnce() -> Option<TypeTag>) -> Self::Snapshot;
 
     /// Opens that.
-    fn take<C: Codec>(codec: &C, picked: Self::Picked) -> Result<Self, Unreadable>;
+    fn finish<C: Codec>(codec: &C, snapshot: Self::Snapshot) -> Result<Self, Unreadable>;
 
     /// The value, for a loader to see what it would replace.
     fn into_old(self) -> Option<Self::Value>;
@@ -52,49 +52,49 @@ pub(crate) enum Unreadable {
 }
 
 /// A value of the caller's own.
-pub(crate) struct Own<V>(pub(crate) V);
+pub(crate) struct ByValue<V>(pub(crate) V);
 
-impl<V: Serialize + DeserializeOwned> Form for Own<V> {
+impl<V: Serialize + DeserializeOwned> Access for ByValue<V> {
     type Value = V;
-    type Picked = Read;
+    type Snapshot = TypedValue;
 
-    const HAS_AGE: bool = true;
+    const REPORTS_AGE: bool = true;
 
-    fn ty() -> TypeTag {
+    fn type_tag() -> TypeTag {
         TypeTag::of::<V>()
     }
 
-    fn seal<C: Codec>(
+    fn encode<C: Codec>(
         codec: &C,
         value: V,
-        unchanged: Option<Read>,
-    ) -> Result<(Encoded, Self), BoxError> {
+        unchanged: Option<TypedValue>,
+    ) -> Result<(NewValue, Self), BoxError> {
         let encoded = match unchanged {
-            Some(Read {
-                given: Given::Bytes(bytes),
+            Some(TypedValue {
+                handle: ValueHandle::Bytes(bytes),
                 ty,
-            }) => Encoded::again(bytes, ty),
+            }) => NewValue::reused(bytes, ty),
             _ => encode(codec, &value)?,
         };
         Ok((encoded, Self(value)))
     }
 
     #[inline]
-    fn open<C: Codec>(codec: &C, read: &Read) -> Result<Self, Unreadable> {
+    fn decode<C: Codec>(codec: &C, read: &TypedValue) -> Result<Self, Unreadable> {
         decode(codec, read).map(Self)
     }
 
     #[inline]
-    fn pick(kept: &Kept, ty: impl FnOnce() -> Option<TypeTag>) -> Read {
-        Read {
-            given: kept.given(),
+    fn snapshot(stored: &StoredValue, ty: impl FnOnce() -> Option<TypeTag>) -> TypedValue {
+        TypedValue {
+            handle: stored.handle(),
             ty: ty(),
         }
     }
 
     #[inline]
-    fn take<C: Codec>(codec: &C, picked: Read) -> Result<Self, Unreadable> {
-        decode(codec, &picked).map(Self)
+    fn finish<C: Codec>(codec: &C, snapshot: TypedValue) -> Result<Self, Unreadable> {
+        decode(codec, &snapshot).map(Self)
     }
 
     fn into_old(self) -> Option<V> {
@@ -103,51 +103,54 @@ impl<V: Serialize + DeserializeOwned> Form for Own<V> {
 }
 
 /// A value that all share.
-pub(crate) struct Shared<V>(pub(crate) Arc<V>);
+pub(crate) struct ByArc<V>(pub(crate) Arc<V>);
 
-impl<V: Serialize + Send + Sync + 'static> Form for Shared<V> {
+impl<V: Serialize + Send + Sync + 'static> Access for ByArc<V> {
     type Value = V;
     /// A word, and not what it is found in: the processor then need not wait until that is
     /// moved.
-    type Picked = Option<Arc<V>>;
+    type Snapshot = Option<Arc<V>>;
 
-    const HAS_AGE: bool = false;
+    const REPORTS_AGE: bool = false;
 
-    fn ty() -> TypeTag {
+    fn type_tag() -> TypeTag {
         TypeTag::of::<V>()
     }
 
-    fn seal<C: Codec>(
+    fn encode<C: Codec>(
         codec: &C,
         value: V,
-        _unchanged: Option<Read>,
-    ) -> Result<(Encoded, Self), BoxError> {
+        _unchanged: Option<TypedValue>,
+    ) -> Result<(NewValue, Self), BoxError> {
         let bytes = codec.encode(&value)?;
         let value = Arc::new(value);
         let decoded = Arc::clone(&value);
-        Ok((Encoded::decoded(decoded, bytes, Self::ty()), Self(value)))
+        Ok((
+            NewValue::shared(decoded, bytes, Self::type_tag()),
+            Self(value),
+        ))
     }
 
     #[inline]
-    fn open<C: Codec>(_codec: &C, read: &Read) -> Result<Self, Unreadable> {
-        let value = match &read.given {
-            Given::Decoded(value) => shared(Arc::clone(value)),
-            Given::Bytes(_) => None,
+    fn decode<C: Codec>(_codec: &C, read: &TypedValue) -> Result<Self, Unreadable> {
+        let value = match &read.handle {
+            ValueHandle::Decoded(value) => downcast(Arc::clone(value)),
+            ValueHandle::Bytes(_) => None,
         };
-        value.map(Self).ok_or_else(Self::wrong)
+        value.map(Self).ok_or_else(Self::wrong_type)
     }
 
     #[inline]
-    fn pick(kept: &Kept, _ty: impl FnOnce() -> Option<TypeTag>) -> Option<Arc<V>> {
-        match kept {
-            Kept::Decoded(value, _) => shared(Arc::clone(value)),
-            Kept::Bytes(_) => None,
+    fn snapshot(stored: &StoredValue, _ty: impl FnOnce() -> Option<TypeTag>) -> Option<Arc<V>> {
+        match stored {
+            StoredValue::Decoded(value, _) => downcast(Arc::clone(value)),
+            StoredValue::Bytes(_) => None,
         }
     }
 
     #[inline]
-    fn take<C: Codec>(_codec: &C, picked: Option<Arc<V>>) -> Result<Self, Unreadable> {
-        picked.map(Self).ok_or_else(Self::wrong)
+    fn finish<C: Codec>(_codec: &C, snapshot: Option<Arc<V>>) -> Result<Self, Unreadable> {
+        snapshot.map(Self).ok_or_else(Self::wrong_type)
     }
 
     /// Others have it too.
@@ -156,32 +159,32 @@ impl<V: Serialize + Send + Sync + 'static> Form for Shared<V> {
     }
 }
 
-impl<V> Shared<V> {
+impl<V> ByArc<V> {
     #[cold]
-    fn wrong() -> Unreadable {
+    fn wrong_type() -> Unreadable {
         Unreadable::WrongType(TypeTag::of::<V>())
     }
 }
 
 /// One name has one type of values: so another is never met.
 #[inline]
-fn shared<V: Send + Sync + 'static>(value: Decoded) -> Option<Arc<V>> {
+fn downcast<V: Send + Sync + 'static>(value: AnyArc) -> Option<Arc<V>> {
     value.downcast().ok()
 }
 
-pub(crate) fn encode<C: Codec, V: Serialize>(codec: &C, value: &V) -> Result<Encoded, BoxError> {
+pub(crate) fn encode<C: Codec, V: Serialize>(codec: &C, value: &V) -> Result<NewValue, BoxError> {
     let bytes = codec.encode(value)?;
-    Ok(Encoded::typed(bytes, TypeTag::of::<V>()))
+    Ok(NewValue::typed(bytes, TypeTag::of::<V>()))
 }
 
 #[inline]
 pub(crate) fn decode<C: Codec, V: DeserializeOwned>(
     codec: &C,
-    read: &Read,
+    read: &TypedValue,
 ) -> Result<V, Unreadable> {
     let asked = TypeTag::of::<V>();
-    match &read.given {
-        Given::Bytes(bytes) if read.reads_as(asked) => {
+    match &read.handle {
+        ValueHandle::Bytes(bytes) if read.reads_as(asked) => {
             codec.decode(bytes).map_err(Unreadable::Undecodable)
         }
         _ => Err(Unreadable::WrongType(read.ty.unwrap_or(asked))),

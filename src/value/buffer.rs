@@ -11,7 +11,7 @@ use bytes::Bytes;
 /// no more can be found out about it. What nobody shares is moved, and only its spare
 /// room is given back.
 #[inline]
-pub(crate) fn own(bytes: Bytes) -> Bytes {
+pub(crate) fn into_exact(bytes: Bytes) -> Bytes {
     Vec::from(bytes).into_boxed_slice().into()
 }
 
@@ -20,7 +20,7 @@ pub(crate) fn own(bytes: Bytes) -> Bytes {
 /// Who reads a value reads all of its bytes: so its count is best beside them, and is
 /// there already. Who hands bytes on may never look at them, and finds counts faster
 /// where they are apart, two a line of memory.
-pub(crate) fn with_count(bytes: Bytes) -> Bytes {
+pub(crate) fn with_inline_count(bytes: Bytes) -> Bytes {
     match bytes.len().div_ceil(16) {
         0 => Bytes::new(),
         1 => block::<16>(&bytes),
@@ -34,7 +34,7 @@ pub(crate) fn with_count(bytes: Bytes) -> Bytes {
         9..=12 => block::<192>(&bytes),
         13..=16 => block::<256>(&bytes),
         _ => {
-            let bytes = own(bytes);
+            let bytes = into_exact(bytes);
             drop(bytes.clone());
             bytes
         }
@@ -57,8 +57,8 @@ mod tests {
     fn every_length_is_kept() {
         for len in 0..600 {
             let value: Vec<u8> = (0..=250).cycle().take(len).collect();
-            assert_eq!(own(value.clone().into()), value);
-            assert_eq!(with_count(value.clone().into()), value);
+            assert_eq!(into_exact(value.clone().into()), value);
+            assert_eq!(with_inline_count(value.clone().into()), value);
         }
     }
 
@@ -66,7 +66,7 @@ mod tests {
     fn what_nobody_shares_is_not_copied() {
         let value = Bytes::from(vec![1; 64]);
         let at = value.as_ptr();
-        assert_eq!(own(value).as_ptr(), at);
+        assert_eq!(into_exact(value).as_ptr(), at);
     }
 
     #[test]
@@ -75,7 +75,7 @@ mod tests {
             let mut stored = Bytes::new();
             let left = allocation_counter::measure(|| {
                 let buffer = Bytes::from(vec![1; 1 << 20]);
-                stored = own(buffer.slice(1000..1000 + len));
+                stored = into_exact(buffer.slice(1000..1000 + len));
             });
             assert_eq!(left.bytes_current, i64::try_from(len).unwrap());
         }
@@ -86,7 +86,8 @@ mod tests {
         let program = Bytes::from_static(&[1; 257]);
         for len in 0..=257 {
             let mut stored = Bytes::new();
-            let made = allocation_counter::measure(|| stored = with_count(program.slice(..len)));
+            let made =
+                allocation_counter::measure(|| stored = with_inline_count(program.slice(..len)));
             let blocks = [1, 0, 2][usize::from(len == 0) + 2 * usize::from(len == 257)];
             assert_eq!(made.count_total, blocks, "{len}");
             // The most that is wasted is a quarter, or less than a step, beside the count.
@@ -101,7 +102,7 @@ mod tests {
     #[test]
     fn a_value_with_its_count_is_read_without_allocating() {
         for len in [1, 64, 256, 257] {
-            let value = with_count(vec![1; len].into());
+            let value = with_inline_count(vec![1; len].into());
             let read = allocation_counter::measure(|| drop(value.clone()));
             assert_eq!(read.count_total, 0);
         }

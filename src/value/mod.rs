@@ -6,7 +6,7 @@ mod codec;
 mod stored;
 mod type_tag;
 
-pub(crate) use self::access::{Form, Own, Shared, Unreadable, decode, encode};
+pub(crate) use self::access::{Access, ByArc, ByValue, Unreadable, decode, encode};
 pub use self::codec::{Codec, Postcard};
-pub(crate) use self::stored::{Encoded, Kept, Read};
+pub(crate) use self::stored::{NewValue, StoredValue, TypedValue};
 pub(crate) use self::type_tag::TypeTag;

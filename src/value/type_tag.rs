@@ -27,9 +27,9 @@ struct Info {
 }
 
 /// Where the `Info` of `V` lives.
-struct Of<V: ?Sized>(PhantomData<V>);
+struct InfoOf<V: ?Sized>(PhantomData<V>);
 
-impl<V: ?Sized> Of<V> {
+impl<V: ?Sized> InfoOf<V> {
     const INFO: &'static Info = &Info {
         id: typeid::of::<V>,
         name: type_name::<V>,
@@ -39,7 +39,7 @@ impl<V: ?Sized> Of<V> {
 impl TypeTag {
     #[inline]
     pub(crate) fn of<V: ?Sized>() -> Self {
-        Self(Of::<V>::INFO)
+        Self(InfoOf::<V>::INFO)
     }
 
     /// Whether it is the same type.
@@ -100,7 +100,7 @@ fn same_behind_pointers(a: &str, b: &str) -> bool {
     // A `str` by itself, or a slice, is what a peeled pointer leaves.
     let is_bare = |name: &str| name == "str" || slice_item(name).is_some();
     let peeled = plain_a != a || plain_b != b || is_bare(a) || is_bare(b);
-    peeled && Plain::of(plain_a) == Plain::of(plain_b)
+    peeled && PlainName::of(plain_a) == PlainName::of(plain_b)
 }
 
 /// The name behind every outermost pointer.
@@ -137,16 +137,16 @@ fn without_lifetime<'a>(name: &'a str, then: &str) -> &'a str {
 
 /// A peeled name, its borrowed forms taken for their owned ones.
 #[derive(PartialEq)]
-enum Plain<'a> {
+enum PlainName<'a> {
     Named(&'a str),
-    Text,
+    SmallBytes,
     VecOf(&'a str),
 }
 
-impl<'a> Plain<'a> {
+impl<'a> PlainName<'a> {
     fn of(name: &'a str) -> Self {
         if name == "str" || name == "alloc::string::String" {
-            return Self::Text;
+            return Self::SmallBytes;
         }
         if let Some(item) = slice_item(name) {
             return Self::VecOf(item);

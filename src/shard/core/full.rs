@@ -7,9 +7,9 @@ use crate::index::Index;
 use crate::key::KeyHasher;
 use crate::options::CacheOptions;
 use crate::shard::flight::Flight;
-use crate::shard::invalidation_log::Journal;
-use crate::shard::requests::{Landing, Look, Request};
-use crate::value::{Encoded, TypeTag};
+use crate::shard::invalidation_log::InvalidationLog;
+use crate::shard::requests::{Completion, LoadLookup, LoadRequest};
+use crate::value::{NewValue, TypeTag};
 
 const NOW: Now<'static> = Now::Known(Moment::ZERO);
 
@@ -53,44 +53,44 @@ impl World {
         true
     }
 
-    fn doom(&mut self, kind: Kind, name: &str) -> Arc<Doom> {
-        let doom = Arc::new(Doom::new(kind, Moment::ZERO));
-        self.core.doom(&[name.into()], &doom);
-        doom
+    fn invalidate(&mut self, effect: Effect, name: &str) -> Arc<TagInvalidation> {
+        let invalidation = Arc::new(TagInvalidation::new(effect, Moment::ZERO));
+        self.core.invalidate(&[name.into()], &invalidation);
+        invalidation
     }
 
-    fn sit(&mut self, text: &str, options: &CacheOptions) -> Arc<Flight> {
-        let mut request = Request::new(TypeTag::of::<()>());
+    fn claim(&mut self, text: &str, options: &CacheOptions) -> Arc<Flight> {
+        let mut request = LoadRequest::new(TypeTag::of::<()>());
         request.started = Some(0);
         let key = self.key(text);
-        let look = self.core.sit(key, &request, &options.tags, &NOW);
-        let Look::Lead(seated) = look else {
-            panic!("{text} has no seat");
+        let look = self.core.claim(key, &request, &options.tags, &NOW);
+        let LoadLookup::Lead(seated) = look else {
+            panic!("{text} has no slot");
         };
         seated.flight
     }
 
     /// Lands with a tag of its own.
-    fn land(&mut self, text: &str, flight: &Arc<Flight>, own: &str) {
+    fn complete(&mut self, text: &str, flight: &Arc<Flight>, own: &str) {
         let (options, own) = (CacheOptions::new(), CacheOptions::new().tag(own));
-        let landing = Landing {
+        let landing = Completion {
             flight,
             write: &mut write(text, &options),
             own: &own.tags,
             unchanged: false,
-            journal: &Journal::default(),
+            log: &InvalidationLog::default(),
         };
         let (key, mut trash) = (self.key(text), Trash::default());
-        self.core.land(key, landing, &NOW, &mut trash);
+        self.core.complete(key, landing, &NOW, &mut trash);
     }
 }
 
-fn write<'a>(text: &str, options: &'a CacheOptions) -> Write<'a> {
-    Write {
-        value: Encoded::again(Bytes::from(text.as_bytes().to_vec()), None),
+fn write<'a>(text: &str, options: &'a CacheOptions) -> NewEntry<'a> {
+    NewEntry {
+        value: NewValue::reused(Bytes::from(text.as_bytes().to_vec()), None),
         ttl: options.ttl,
-        rare: options.rare.as_deref(),
-        dated: false,
+        extra: options.extra.as_deref(),
+        needs_age: false,
     }
 }
 
@@ -98,7 +98,9 @@ fn write<'a>(text: &str, options: &'a CacheOptions) -> Write<'a> {
 fn a_shard_without_limits_evicts_when_there_are_no_numbers_left() {
     let mut world = World::new();
     let (ever, hour) = (CacheOptions::new(), Duration::from_secs(3600));
-    let texts: Vec<String> = (0..3 * Contents::MOST).map(|n| n.to_string()).collect();
+    let texts: Vec<String> = (0..3 * Contents::MAX_ENTRIES)
+        .map(|n| n.to_string())
+        .collect();
     for (n, text) in texts.iter().enumerate() {
         if n % 100 == 0 {
             world.put(text, &CacheOptions::new().ttl(hour));
@@ -107,10 +109,12 @@ fn a_shard_without_limits_evicts_when_there_are_no_numbers_left() {
         }
         assert!(world.has(text));
         if n % 7 == 0 {
-            world.core.look_up(world.key(&texts[n / 2]), &NOW);
+            world.core.probe(world.key(&texts[n / 2]), &NOW);
         }
     }
-    assert!(world.core.len() > Contents::MOST - 8 && world.core.len() <= Contents::MOST);
+    assert!(
+        world.core.len() > Contents::MAX_ENTRIES - 8 && world.core.len() <= Contents::MAX_ENTRIES
+    );
     let held = texts.iter().filter(|text| world.has(text));
     assert_eq!(held.count(), world.core.len());
     let (len, evicted) = (world.core.len() as u64, world.core.stats.evictions);
@@ -156,13 +160,13 @@ fn what_would_need_more_tags_than_can_be_numbered_is_refused() {
     assert_eq!(world.core.stats.rejections, 3);
     // Nothing was evicted for it, and tags reach their own.
     assert!((0..filled).all(|n| world.has(&n.to_string())));
-    let doom = world.doom(Kind::Remove, "7 3");
+    let invalidation = world.invalidate(Effect::Remove, "7 3");
     assert!(!world.has("7") && world.has("6") && world.has("8"));
     world.core.sweep(usize::MAX, &mut Trash::default());
-    assert_eq!(doom.count(), 1);
+    assert_eq!(invalidation.count(), 1);
     world.put("again", &tagged("new"));
     assert!(world.has("again"));
-    world.doom(Kind::Remove, "new");
+    world.invalidate(Effect::Remove, "new");
     assert!(!world.has("again"));
     world.core.validate();
 }
@@ -170,33 +174,33 @@ fn what_would_need_more_tags_than_can_be_numbered_is_refused() {
 #[test]
 fn a_load_whose_tags_cannot_be_numbered_is_not_stored() {
     let (mut world, _) = filled();
-    let flight = world.sit("chosen", &CacheOptions::new());
-    world.land("chosen", &flight, "new");
+    let flight = world.claim("chosen", &CacheOptions::new());
+    world.complete("chosen", &flight, "new");
     assert!(!world.has("chosen"));
     let tagged = CacheOptions::new().tag("other");
-    let flight = world.sit("told", &tagged);
-    let newer = world.sit("told", &tagged);
-    world.land("told", &flight, "0 0");
-    world.land("told", &newer, "0 0");
+    let flight = world.claim("told", &tagged);
+    let newer = world.claim("told", &tagged);
+    world.complete("told", &flight, "0 0");
+    world.complete("told", &newer, "0 0");
     assert!(!world.has("told"));
     world.core.validate();
     // One was overtaken; the others were refused, beside the two before.
     assert_eq!(world.core.stats.stale_load_discards, 1);
     assert_eq!(world.core.stats.rejections, 4);
-    assert_eq!(world.core.seats.places().0, 0);
+    assert_eq!(world.core.in_flight.usage().0, 0);
 }
 
 /// It would live on, and a later removal would not reach it.
 #[test]
 fn what_was_expired_and_cannot_be_bound_again_leaves() {
     let (mut world, _) = filled();
-    let doom = world.doom(Kind::Expire, "5 5");
+    let invalidation = world.invalidate(Effect::Expire, "5 5");
     world.core.sweep(usize::MAX, &mut Trash::default());
-    assert_eq!(doom.count(), 1);
+    assert_eq!(invalidation.count(), 1);
     assert!(world.core.contents.find(world.key("5")).is_none());
-    let doom = world.doom(Kind::Expire, "6 6");
+    let invalidation = world.invalidate(Effect::Expire, "6 6");
     world.core.sweep(usize::MAX, &mut Trash::default());
-    assert_eq!(doom.count(), 1);
+    assert_eq!(invalidation.count(), 1);
     assert!(
         world.core.contents.find(world.key("6")).is_some(),
         "there is room now"

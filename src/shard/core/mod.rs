@@ -10,25 +10,25 @@ use bytes::Bytes;
 
 use super::backoffs::Backoffs;
 use super::contents::Contents;
-use super::entry_status::{Fate, Found};
-use super::in_flight::{Seat, Seats};
-use super::requests::Write;
+use super::entry_status::{Liveness, Probe};
+use super::in_flight::{InFlight, Slot};
+use super::requests::NewEntry;
 use super::trash::Trash;
-use crate::key::{Hashing, Key, Lookup, Text, is_text, shown};
+use crate::key::{Hashing, Key, Lookup, SmallBytes, display, is_text};
 use crate::options::TagNames;
 use crate::removal::RemovalCause;
 use crate::runtime::{Moment, Now};
 use crate::stats::{CacheStats, count};
-use crate::store::{Id, State};
+use crate::store::{EntryId, State};
 use crate::sync::Arc;
-use crate::tags::{Doom, Held, Kind};
-use crate::value::{Form, Read};
+use crate::tags::{Effect, PinnedTags, TagInvalidation};
+use crate::value::{Access, TypedValue};
 
 /// What a shard may keep.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     pub(crate) entries: usize,
-    /// The sum of what the entries cost: see [`cost`](super::contents::cost).
+    /// The sum of what the entries cost: see [`cost`](super::cost::cost).
     pub(crate) bytes: usize,
     /// The largest value.
     pub(crate) entry_bytes: usize,
@@ -40,7 +40,7 @@ pub(crate) struct Limits {
 pub(super) struct Core {
     limits: Limits,
     contents: Contents,
-    seats: Seats,
+    in_flight: InFlight,
     backoffs: Backoffs,
     /// What flushes made unreachable; the oldest at the front.
     flushed: VecDeque<Flushed>,
@@ -56,16 +56,16 @@ struct Flushed {
     /// When it was flushed.
     at: Moment,
     /// No entry with a smaller id is left.
-    next: Id,
+    next: EntryId,
 }
 
 impl Core {
     pub(super) fn new(limits: Limits, hashing: Hashing) -> Self {
-        let entries = limits.entries.min(Contents::MOST);
+        let entries = limits.entries.min(Contents::MAX_ENTRIES);
         Self {
             limits: Limits { entries, ..limits },
             contents: Contents::new(hashing),
-            seats: Seats::default(),
+            in_flight: InFlight::default(),
             backoffs: Backoffs::default(),
             flushed: VecDeque::new(),
             stats: CacheStats::default(),
@@ -82,91 +82,104 @@ impl Core {
     }
 
     #[inline]
-    pub(super) fn peek(&self, key: Key<'_>, now: &Now<'_>) -> Option<Read> {
+    pub(super) fn peek(&self, key: Key<'_>, now: &Now<'_>) -> Option<TypedValue> {
         let id = self.contents.find_fresh(key, now)?;
         Some(self.contents.value(id))
     }
 
     /// Whether what a read without a loader sees is what was read before.
-    pub(super) fn is_still(&self, key: Key<'_>, read: Option<&Read>, now: &Now<'_>) -> bool {
+    pub(super) fn is_unchanged(
+        &self,
+        key: Key<'_>,
+        read: Option<&TypedValue>,
+        now: &Now<'_>,
+    ) -> bool {
         match (self.peek(key, now), read) {
-            (Some(stored), Some(read)) => read.is_still(&stored),
+            (Some(stored), Some(read)) => read.is_same_as(&stored),
             (None, None) => true,
             _ => false,
         }
     }
 
     #[inline]
-    pub(super) fn value(&self, id: Id) -> Read {
+    pub(super) fn value(&self, id: EntryId) -> TypedValue {
         self.contents.value(id)
     }
 
     #[inline]
-    pub(super) fn bytes(&self, id: Id) -> Bytes {
+    pub(super) fn bytes(&self, id: EntryId) -> Bytes {
         self.contents.bytes(id).clone()
     }
 
     #[inline]
-    pub(super) fn pick<T: Form>(&self, id: Id) -> T::Picked {
-        self.contents.pick::<T>(id)
+    pub(super) fn snapshot<T: Access>(&self, id: EntryId) -> T::Snapshot {
+        self.contents.snapshot::<T>(id)
     }
 
     /// Looks a key up, and tells the policy if what is there is fresh.
     #[inline]
-    pub(super) fn look_up(&self, key: impl Lookup, now: &Now<'_>) -> Found {
-        let found = self.contents.look_up(key, now);
+    pub(super) fn probe(&self, key: impl Lookup, now: &Now<'_>) -> Probe {
+        let found = self.contents.probe(key, now);
         if let Some(id) = found.fresh() {
-            self.contents.touch(id, now);
+            self.contents.record_read(id, now);
         }
         found
     }
 
     /// Reads an entry that is fresh, beyond question, and need not be loaded ahead.
     #[inline]
-    pub(super) fn read_sure<T: Form>(&self, key: impl Lookup, now: &Now<'_>) -> Option<T::Picked> {
-        let Found::Fresh(id) = self.contents.look_up(key, now) else {
+    pub(super) fn find_hit<T: Access>(
+        &self,
+        key: impl Lookup,
+        now: &Now<'_>,
+    ) -> Option<T::Snapshot> {
+        let Probe::Fresh(id) = self.contents.probe(key, now) else {
             return None;
         };
-        self.contents.touch(id, now);
-        Some(self.contents.pick::<T>(id))
+        self.contents.record_read(id, now);
+        Some(self.contents.snapshot::<T>(id))
     }
 
     /// Takes out what a look-up found gone, if it still is.
-    pub(super) fn take_gone(&mut self, key: Key<'_>, now: &Now<'_>, trash: &mut Trash) {
+    pub(super) fn remove_expired(&mut self, key: Key<'_>, now: &Now<'_>, trash: &mut Trash) {
         if let Some(id) = self.contents.find(key) {
-            if self.contents.state(id, now) == State::Gone {
-                let fate = self.contents.fate(id, now);
-                self.take(id, &fate, RemovalCause::Invalidated, trash);
+            if self.contents.state(id, now) == State::Expired {
+                let liveness = self.contents.liveness(id, now);
+                self.remove_entry(id, &liveness, RemovalCause::Invalidated, trash);
             }
         }
     }
 
     pub(super) fn remove(&mut self, key: Key<'_>, now: &Now<'_>, trash: &mut Trash) -> bool {
         let id = self.contents.find(key);
-        let fate = id.map(|id| self.contents.fate(id, now));
-        let live = matches!(fate, Some(Fate::Live));
+        let liveness = id.map(|id| self.contents.liveness(id, now));
+        let live = matches!(liveness, Some(Liveness::Live));
         count(&mut self.stats.invalidations, live.into());
-        if let (Some(id), Some(fate)) = (id, fate) {
-            self.take(id, &fate, RemovalCause::Invalidated, trash);
+        if let (Some(id), Some(liveness)) = (id, liveness) {
+            self.remove_entry(id, &liveness, RemovalCause::Invalidated, trash);
         }
         self.fence(key);
-        self.forgive(key, trash);
+        self.clear_backoff(key, trash);
         live
     }
 
     /// Ends the freshness of an entry and fences the load of its key. Whether it was fresh.
     pub(super) fn expire(&mut self, key: Key<'_>, now: &Now<'_>, trash: &mut Trash) -> bool {
         let id = self.contents.find(key);
-        let fate = id.map(|id| self.contents.fate(id, now));
-        let live = matches!(fate, Some(Fate::Live));
-        match (id, fate) {
-            (Some(id), Some(Fate::Live | Fate::Expired)) if self.contents.expire(id, now.get()) => {
-            }
+        let liveness = id.map(|id| self.contents.liveness(id, now));
+        let live = matches!(liveness, Some(Liveness::Live));
+        match (id, liveness) {
+            (Some(id), Some(Liveness::Live | Liveness::Expired))
+                if self.contents.expire(id, now.get()) => {}
             // Its tag was expired, and it may have something left all the same.
-            (Some(id), Some(Fate::Doomed(doom))) if self.contents.outlives(id) => doom.count_one(),
-            (Some(id), Some(fate)) => {
-                let fate = if live { Fate::Expired } else { fate };
-                self.take(id, &fate, RemovalCause::Invalidated, trash);
+            (Some(id), Some(Liveness::Invalidated(invalidation)))
+                if self.contents.survives_expire(id) =>
+            {
+                invalidation.count_one();
+            }
+            (Some(id), Some(liveness)) => {
+                let liveness = if live { Liveness::Expired } else { liveness };
+                self.remove_entry(id, &liveness, RemovalCause::Invalidated, trash);
             }
             _ => {}
         }
@@ -178,88 +191,94 @@ impl Core {
     pub(super) fn put(
         &mut self,
         key: Key<'_>,
-        write: &mut Write<'_>,
+        write: &mut NewEntry<'_>,
         tags: &TagNames,
         now: &Now<'_>,
         trash: &mut Trash,
     ) -> usize {
         self.ask_time(write.needs_time(), now);
         self.fence(key);
-        let tags = self.hold(tags);
+        let tags = self.pin(tags);
         self.store(key, write, tags, now, trash);
         self.compact(trash);
         self.writes
     }
 
     pub(super) fn keys(&self, all: bool, now: &Now<'_>) -> Vec<String> {
-        let text = |key: &Text| {
+        let text = |key: &SmallBytes| {
             let bytes = key.as_bytes();
-            is_text(bytes).then(|| shown(bytes, usize::MAX).into_owned())
+            is_text(bytes).then(|| display(bytes, usize::MAX).into_owned())
         };
         let mut keys = Vec::new();
         let mut next = Some(0);
         while let Some(id) = next.and_then(|id| self.contents.next_from(id)) {
             let state = self.contents.state(id, now);
-            if state.is_fresh() || (all && state != State::Gone) {
+            if state.is_fresh() || (all && state != State::Expired) {
                 keys.extend(text(self.contents.key(id)));
             }
             next = id.checked_add(1);
         }
         if all {
-            keys.extend(self.seats.keys().filter_map(text));
+            keys.extend(self.in_flight.keys().filter_map(text));
             keys.sort_unstable();
             keys.dedup();
         }
         keys
     }
 
-    pub(super) fn doom(&mut self, names: &[Text], doom: &Arc<Doom>) {
+    pub(super) fn invalidate(&mut self, names: &[SmallBytes], invalidation: &Arc<TagInvalidation>) {
         for name in names {
-            self.contents.tags.doom(name, doom);
+            self.contents.tags.invalidate(name, invalidation);
         }
     }
 
     /// Takes an entry out and counts it as its fate says. `cause` is that of the act.
     #[inline]
-    fn take(&mut self, id: Id, fate: &Fate, cause: RemovalCause, trash: &mut Trash) {
-        trash.entry(self.contents.remove(id), fate.cause(cause));
-        self.count_fate(fate);
+    fn remove_entry(
+        &mut self,
+        id: EntryId,
+        liveness: &Liveness,
+        cause: RemovalCause,
+        trash: &mut Trash,
+    ) {
+        trash.entry(self.contents.remove(id), liveness.cause(cause));
+        self.count_liveness(liveness);
     }
 
     #[inline]
-    fn count_fate(&mut self, fate: &Fate) {
-        match fate {
+    fn count_liveness(&mut self, liveness: &Liveness) {
+        match liveness {
             // It leaves by an act of its own, which has its own counter or none.
-            Fate::Live => {}
-            Fate::Expired => count(&mut self.stats.expirations, 1),
-            Fate::Doomed(doom) => {
-                match doom.kind {
-                    Kind::Remove => count(&mut self.stats.invalidations, 1),
-                    Kind::Expire => count(&mut self.stats.expirations, 1),
+            Liveness::Live => {}
+            Liveness::Expired => count(&mut self.stats.expirations, 1),
+            Liveness::Invalidated(invalidation) => {
+                match invalidation.effect {
+                    Effect::Remove => count(&mut self.stats.invalidations, 1),
+                    Effect::Expire => count(&mut self.stats.expirations, 1),
                 }
-                doom.count_one();
+                invalidation.count_one();
             }
         }
     }
 
     #[inline]
-    fn hold(&mut self, tags: &TagNames) -> Held {
+    fn pin(&mut self, tags: &TagNames) -> PinnedTags {
         if tags.is_empty() {
-            return Held::default();
+            return PinnedTags::default();
         }
-        self.contents.tags.hold(tags.iter())
+        self.contents.tags.pin(tags.iter())
     }
 
     /// Fences the load of a key: it will find its seat taken, and not store.
     #[inline]
     fn fence(&mut self, key: Key<'_>) {
-        let seat = self.seats.take(key);
-        self.vacate(seat);
+        let slot = self.in_flight.take(key);
+        self.release_slot(slot);
     }
 
     /// Lets a key be loaded though a load of it failed.
     #[inline]
-    fn forgive(&mut self, key: Key<'_>, trash: &mut Trash) {
+    fn clear_backoff(&mut self, key: Key<'_>, trash: &mut Trash) {
         if !self.backoffs.is_empty() {
             trash.backoff(self.backoffs.take(key));
         }
@@ -267,10 +286,10 @@ impl Core {
 
     /// Lets go of what a seat held. Its flight lives on in its leader.
     #[inline]
-    fn vacate(&mut self, seat: Option<Seat>) {
-        if let Some(seat) = seat {
-            self.contents.tags.release(seat.tags);
-            self.contents.tags.release(seat.old_tags);
+    fn release_slot(&mut self, slot: Option<Slot>) {
+        if let Some(slot) = slot {
+            self.contents.tags.unpin(slot.tags);
+            self.contents.tags.unpin(slot.old_tags);
         }
     }
 
@@ -294,16 +313,16 @@ impl Core {
         }
         assert!(self.contents.len() <= self.limits.entries);
         assert!(self.contents.cost() <= self.limits.bytes);
-        assert_eq!(self.contents.tags.promised(), self.seats.held());
+        assert_eq!(self.contents.tags.reserved(), self.in_flight.pinned_count());
     }
 
     /// How much is in the tables: entries, tags, loads in progress, failures remembered.
     pub(super) fn tables(&self) -> [usize; 4] {
         let contents = &self.contents;
-        let loads = self.seats.places().0;
+        let loads = self.in_flight.usage().0;
         [
             contents.len(),
-            contents.tags.places().0,
+            contents.tags.usage().0,
             loads,
             self.backoffs.len(),
         ]

@@ -12,9 +12,9 @@ use super::*;
 use crate::error::CacheError;
 use crate::options::CacheOptions;
 use crate::shard::flight::Flight;
-use crate::shard::invalidation_log::Journal;
-use crate::shard::requests::{Failure, Landing, Look, Request};
-use crate::value::{Encoded, TypeTag};
+use crate::shard::invalidation_log::InvalidationLog;
+use crate::shard::requests::{Completion, Failure, LoadLookup, LoadRequest};
+use crate::value::{NewValue, TypeTag};
 
 const KEYS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
 const TAGS: [&str; 4] = ["w", "x", "y", "z"];
@@ -32,7 +32,7 @@ struct World {
     core: Core,
     now: Moment,
     leads: Vec<(Key<'static>, Arc<Flight>)>,
-    dooms: Vec<Arc<Doom>>,
+    invalidations: Vec<Arc<TagInvalidation>>,
 }
 
 impl World {
@@ -49,7 +49,7 @@ impl World {
             core: Core::new(limits, Hashing::Colliding),
             now: Moment::of(Duration::ZERO),
             leads: Vec::new(),
-            dooms: Vec::new(),
+            invalidations: Vec::new(),
         }
     }
 
@@ -64,13 +64,13 @@ impl World {
         CacheOptions::new().tags((0..count).map(tag)).tags
     }
 
-    fn write<'a>(&mut self, options: &'a mut CacheOptions) -> Write<'a> {
+    fn write<'a>(&mut self, options: &'a mut CacheOptions) -> NewEntry<'a> {
         let ttl = match self.rng.random_range(0..4) {
             0 => None,
             seconds => Some(Duration::from_secs(seconds - 1)),
         };
         let bytes = Bytes::from(vec![0; self.rng.random_range(0..5)]);
-        let value = Encoded::again(bytes, None);
+        let value = NewValue::reused(bytes, None);
         let window = |rng: &mut StdRng| Duration::from_secs(rng.random_range(1..4));
         if self.rng.random_bool(0.3) {
             *options = CacheOptions::new().stale_if_error(window(&mut self.rng));
@@ -78,11 +78,11 @@ impl World {
         if self.rng.random_bool(0.2) {
             *options = options.clone().time_to_idle(window(&mut self.rng));
         }
-        Write {
+        NewEntry {
             value,
             ttl,
-            rare: options.rare.as_deref(),
-            dated: self.rng.random_bool(0.2),
+            extra: options.extra.as_deref(),
+            needs_age: self.rng.random_bool(0.2),
         }
     }
 
@@ -97,12 +97,12 @@ impl World {
             }
             3..6 => {
                 let tags = self.tags();
-                let mut request = Request::new(TypeTag::of::<()>());
+                let mut request = LoadRequest::new(TypeTag::of::<()>());
                 request.started = self.rng.random_bool(0.5).then_some(0);
                 let after = Duration::from_secs(self.rng.random_range(0..3));
                 request.until = self.rng.random_bool(0.3).then(|| self.now.after(after));
-                let look = self.core.sit(key, &request, &tags, &now);
-                if let Look::Lead(seated) = look {
+                let look = self.core.claim(key, &request, &tags, &now);
+                if let LoadLookup::Lead(seated) = look {
                     self.leads.push((key, seated.flight));
                 }
             }
@@ -116,32 +116,34 @@ impl World {
                         time => Failure::Error(&error, Duration::from_secs(time - 1)),
                     };
                     let core = &mut self.core;
-                    core.give_up(key, &flight, &failure, &now, &mut trash);
+                    core.abandon(key, &flight, &failure, &now, &mut trash);
                 } else {
                     let mut options = CacheOptions::new();
-                    let landing = Landing {
+                    let landing = Completion {
                         flight: &flight,
                         write: &mut self.write(&mut options),
                         own: &self.tags(),
                         unchanged: self.rng.random_bool(0.2),
-                        journal: &Journal::default(),
+                        log: &InvalidationLog::default(),
                     };
-                    self.core.land(key, landing, &now, &mut trash);
+                    self.core.complete(key, landing, &now, &mut trash);
                 }
             }
             8 => {
                 self.core.remove(key, &now, &mut trash);
             }
             9 => {
-                let kinds = [Kind::Remove, Kind::Expire];
-                let kind = kinds[self.rng.random_range(0..2)];
-                let doom = Arc::new(Doom::new(kind, self.now));
+                let effects = [Effect::Remove, Effect::Expire];
+                let effect = effects[self.rng.random_range(0..2)];
+                let invalidation = Arc::new(TagInvalidation::new(effect, self.now));
                 let name = TAGS[self.rng.random_range(0..TAGS.len())];
-                self.core.doom(&[name.into()], &doom);
-                self.dooms.push(doom);
+                self.core.invalidate(&[name.into()], &invalidation);
+                self.invalidations.push(invalidation);
             }
             10 if self.rng.random_bool(0.2) => self.core.flush(self.now, &mut trash),
-            10 if !self.core.contents.tags.is_dying() => self.core.move_to_new_tables(&mut trash),
+            10 if !self.core.contents.tags.has_dead_members() => {
+                self.core.move_to_new_tables(&mut trash);
+            }
             10 => {
                 self.core.sweep(2, &mut trash);
             }
@@ -149,7 +151,7 @@ impl World {
                 self.core.expire(key, &now, &mut trash);
             }
             12 => {
-                self.core.look_up(key, &now);
+                self.core.probe(key, &now);
             }
             _ => self.now = self.now.after(Duration::from_secs(1)),
         }
@@ -179,9 +181,9 @@ fn nothing_is_left_behind() {
             let now = Now::Known(world.now);
             world
                 .core
-                .give_up(key, &flight, &Failure::None, &now, &mut trash);
+                .abandon(key, &flight, &Failure::None, &now, &mut trash);
         }
-        assert_eq!(world.core.seats.places().0, 0);
+        assert_eq!(world.core.in_flight.usage().0, 0);
         for text in KEYS {
             let now = Now::Known(world.now);
             world.core.remove(key(text), &now, &mut trash);
@@ -190,11 +192,16 @@ fn nothing_is_left_behind() {
         assert_eq!(world.core.len(), 0);
         assert!(world.core.contents.tags.is_empty());
         let of = |kind| {
-            let dooms = world.dooms.iter().filter(move |doom| doom.kind == kind);
-            dooms.map(|doom| doom.count()).sum::<u64>()
+            let invalidations = world
+                .invalidations
+                .iter()
+                .filter(move |invalidation| invalidation.effect == kind);
+            invalidations
+                .map(|invalidation| invalidation.count())
+                .sum::<u64>()
         };
         let stats = world.core.stats;
-        assert!(of(Kind::Remove) <= stats.invalidations);
+        assert!(of(Effect::Remove) <= stats.invalidations);
         assert_eq!(world.core.backoffs.len(), 0);
     }
 }
@@ -214,12 +221,12 @@ fn counters_that_are_full_go_on_from_zero() {
 }
 
 /// A value of a byte, under `a`.
-fn byte(options: &CacheOptions) -> Write<'_> {
-    Write {
-        value: Encoded::typed(Bytes::from_static(&[1]), TypeTag::of::<u8>()),
+fn byte(options: &CacheOptions) -> NewEntry<'_> {
+    NewEntry {
+        value: NewValue::typed(Bytes::from_static(&[1]), TypeTag::of::<u8>()),
         ttl: Some(Duration::from_secs(1)),
-        rare: options.rare.as_deref(),
-        dated: false,
+        extra: options.extra.as_deref(),
+        needs_age: false,
     }
 }
 
@@ -240,22 +247,25 @@ fn what_is_unchanged_is_not_stored_if_its_old_tags_are_dead() {
         );
         let time = Moment::of(Duration::from_secs(2));
         let (now, none) = (Now::Known(time), CacheOptions::new());
-        let mut request = Request::new(TypeTag::of::<u8>());
+        let mut request = LoadRequest::new(TypeTag::of::<u8>());
         request.started = Some(0);
-        let Look::Lead(seated) = core.sit(key("a"), &request, &none.tags, &now) else {
+        let LoadLookup::Lead(seated) = core.claim(key("a"), &request, &none.tags, &now) else {
             panic!("nobody loads it");
         };
         if dies {
-            core.doom(&["old".into()], &Arc::new(Doom::new(Kind::Remove, time)));
+            core.invalidate(
+                &["old".into()],
+                &Arc::new(TagInvalidation::new(Effect::Remove, time)),
+            );
         }
-        let landing = Landing {
+        let landing = Completion {
             flight: &seated.flight,
             write: &mut byte(&none),
             own: &none.tags,
             unchanged: true,
-            journal: &Journal::default(),
+            log: &InvalidationLog::default(),
         };
-        core.land(key("a"), landing, &now, &mut trash);
+        core.complete(key("a"), landing, &now, &mut trash);
         assert_eq!(core.contains(key("a"), &now), !dies);
         assert_eq!(core.stats.stale_load_discards, u64::from(dies));
     }
@@ -264,7 +274,7 @@ fn what_is_unchanged_is_not_stored_if_its_old_tags_are_dead() {
 /// What had expired before an invalidation came over it is not that one's.
 #[test]
 fn what_is_evicted_is_counted_for_what_ended_it_first() {
-    for (ends, at) in [("in time", 2), ("by the doom", 0)] {
+    for (ends, at) in [("in time", 2), ("by the invalidation", 0)] {
         let (mut core, mut trash) = (World::new(0).core, Trash::default());
         let options = CacheOptions::new().tag("w");
         let put = &mut byte(&options);
@@ -276,14 +286,17 @@ fn what_is_evicted_is_counted_for_what_ended_it_first() {
             &mut trash,
         );
         let at = Moment::of(Duration::from_secs(at));
-        core.doom(&["w".into()], &Arc::new(Doom::new(Kind::Remove, at)));
+        core.invalidate(
+            &["w".into()],
+            &Arc::new(TagInvalidation::new(Effect::Remove, at)),
+        );
         let (evicted, gone) = core
             .contents
             .evict(1, &Now::Known(at), |entry, cause| trash.entry(entry, cause));
         assert_eq!(evicted, 1);
         match &gone[..] {
-            [Fate::Expired] => assert_eq!(ends, "in time"),
-            [Fate::Doomed(_)] => assert_eq!(ends, "by the doom"),
+            [Liveness::Expired] => assert_eq!(ends, "in time"),
+            [Liveness::Invalidated(_)] => assert_eq!(ends, "by the invalidation"),
             gone => panic!("{gone:?}"),
         }
     }
@@ -291,9 +304,9 @@ fn what_is_evicted_is_counted_for_what_ended_it_first() {
 
 /// Takes the seat of a key that is missing.
 fn lead(core: &mut Core, text: &'static str, tags: &TagNames) -> Arc<Flight> {
-    let request = Request::new(TypeTag::of::<u8>());
-    match core.sit(key(text), &request, tags, &Now::Known(Moment::ZERO)) {
-        Look::Lead(seated) => seated.flight,
+    let request = LoadRequest::new(TypeTag::of::<u8>());
+    match core.claim(key(text), &request, tags, &Now::Known(Moment::ZERO)) {
+        LoadLookup::Lead(seated) => seated.flight,
         other => panic!("{other:?}"),
     }
 }
@@ -306,16 +319,16 @@ fn what_is_invalidated_after_tables_moved_fences_the_loads_of_before() {
     let flight = &lead(&mut core, "a", &options.tags);
     core.move_to_new_tables(&mut trash);
     core.validate();
-    let doom = Arc::new(Doom::new(Kind::Remove, Moment::ZERO));
-    core.doom(&["w".into()], &doom);
-    let landing = Landing {
+    let invalidation = Arc::new(TagInvalidation::new(Effect::Remove, Moment::ZERO));
+    core.invalidate(&["w".into()], &invalidation);
+    let landing = Completion {
         flight,
         write: &mut byte(&options),
         own: &CacheOptions::new().tags,
         unchanged: false,
-        journal: &Journal::default(),
+        log: &InvalidationLog::default(),
     };
-    core.land(key("a"), landing, &now, &mut trash);
+    core.complete(key("a"), landing, &now, &mut trash);
     assert_eq!((core.len(), core.stats.stale_load_discards), (0, 1));
 }
 
@@ -329,10 +342,10 @@ fn loads_are_told_apart_by_their_keys() {
     let [first, second] = ["a", "d"].map(|text| lead(&mut core, text, &none.tags));
     let error = CacheError::panic(a.bytes);
     let failure = Failure::Error(&error, Duration::ZERO);
-    core.give_up(a, &first, &failure, &now, &mut trash);
+    core.abandon(a, &first, &failure, &now, &mut trash);
     assert_eq!(core.backoffs.len(), 0, "nobody asked to remember it");
-    assert!(core.seats.get(a).is_none());
-    assert!(Arc::ptr_eq(&core.seats.get(b).unwrap().flight, &second));
+    assert!(core.in_flight.get(a).is_none());
+    assert!(Arc::ptr_eq(&core.in_flight.get(b).unwrap().flight, &second));
 }
 
 /// Though it is asked to leave twice before its memory is given back.
@@ -347,11 +360,11 @@ fn what_an_invalidation_ended_is_counted_once() {
         &now,
         &mut trash,
     );
-    let doom = Arc::new(Doom::new(Kind::Remove, Moment::ZERO));
-    core.doom(&["w".into()], &doom);
+    let invalidation = Arc::new(TagInvalidation::new(Effect::Remove, Moment::ZERO));
+    core.invalidate(&["w".into()], &invalidation);
     assert!(!core.expire(key("a"), &now, &mut trash));
     core.sweep(usize::MAX, &mut trash);
-    assert_eq!((doom.count(), core.stats.invalidations), (1, 1));
+    assert_eq!((invalidation.count(), core.stats.invalidations), (1, 1));
 }
 
 /// What came between the look and the seat is of another type: nothing is loaded over it.
@@ -361,9 +374,9 @@ fn nobody_sits_down_to_replace_a_fresh_value_of_another_type() {
     let mut trash = Trash::default();
     let due = CacheOptions::new().refresh_ahead(0.0);
     core.put(key("a"), &mut byte(&due), &due.tags, &now, &mut trash);
-    let same = Request::new(TypeTag::of::<u8>());
-    let other = Request::new(TypeTag::of::<bool>());
-    let mut sit = |request| core.sit(key("a"), request, &due.tags, &now);
-    assert!(matches!(sit(&other), Look::Hit(_)));
-    assert!(matches!(sit(&same), Look::Lead(_)));
+    let same = LoadRequest::new(TypeTag::of::<u8>());
+    let other = LoadRequest::new(TypeTag::of::<bool>());
+    let mut sit = |request| core.claim(key("a"), request, &due.tags, &now);
+    assert!(matches!(sit(&other), LoadLookup::Hit(_)));
+    assert!(matches!(sit(&same), LoadLookup::Lead(_)));
 }

@@ -15,7 +15,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::options::Rare;
+use crate::options::ExtraOptions;
 use crate::runtime::Moment;
 
 /// How it stands with an entry.
@@ -30,7 +30,7 @@ pub(crate) enum State {
     /// To be loaded anew; to be served if that fails.
     Fallback,
     /// To be served to nobody.
-    Gone,
+    Expired,
 }
 
 impl State {
@@ -47,16 +47,16 @@ impl State {
 
 /// The times of an entry.
 #[derive(Debug)]
-pub(crate) enum Life {
+pub(crate) enum Lifetime {
     /// Fresh until then, and gone from then on.
     Plain(Moment),
-    Timed(Box<Times>),
+    Timed(Box<Deadlines>),
 }
 
 /// The times of an entry that has more than one. A window that it does not have ended at
 /// the origin of time.
 #[derive(Debug)]
-pub(crate) struct Times {
+pub(crate) struct Deadlines {
     pub(crate) stored: Moment,
     refresh_at: Moment,
     pub(crate) fresh_until: Moment,
@@ -73,45 +73,45 @@ pub(crate) struct Times {
 /// A read is written down when so many parts of the time to idle have gone by.
 const IDLE_PARTS: u64 = 32;
 
-impl Life {
-    /// The times of what is stored now. `chance`, any number, is what jitter goes by.
-    /// `dated` asks for a record for the sake of the age alone.
+impl Lifetime {
+    /// The times of what is stored now. `random`, any number, is what jitter goes by.
+    /// `needs_age` asks for a record for the sake of the age alone.
     #[inline]
     pub(crate) fn new(
         ttl: Option<Duration>,
-        rare: Option<&Rare>,
-        dated: bool,
+        extra: Option<&ExtraOptions>,
+        needs_age: bool,
         now: impl Fn() -> Moment,
-        chance: impl FnOnce() -> u64,
+        random: impl FnOnce() -> u64,
     ) -> Self {
-        if rare.is_none() && !dated {
+        if extra.is_none() && !needs_age {
             return Self::Plain(ttl.map_or(Moment::NEVER, |ttl| now().after(ttl)));
         }
-        Self::rare(ttl, rare, dated, now, chance)
+        Self::extra(ttl, extra, needs_age, now, random)
     }
 
-    fn rare(
+    fn extra(
         ttl: Option<Duration>,
-        rare: Option<&Rare>,
-        dated: bool,
+        extra: Option<&ExtraOptions>,
+        needs_age: bool,
         now: impl Fn() -> Moment,
-        chance: impl FnOnce() -> u64,
+        random: impl FnOnce() -> u64,
     ) -> Self {
-        let none = Rare::default();
-        let rare = rare.unwrap_or(&none);
-        let ttl = match (ttl, rare.jitter) {
-            (Some(ttl), Some(part)) => Some(shortened(ttl, part, chance())),
+        let none = ExtraOptions::default();
+        let extra = extra.unwrap_or(&none);
+        let ttl = match (ttl, extra.jitter) {
+            (Some(ttl), Some(part)) => Some(shortened(ttl, part, random())),
             _ => ttl,
         };
-        if dated || rare.has_times() {
-            Self::Timed(Box::new(Times::new(ttl, rare, now())))
+        if needs_age || extra.needs_deadlines() {
+            Self::Timed(Box::new(Deadlines::new(ttl, extra, now())))
         } else {
             Self::Plain(ttl.map_or(Moment::NEVER, |ttl| now().after(ttl)))
         }
     }
 
     /// Until then the entry is fresh, and nothing else need be asked.
-    pub(crate) fn sure_until(&self) -> Moment {
+    pub(crate) fn surely_fresh_until(&self) -> Moment {
         match self {
             Self::Plain(end) => *end,
             Self::Timed(times) if times.idle > 0 => Moment::ZERO,
@@ -122,7 +122,7 @@ impl Life {
     /// How it stands with the entry.
     pub(crate) fn state(&self, now: Moment) -> State {
         match self {
-            Self::Plain(end) if end.has_come(now) => State::Gone,
+            Self::Plain(end) if end.has_passed(now) => State::Expired,
             Self::Plain(_) => State::Fresh,
             Self::Timed(times) => times.state(now),
         }
@@ -136,38 +136,38 @@ impl Life {
     }
 
     /// From then on the entry is gone; if it is read, perhaps later.
-    pub(crate) fn end(&self) -> Moment {
+    pub(crate) fn expires_at(&self) -> Moment {
         match self {
             Self::Plain(end) => *end,
-            Self::Timed(times) => times.end(),
+            Self::Timed(times) => times.expires_at(),
         }
     }
 }
 
-impl Times {
-    fn new(ttl: Option<Duration>, rare: &Rare, now: Moment) -> Self {
+impl Deadlines {
+    fn new(ttl: Option<Duration>, extra: &ExtraOptions, now: Moment) -> Self {
         let fresh_until = ttl.map_or(Moment::NEVER, |ttl| now.after(ttl));
         let window = |window: Option<Duration>| match window {
             Some(window) => fresh_until.after(window),
             None => Moment::ZERO,
         };
-        let refresh_at = match (ttl, rare.refresh_ahead) {
+        let refresh_at = match (ttl, extra.refresh_ahead) {
             (Some(ttl), Some(part)) if fresh_until != Moment::NEVER => {
                 now.after(part_of(ttl, part))
             }
             _ => Moment::NEVER,
         };
         // Idle for no time at all is idle at once: the least that can be told apart.
-        let idle = rare
+        let idle = extra
             .time_to_idle
             .map(|idle| Moment::of(idle).nanos().max(1));
         Self {
             stored: now,
             refresh_at,
             fresh_until,
-            servable_until: window(rare.stale_while_revalidate),
-            on_error_until: window(rare.stale_if_error),
-            error_window: rare.stale_if_error.unwrap_or_default(),
+            servable_until: window(extra.stale_while_revalidate),
+            on_error_until: window(extra.stale_if_error),
+            error_window: extra.stale_if_error.unwrap_or_default(),
             idle: idle.unwrap_or(0),
             read: AtomicU64::new(now.nanos()),
         }
@@ -175,38 +175,42 @@ impl Times {
 
     /// How it stands with the entry.
     pub(crate) fn state(&self, now: Moment) -> State {
-        if self.idle_end().has_come(now) {
-            State::Gone
-        } else if !self.refresh_at.has_come(now) && !self.fresh_until.has_come(now) {
+        if self.idle_end().has_passed(now) {
+            State::Expired
+        } else if !self.refresh_at.has_passed(now) && !self.fresh_until.has_passed(now) {
             State::Fresh
-        } else if !self.fresh_until.has_come(now) {
+        } else if !self.fresh_until.has_passed(now) {
             State::Due
-        } else if !self.servable_until.has_come(now) {
+        } else if !self.servable_until.has_passed(now) {
             State::Stale
-        } else if !self.on_error_until.has_come(now) {
+        } else if !self.on_error_until.has_passed(now) {
             State::Fallback
         } else {
-            State::Gone
+            State::Expired
         }
     }
 
     /// How it would stand had the entry been expired `at` a time.
     pub(crate) fn state_if_expired(&self, at: Moment, now: Moment) -> State {
-        let over = self.idle_end().has_come(now) || self.error_end(at).has_come(now);
-        if over { State::Gone } else { State::Fallback }
+        let over = self.idle_end().has_passed(now) || self.error_window_end(at).has_passed(now);
+        if over {
+            State::Expired
+        } else {
+            State::Fallback
+        }
     }
 
     /// Ends the freshness at a time, and the window of serving while it is loaded anew: for
     /// good, though the clock may go back to before that time.
     pub(crate) fn expire(&mut self, at: Moment) {
-        self.on_error_until = self.error_end(at);
+        self.on_error_until = self.error_window_end(at);
         self.fresh_until = Moment::ZERO;
         self.servable_until = Moment::ZERO;
     }
 
     /// When the window of errors ends if the entry is expired at a time. It ends when it
     /// would have; if that is never, it begins with the expiry.
-    fn error_end(&self, at: Moment) -> Moment {
+    fn error_window_end(&self, at: Moment) -> Moment {
         match self.on_error_until {
             Moment::NEVER => at.after(self.error_window),
             end => end,
@@ -230,13 +234,13 @@ impl Times {
     }
 
     /// From then on the entry is gone.
-    pub(crate) fn end(&self) -> Moment {
+    pub(crate) fn expires_at(&self) -> Moment {
         let windows = self.servable_until.max(self.on_error_until);
         self.fresh_until.max(windows).min(self.idle_end())
     }
 
     /// Writes a read down, if the time to idle asks for it.
-    pub(crate) fn read(&self, now: impl FnOnce() -> Moment) {
+    pub(crate) fn note_read(&self, now: impl FnOnce() -> Moment) {
         if self.idle == 0 {
             return;
         }
@@ -261,9 +265,9 @@ fn part_of(time: Duration, part: f32) -> Duration {
 }
 
 /// A time less a random part of it.
-fn shortened(time: Duration, most: f32, chance: u64) -> Duration {
+fn shortened(time: Duration, most: f32, random: u64) -> Duration {
     let most = part_of(time, most);
-    let part = from_nanos((most.as_nanos() * u128::from(chance >> 32)) >> 32);
+    let part = from_nanos((most.as_nanos() * u128::from(random >> 32)) >> 32);
     time.saturating_sub(part)
 }
 

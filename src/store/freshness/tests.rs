@@ -11,16 +11,16 @@ fn at(time: u64) -> Moment {
 }
 
 /// Stored at 100 seconds.
-fn life(ttl: Option<u64>, rare: &Rare) -> Life {
-    Life::new(ttl.map(seconds), Some(rare), false, || at(100), || 0)
+fn life(ttl: Option<u64>, extra: &ExtraOptions) -> Lifetime {
+    Lifetime::new(ttl.map(seconds), Some(extra), false, || at(100), || 0)
 }
 
-fn times(ttl: Option<u64>, rare: &Rare) -> Times {
-    Times::new(ttl.map(seconds), rare, at(100))
+fn times(ttl: Option<u64>, extra: &ExtraOptions) -> Deadlines {
+    Deadlines::new(ttl.map(seconds), extra, at(100))
 }
 
 /// The states of an entry, and when each begins, in seconds after it was stored.
-fn course(times: &Times) -> Vec<(u64, State)> {
+fn course(times: &Deadlines) -> Vec<(u64, State)> {
     let mut course = Vec::new();
     for second in 0..200 {
         let state = times.state(at(100 + second));
@@ -33,7 +33,7 @@ fn course(times: &Times) -> Vec<(u64, State)> {
 
 #[test]
 fn every_set_of_windows_has_its_course() {
-    use State::{Due, Fallback, Fresh, Gone, Stale};
+    use State::{Due, Expired, Fallback, Fresh, Stale};
     let parts = [None, Some(0.8)];
     let windows = [None, Some(5), Some(20)];
     for ahead in parts {
@@ -41,11 +41,11 @@ fn every_set_of_windows_has_its_course() {
             for on_error in windows {
                 let times = times(
                     Some(10),
-                    &Rare {
+                    &ExtraOptions {
                         refresh_ahead: ahead,
                         stale_while_revalidate: revalidate.map(seconds),
                         stale_if_error: on_error.map(seconds),
-                        ..Rare::default()
+                        ..ExtraOptions::default()
                     },
                 );
                 let mut expected = vec![(0, Fresh)];
@@ -61,9 +61,9 @@ fn every_set_of_windows_has_its_course() {
                     expected.push((stale_end, Fallback));
                 }
                 let end = stale_end.max(error_end);
-                expected.push((end, Gone));
+                expected.push((end, Expired));
                 assert_eq!(course(&times), expected);
-                assert_eq!(times.end(), at(100 + end));
+                assert_eq!(times.expires_at(), at(100 + end));
                 assert_eq!(times.has_window(), end > 10);
             }
         }
@@ -72,59 +72,65 @@ fn every_set_of_windows_has_its_course() {
 
 #[test]
 fn a_plain_entry_has_one_time() {
-    let sure_until = |life: &Life| (life.sure_until(), life.end(), life.fresh_until());
-    let rare = Rare {
+    let surely_fresh_until = |life: &Lifetime| {
+        (
+            life.surely_fresh_until(),
+            life.expires_at(),
+            life.fresh_until(),
+        )
+    };
+    let extra = ExtraOptions {
         load_timeout: Some(seconds(1)),
-        ..Rare::default()
+        ..ExtraOptions::default()
     };
     for life in [
-        life(Some(10), &rare),
-        Life::new(Some(seconds(10)), None, false, || at(100), || 0),
+        life(Some(10), &extra),
+        Lifetime::new(Some(seconds(10)), None, false, || at(100), || 0),
     ] {
-        assert!(matches!(life, Life::Plain(_)));
-        assert_eq!(sure_until(&life), (at(110), at(110), at(110)));
+        assert!(matches!(life, Lifetime::Plain(_)));
+        assert_eq!(surely_fresh_until(&life), (at(110), at(110), at(110)));
     }
-    let never = Life::new(None, None, false, || panic!("nobody asks"), || 0);
-    assert_eq!(never.end(), Moment::NEVER);
-    let dated = Life::new(Some(seconds(10)), None, true, || at(100), || 0);
-    assert!(matches!(&dated, Life::Timed(times) if times.stored == at(100)));
-    assert_eq!(sure_until(&dated), (at(110), at(110), at(110)));
+    let never = Lifetime::new(None, None, false, || panic!("nobody asks"), || 0);
+    assert_eq!(never.expires_at(), Moment::NEVER);
+    let needs_age = Lifetime::new(Some(seconds(10)), None, true, || at(100), || 0);
+    assert!(matches!(&needs_age, Lifetime::Timed(times) if times.stored == at(100)));
+    assert_eq!(surely_fresh_until(&needs_age), (at(110), at(110), at(110)));
 }
 
 #[test]
 fn nobody_need_look_closer_before_the_first_time() {
-    let rare = Rare {
+    let extra = ExtraOptions {
         refresh_ahead: Some(0.5),
         stale_if_error: Some(seconds(60)),
-        ..Rare::default()
+        ..ExtraOptions::default()
     };
-    assert_eq!(life(Some(10), &rare).sure_until(), at(105));
-    assert_eq!(life(None, &rare).sure_until(), Moment::NEVER);
+    assert_eq!(life(Some(10), &extra).surely_fresh_until(), at(105));
+    assert_eq!(life(None, &extra).surely_fresh_until(), Moment::NEVER);
 }
 
 #[test]
 fn expiry_leaves_the_window_of_errors() {
-    use State::{Fallback, Fresh, Gone};
-    let rare = |on_error: Option<u64>| Rare {
+    use State::{Expired, Fallback, Fresh};
+    let extra = |on_error: Option<u64>| ExtraOptions {
         refresh_ahead: Some(0.8),
         stale_while_revalidate: Some(seconds(5)),
         stale_if_error: on_error.map(seconds),
-        ..Rare::default()
+        ..ExtraOptions::default()
     };
     for (on_error, left) in [(None, None), (Some(20), Some(30))] {
-        let mut times = times(Some(10), &rare(on_error));
-        let states = |times: &Times| [4, 5, 29, 30].map(|second| times.state(at(100 + second)));
+        let mut times = times(Some(10), &extra(on_error));
+        let states = |times: &Deadlines| [4, 5, 29, 30].map(|second| times.state(at(100 + second)));
         assert_eq!(times.state(at(104)), Fresh);
         let foreseen = [5, 29, 30].map(|s| times.state_if_expired(at(105), at(100 + s)));
         times.expire(at(105));
         let expected = match left {
-            None => [Gone, Gone, Gone],
-            Some(_) => [Fallback, Fallback, Gone],
+            None => [Expired, Expired, Expired],
+            Some(_) => [Fallback, Fallback, Expired],
         };
         assert_eq!(states(&times)[1..], expected);
         assert_eq!(foreseen, expected);
         let end = left.map_or(Moment::ZERO, |left| at(100 + left));
-        assert_eq!(times.end(), end);
+        assert_eq!(times.expires_at(), end);
         // A clock that goes back revives nothing.
         assert!(times.state(at(101)) >= Fallback);
     }
@@ -132,46 +138,46 @@ fn expiry_leaves_the_window_of_errors() {
 
 #[test]
 fn of_an_entry_without_end_the_window_begins_with_its_expiry() {
-    let rare = Rare {
+    let extra = ExtraOptions {
         stale_if_error: Some(seconds(20)),
-        ..Rare::default()
+        ..ExtraOptions::default()
     };
-    let mut times = times(None, &rare);
-    assert_eq!(times.end(), Moment::NEVER);
+    let mut times = times(None, &extra);
+    assert_eq!(times.expires_at(), Moment::NEVER);
     times.expire(at(150));
     assert_eq!(times.state(at(169)), State::Fallback);
-    assert_eq!(times.state(at(170)), State::Gone);
+    assert_eq!(times.state(at(170)), State::Expired);
     times.expire(at(160));
-    assert_eq!(times.end(), at(170));
+    assert_eq!(times.expires_at(), at(170));
 }
 
 #[test]
 fn an_idle_entry_is_gone_whatever_its_windows_say() {
-    let rare = Rare {
+    let extra = ExtraOptions {
         stale_if_error: Some(seconds(60)),
         time_to_idle: Some(seconds(32)),
-        ..Rare::default()
+        ..ExtraOptions::default()
     };
-    let times = times(Some(10), &rare);
+    let times = times(Some(10), &extra);
     assert_eq!(times.state(at(131)), State::Fallback);
-    assert_eq!(times.state(at(132)), State::Gone);
-    times.read(|| at(120));
-    assert_eq!(times.end(), at(152));
+    assert_eq!(times.state(at(132)), State::Expired);
+    times.note_read(|| at(120));
+    assert_eq!(times.expires_at(), at(152));
     // Less than a thirty-second of the time after the last.
-    times.read(|| Moment::of(Duration::from_millis(120_999)));
-    assert_eq!(times.end(), at(152));
-    times.read(|| at(121));
-    assert_eq!(times.end(), at(153));
+    times.note_read(|| Moment::of(Duration::from_millis(120_999)));
+    assert_eq!(times.expires_at(), at(152));
+    times.note_read(|| at(121));
+    assert_eq!(times.expires_at(), at(153));
     // A clock that goes back takes nothing away.
-    times.read(|| at(50));
-    assert_eq!(times.end(), at(153));
-    times.read(|| at(152));
-    assert_eq!(times.end(), at(170));
+    times.note_read(|| at(50));
+    assert_eq!(times.expires_at(), at(153));
+    times.note_read(|| at(152));
+    assert_eq!(times.expires_at(), at(170));
 }
 
 #[test]
 fn jitter_shortens_by_up_to_its_part() {
-    let ttl = |part, chance| shortened(seconds(10), part, chance);
+    let ttl = |part, random| shortened(seconds(10), part, random);
     assert_eq!(ttl(0.2, 0), seconds(10));
     assert_eq!(ttl(0.2, u64::MAX / 2 + 1), seconds(9));
     let least = ttl(0.2, u64::MAX);
@@ -191,13 +197,13 @@ fn parts_are_those_that_were_written() {
 
 #[test]
 fn times_that_overflow_never_come() {
-    let rare = Rare {
+    let extra = ExtraOptions {
         stale_if_error: Some(Duration::MAX),
         refresh_ahead: Some(0.5),
-        ..Rare::default()
+        ..ExtraOptions::default()
     };
-    let endless = times(Some(10), &rare);
+    let endless = times(Some(10), &extra);
     assert_eq!(endless.state(Moment::NEVER), State::Fallback);
-    let fresh = Times::new(Some(Duration::MAX), &rare, at(100));
+    let fresh = Deadlines::new(Some(Duration::MAX), &extra, at(100));
     assert_eq!(fresh.state(at(1 << 33)), State::Fresh);
 }

@@ -5,7 +5,8 @@
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use crate::store::entry::Id;
+use crate::index::IndexVec;
+use crate::store::entry::EntryId;
 
 /// How often the entry was read, at most three times.
 pub(super) const READS: u8 = 3;
@@ -15,34 +16,30 @@ pub(super) const MAIN: u8 = 4;
 pub(super) const STORED: u8 = 8;
 
 #[derive(Debug, Default)]
-pub(super) struct Marks(Vec<AtomicU8>);
+pub(super) struct EntryMarks(IndexVec<AtomicU8>);
 
-impl Marks {
+impl EntryMarks {
     /// Makes `id` one that has a mark. `capacity` is for how many there will soon be.
     #[inline]
-    pub(super) fn reach(&mut self, id: Id, capacity: usize) {
-        let needed = id as usize + 1;
-        if self.0.len() < needed {
-            self.0.reserve_exact(capacity.max(needed) - self.0.len());
-            self.0.resize_with(needed, AtomicU8::default);
-        }
+    pub(super) fn extend_to(&mut self, id: EntryId) {
+        self.0.extend_to(id, AtomicU8::default);
     }
 
     #[inline]
-    pub(super) fn get(&self, id: Id) -> u8 {
-        self.0[id as usize].load(Ordering::Relaxed)
+    pub(super) fn get(&self, id: EntryId) -> u8 {
+        self.0[id].load(Ordering::Relaxed)
     }
 
     #[inline]
-    pub(super) fn at(&mut self, id: Id) -> &mut u8 {
-        self.0[id as usize].get_mut()
+    pub(super) fn at(&mut self, id: EntryId) -> &mut u8 {
+        self.0[id].get_mut()
     }
 
     /// An entry that is read over and over is not written to: its readers share the
     /// line.
     #[inline]
-    pub(super) fn count_read(&self, id: Id) {
-        let mark = &self.0[id as usize];
+    pub(super) fn count_read(&self, id: EntryId) {
+        let mark = &self.0[id];
         let seen = mark.load(Ordering::Relaxed);
         if seen & READS < READS {
             mark.store(seen + 1, Ordering::Relaxed);
@@ -51,10 +48,10 @@ impl Marks {
 }
 
 #[cfg(any(test, fuzzing))]
-impl Marks {
+impl EntryMarks {
     /// How many have all of these bits.
     pub(super) fn count(&self, bits: u8) -> usize {
-        let all = (0..).zip(&self.0).map(|(id, _)| self.get(id));
+        let all = (0..).zip(self.0.iter()).map(|(id, _)| self.get(id));
         all.filter(|mark| mark & bits == bits).count()
     }
 }

@@ -37,25 +37,25 @@ mod marks;
 mod queue;
 
 use self::ghosts::{Ghosts, Origin};
-use self::marks::{MAIN, Marks, READS, STORED};
+use self::marks::{EntryMarks, MAIN, READS, STORED};
 use self::queue::Queue;
-use crate::index::{Index, reach};
-use crate::store::entry::Id;
+use crate::index::{Index, IndexVec};
+use crate::store::entry::EntryId;
 
 /// How many entries are evicted at once at most.
-pub(crate) const AT_ONCE: usize = 8;
+pub(crate) const MAX_EVICTED_AT_ONCE: usize = 8;
 
 /// How many reads in young earn a place in main. With one, keys that are read twice in a
 /// row and never again would get there.
-const EARN: u8 = 2;
+const READS_TO_PROMOTE: u8 = 2;
 
 /// The least and the most that young's share can be, and where it starts.
-const LEAST: u64 = WHOLE / 100;
-const WHOLE: u64 = 1 << 32;
-const START: u64 = WHOLE / 20;
+const MIN_SHARE: u64 = FULL_SHARE / 100;
+const FULL_SHARE: u64 = 1 << 32;
+const INITIAL_SHARE: u64 = FULL_SHARE / 20;
 
 /// "A moment ago" is one part in so many of the entries, counted in evictions.
-const MOMENT: usize = 10;
+const RECENT_PART: usize = 10;
 
 /// Main is idle when this part of `ALL` of its oldest entries was unread when looked at,
 /// over about the last two to the power of `PAST`.
@@ -64,15 +64,15 @@ const ALL: i32 = 1 << 20;
 const PAST: u32 = 9;
 
 /// How many entries are looked at for one eviction at most.
-const SWEEP: usize = 64;
+const MAX_STEPS: usize = 64;
 /// How many of main's are, for one ghost that asks to enter.
-const ASK: usize = 4;
+const MAX_ADMISSION_CHECKS: usize = 4;
 
 #[derive(Debug)]
 pub(super) struct Policy {
-    marks: Marks,
+    marks: EntryMarks,
     /// By id: its number in its queue.
-    numbers: Vec<Index>,
+    numbers: IndexVec<Index>,
     /// Beside each id: main's next number when the entry was stored.
     young: Queue<2>,
     main: Queue<1>,
@@ -84,12 +84,12 @@ pub(super) struct Policy {
 
 /// What an entry has earned: its reads, and whether it is in main.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Standing(u8);
+pub(crate) struct Rank(u8);
 
 /// An entry that was let go, and what its ghost is to know.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Victim {
-    pub(super) id: Id,
+    pub(super) id: EntryId,
     origin: Origin,
     born: Index,
 }
@@ -97,12 +97,12 @@ pub(super) struct Victim {
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            marks: Marks::default(),
-            numbers: Vec::new(),
+            marks: EntryMarks::default(),
+            numbers: IndexVec::new(),
             young: Queue::default(),
             main: Queue::default(),
             ghosts: Ghosts::default(),
-            share: START,
+            share: INITIAL_SHARE,
             unread: ALL / 2,
         }
     }
@@ -112,18 +112,18 @@ impl Policy {
     /// An entry was stored under a new id. `capacity` is for how many there will soon be
     /// room.
     #[inline]
-    pub(super) fn stored(&mut self, id: Id, hash: u64, capacity: usize) {
-        self.marks.reach(id, capacity);
-        reach(&mut self.numbers, id, capacity, 0);
+    pub(super) fn insert(&mut self, id: EntryId, hash: u64) {
+        self.marks.extend_to(id);
+        self.numbers.extend_to(id, || 0);
         debug_assert!(self.marks.get(id) == 0, "the id is in use");
         let len = self.len() + 1;
-        if !self.comes_back(id, hash, len) {
+        if !self.enters_from_ghost(id, hash, len) {
             *self.marks.at(id) = STORED;
-            self.numbers[id as usize] = self.young.push([id, self.main.next()]);
+            self.numbers[id] = self.young.push([id, self.main.next()]);
         }
         // While the cache grows, and after entries were removed, main is filled from
         // young.
-        let most = self.most_in_main(len);
+        let most = self.max_in_main(len);
         for _ in 0..2 {
             if self.main.len() >= most {
                 break;
@@ -131,31 +131,31 @@ impl Policy {
             let Some([oldest, _]) = self.young.pop() else {
                 break;
             };
-            self.enter_main(oldest);
+            self.promote(oldest);
         }
     }
 
     /// What a ghost of the key teaches, if there is one; and whether the entry enters
     /// main for it.
     #[inline]
-    fn comes_back(&mut self, id: Id, hash: u64, len: usize) -> bool {
+    fn enters_from_ghost(&mut self, id: EntryId, hash: u64, len: usize) -> bool {
         let Some(ghost) = self.ghosts.take(hash) else {
             return false;
         };
-        let near = ghost.age <= len / MOMENT + 1;
+        let near = ghost.age <= len / RECENT_PART + 1;
         // Had young been as long as the cache, it would have kept the key; and main has
         // no use for its part.
         let in_reach = self.unread > IDLE && ghost.age + self.young.len() <= len;
-        let step = WHOLE / len as u64;
+        let step = FULL_SHARE / len as u64;
         let share = match ghost.origin {
             Origin::Main if near => self.share.saturating_sub(step),
             Origin::Young if near || in_reach => self.share + step,
             _ => self.share,
         };
-        self.share = share.clamp(LEAST, WHOLE);
-        let enters = self.main_lets_in(ghost.born, len);
+        self.share = share.clamp(MIN_SHARE, FULL_SHARE);
+        let enters = self.main_admits(ghost.born, len);
         if enters {
-            self.enter_main(id);
+            self.promote(id);
             // Main was wrong to let it go.
             *self.marks.at(id) |= u8::from(ghost.origin == Origin::Main);
         }
@@ -164,30 +164,29 @@ impl Policy {
 
     /// An entry was read.
     #[inline]
-    pub(super) fn read(&self, id: Id) {
+    pub(super) fn record_read(&self, id: EntryId) {
         self.marks.count_read(id);
     }
 
     /// What an entry has earned.
-    pub(super) fn standing(&self, id: Id) -> Standing {
-        Standing(self.marks.get(id))
+    pub(super) fn rank(&self, id: EntryId) -> Rank {
+        Rank(self.marks.get(id))
     }
 
     /// Gives a newcomer what another has earned, and one read more.
-    pub(super) fn reinstate(&mut self, id: Id, standing: Standing) {
-        let reads = standing.0 & READS;
-        if standing.0 & MAIN == MAIN && self.marks.get(id) & MAIN == 0 {
-            self.young
-                .remove(self.numbers[id as usize], &mut self.numbers);
-            self.enter_main(id);
+    pub(super) fn restore_rank(&mut self, id: EntryId, rank: Rank) {
+        let reads = rank.0 & READS;
+        if rank.0 & MAIN == MAIN && self.marks.get(id) & MAIN == 0 {
+            self.young.remove(self.numbers[id], &mut self.numbers);
+            self.promote(id);
         }
         *self.marks.at(id) |= reads;
-        self.read(id);
+        self.record_read(id);
     }
 
     /// An entry left by another act than eviction.
-    pub(super) fn removed(&mut self, id: Id) {
-        let number = self.numbers[id as usize];
+    pub(super) fn remove(&mut self, id: EntryId) {
+        let number = self.numbers[id];
         if self.marks.get(id) & MAIN == MAIN {
             self.main.remove(number, &mut self.numbers);
         } else {
@@ -200,26 +199,26 @@ impl Policy {
     ///
     /// `vacant` places were made before this one and have not been filled again: newcomers
     /// will be there soon, so they count as young ones.
-    pub(super) fn choose(&mut self, vacant: usize) -> Option<Victim> {
+    pub(super) fn choose_victim(&mut self, vacant: usize) -> Option<Victim> {
         let len = self.len() + vacant;
         self.ghosts.fit(len);
-        let most = self.most_in_main(len);
-        let mut left = SWEEP;
+        let most = self.max_in_main(len);
+        let mut left = MAX_STEPS;
         let (victim, origin, born) = loop {
             left = left.saturating_sub(1);
             if self.young.len() + vacant >= len - most || self.main.len() == 0 {
                 let [id, born] = self.young.pop()?;
-                let earned = self.marks.get(id) & READS >= EARN;
+                let earned = self.marks.get(id) & READS >= READS_TO_PROMOTE;
                 if left == 0 || !(earned || self.main.len() < most) {
                     break (id, Origin::Young, born);
                 }
-                self.enter_main(id);
+                self.promote(id);
             } else {
                 let [id] = self.main.pop()?;
-                if self.finds_unread(id) || left == 0 {
-                    break (id, Origin::Main, self.numbers[id as usize]);
+                if self.check_unread(id) || left == 0 {
+                    break (id, Origin::Main, self.numbers[id]);
                 }
-                self.go_round(id);
+                self.requeue(id);
             }
         };
         *self.marks.at(victim) = 0;
@@ -233,10 +232,13 @@ impl Policy {
     /// Keeps the ghost of what was let go.
     #[cfg_attr(
         test,
-        allow(clippy::trivially_copy_pass_by_ref, reason = "indices are narrow here")
+        allow(
+            clippy::trivially_copy_pass_by_ref,
+            reason = "indices are to_index here"
+        )
     )]
     #[inline]
-    pub(super) fn bury(&mut self, victim: &Victim, hash: u64) {
+    pub(super) fn add_ghost(&mut self, victim: &Victim, hash: u64) {
         self.ghosts.put(hash, victim.origin, victim.born);
     }
 
@@ -246,33 +248,33 @@ impl Policy {
     }
 
     /// How many of the entries are for main. At least one is for young.
-    fn most_in_main(&self, len: usize) -> usize {
-        let young = (len as u64 * self.share / WHOLE) as usize;
+    fn max_in_main(&self, len: usize) -> usize {
+        let young = (len as u64 * self.share / FULL_SHARE) as usize;
         len.saturating_sub(young.max(1))
     }
 
     /// Whether a key may enter main that was last stored when main's next number was
     /// `born`: if there is room, or if main's oldest entry has been there, unread, since
     /// before that.
-    fn main_lets_in(&mut self, born: Index, len: usize) -> bool {
-        if self.main.len() < self.most_in_main(len) {
+    fn main_admits(&mut self, born: Index, len: usize) -> bool {
+        if self.main.len() < self.max_in_main(len) {
             return true;
         }
-        for _ in 0..ASK {
+        for _ in 0..MAX_ADMISSION_CHECKS {
             let Some(oldest) = self.main.oldest() else {
                 return true;
             };
-            if self.finds_unread(oldest) {
-                return is_before(self.numbers[oldest as usize], born);
+            if self.check_unread(oldest) {
+                return is_before(self.numbers[oldest], born);
             }
             self.main.pop();
-            self.go_round(oldest);
+            self.requeue(oldest);
         }
         false
     }
 
     /// Whether main's oldest entry is unread.
-    fn finds_unread(&mut self, oldest: Id) -> bool {
+    fn check_unread(&mut self, oldest: EntryId) -> bool {
         let unread = self.marks.get(oldest) & READS == 0;
         let now = if unread { ALL } else { 0 };
         self.unread += (now - self.unread) >> PAST;
@@ -280,14 +282,14 @@ impl Policy {
     }
 
     /// Into main again, for one read.
-    fn go_round(&mut self, id: Id) {
+    fn requeue(&mut self, id: EntryId) {
         *self.marks.at(id) -= 1;
-        self.numbers[id as usize] = self.main.push([id]);
+        self.numbers[id] = self.main.push([id]);
     }
 
-    fn enter_main(&mut self, id: Id) {
+    fn promote(&mut self, id: EntryId) {
         *self.marks.at(id) = STORED | MAIN;
-        self.numbers[id as usize] = self.main.push([id]);
+        self.numbers[id] = self.main.push([id]);
     }
 }
 
@@ -299,9 +301,9 @@ fn is_before(a: Index, b: Index) -> bool {
 #[cfg(any(test, fuzzing))]
 impl Policy {
     /// Every id it knows, after a check of every inner invariant.
-    pub(super) fn validate(&self) -> Vec<Id> {
+    pub(super) fn validate(&self) -> Vec<EntryId> {
         assert_eq!(self.marks.count(STORED), self.len());
-        assert!((LEAST..=WHOLE).contains(&self.share));
+        assert!((MIN_SHARE..=FULL_SHARE).contains(&self.share));
         assert!((0..=ALL).contains(&self.unread));
         let mut born = None;
         for slot in self.young.slots() {
@@ -310,7 +312,7 @@ impl Policy {
             born = Some(slot[1]);
         }
         self.ghosts.validate();
-        let is_in = |queue: u8, id: Id| self.marks.get(id) & (STORED | MAIN) == queue;
+        let is_in = |queue: u8, id: EntryId| self.marks.get(id) & (STORED | MAIN) == queue;
         let young = self.young.validate(&self.numbers);
         assert!(young.iter().all(|&id| is_in(STORED, id)));
         let main = self.main.validate(&self.numbers);

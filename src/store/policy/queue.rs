@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 
-use crate::index::{Index, more};
-use crate::store::entry::Id;
+use crate::index::{Index, IndexVec, growth};
+use crate::store::entry::EntryId;
 
 /// In the place of an id that has left.
-const NONE: Id = Id::MAX;
+const NONE: EntryId = EntryId::MAX;
 
 /// A queue of slots: an id first, and what is kept beside it. Each slot has a number, by
 /// which it is found; numbers go up by one and wrap.
@@ -44,7 +44,7 @@ impl<const WIDTH: usize> Queue<WIDTH> {
     pub(super) fn push(&mut self, slot: [Index; WIDTH]) -> Index {
         let number = self.next();
         if self.slots.len() == self.slots.capacity() {
-            self.slots.reserve_exact(more(self.slots.len()));
+            self.slots.reserve_exact(growth(self.slots.len()));
         }
         self.slots.push_back(slot);
         self.len += 1;
@@ -52,7 +52,7 @@ impl<const WIDTH: usize> Queue<WIDTH> {
     }
 
     #[inline]
-    pub(super) fn oldest(&mut self) -> Option<Id> {
+    pub(super) fn oldest(&mut self) -> Option<EntryId> {
         loop {
             let id = self.slots.front()?[0];
             if id != NONE {
@@ -73,7 +73,7 @@ impl<const WIDTH: usize> Queue<WIDTH> {
 
     /// Takes a slot out by its number, and leaves a hole. Once most slots are holes they
     /// are closed, which changes `numbers`, those of all ids, for the newest the least.
-    pub(super) fn remove(&mut self, number: Index, numbers: &mut [Index]) {
+    pub(super) fn remove(&mut self, number: Index, numbers: &mut IndexVec<Index>) {
         let index = number.wrapping_sub(self.front) as usize;
         self.slots[index][0] = NONE;
         self.len -= 1;
@@ -84,7 +84,7 @@ impl<const WIDTH: usize> Queue<WIDTH> {
             self.front = next.wrapping_sub(self.len as Index);
             let mut number = self.front;
             for slot in &self.slots {
-                numbers[slot[0] as usize] = number;
+                numbers[slot[0]] = number;
                 number = number.wrapping_add(1);
             }
         }
@@ -108,12 +108,12 @@ impl<const WIDTH: usize> Queue<WIDTH> {
     }
 
     /// The ids, after a check of their numbers.
-    pub(super) fn validate(&self, numbers: &[Index]) -> Vec<Id> {
+    pub(super) fn validate(&self, numbers: &IndexVec<Index>) -> Vec<EntryId> {
         for (index, slot) in self.slots.iter().enumerate() {
             let number = self.front.wrapping_add(index as Index);
-            assert!(slot[0] == NONE || numbers[slot[0] as usize] == number);
+            assert!(slot[0] == NONE || numbers[slot[0]] == number);
         }
-        let ids: Vec<Id> = self.slots().map(|slot| slot[0]).collect();
+        let ids: Vec<EntryId> = self.slots().map(|slot| slot[0]).collect();
         assert_eq!(ids.len(), self.len);
         ids
     }

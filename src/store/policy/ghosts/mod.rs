@@ -9,8 +9,8 @@ use crate::index::Index;
 
 /// For how many evictions a ghost is known, by the number of entries, and for how many at
 /// least: in a small cache there is much to learn from and little to pay.
-const FOR_EACH: usize = 3;
-const FEW: usize = 256;
+const GHOSTS_PER_ENTRY: usize = 3;
+const MIN_GHOSTS: usize = 256;
 
 /// How many ghosts a group has.
 const WAYS: usize = 20;
@@ -27,11 +27,11 @@ pub(super) struct Ghosts {
     /// The age in ticks at which a ghost is no more; at about that age it is overwritten.
     dead: u8,
     /// Of young and of main.
-    clocks: [Clock; 2],
+    clocks: [GhostClock; 2],
 }
 
 #[derive(Debug, Default)]
-struct Clock {
+struct GhostClock {
     tick: u8,
     /// How many evictions there were in this tick.
     count: usize,
@@ -43,7 +43,7 @@ struct Clock {
 #[repr(align(64))]
 struct Group {
     /// The lowest bit is the origin. Zero is no ghost.
-    prints: [u16; WAYS],
+    fingerprints: [u16; WAYS],
     ticks: [u8; WAYS],
     /// The way that is overwritten next.
     next: u8,
@@ -72,20 +72,20 @@ impl Ghosts {
     #[inline]
     pub(super) fn fit(&mut self, len: usize) {
         if len > self.len + self.len / 4 || len < self.len / 3 {
-            self.make(len);
+            self.rebuild(len);
         }
     }
 
     #[cold]
-    fn make(&mut self, len: usize) {
-        let life = (len * FOR_EACH).max(FEW);
+    fn rebuild(&mut self, len: usize) {
+        let life = (len * GHOSTS_PER_ENTRY).max(MIN_GHOSTS);
         self.len = len;
         self.per_tick = life / TICKS;
         self.dead = life.div_ceil(self.per_tick) as u8;
         // Some are taken before they are overwritten.
         self.groups = vec![Group::default(); (life * 5 / 6).div_ceil(WAYS)];
         for clock in &mut self.clocks {
-            *clock = Clock {
+            *clock = GhostClock {
                 tick: 0,
                 count: 0,
                 born: vec![0; 256],
@@ -96,14 +96,14 @@ impl Ghosts {
     /// Adds the ghost of a key, after `fit`.
     #[inline]
     pub(super) fn put(&mut self, hash: u64, origin: Origin, born: Index) {
-        let (group, print) = self.place(hash);
+        let (group, print) = self.locate(hash);
         let clock = &mut self.clocks[origin as usize];
         if clock.count == 0 {
             clock.born[usize::from(clock.tick)] = born;
         }
         let group = &mut self.groups[group];
         let way = usize::from(group.next) % WAYS;
-        group.prints[way] = print | origin as u16;
+        group.fingerprints[way] = print | origin as u16;
         group.ticks[way] = clock.tick;
         group.next = way as u8 + 1;
         clock.count += 1;
@@ -119,19 +119,23 @@ impl Ghosts {
         if self.groups.is_empty() {
             return None;
         }
-        let (group, print) = self.place(hash);
+        let (group, print) = self.locate(hash);
         let group = &mut self.groups[group];
         let is_it = |other: &u16| other & !1 == print;
         // Most often there is none: a pass without branches says so.
-        if !group.prints.iter().fold(false, |any, it| any | is_it(it)) {
+        if !group
+            .fingerprints
+            .iter()
+            .fold(false, |any, it| any | is_it(it))
+        {
             return None;
         }
-        let way = group.prints.iter().position(is_it)?;
-        let origin = match group.prints[way] & 1 {
+        let way = group.fingerprints.iter().position(is_it)?;
+        let origin = match group.fingerprints[way] & 1 {
             0 => Origin::Young,
             _ => Origin::Main,
         };
-        group.prints[way] = 0;
+        group.fingerprints[way] = 0;
         let clock = &self.clocks[origin as usize];
         let tick = group.ticks[way];
         let age = clock.tick.wrapping_sub(tick);
@@ -144,7 +148,7 @@ impl Ghosts {
 
     /// The group of a key and its print, which is never zero.
     #[inline]
-    fn place(&self, hash: u64) -> (usize, u16) {
+    fn locate(&self, hash: u64) -> (usize, u16) {
         // The table and the choice of the shard use the same hash.
         let mixed = hash.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let group = ((mixed >> 32) * self.groups.len() as u64) >> 32;

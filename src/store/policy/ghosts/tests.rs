@@ -30,11 +30,11 @@ fn evict(ghosts: &mut Ghosts, count: usize, origin: Origin) {
 fn a_place_has_a_group_and_a_print() {
     let ghosts = of(960);
     assert_eq!(ghosts.groups.len(), 120);
-    assert_eq!(ghosts.place(hash(0, 100)), (0, 100));
-    assert_eq!(ghosts.place(hash(1 << 31, 101)), (60, 100));
-    assert_eq!(ghosts.place(hash(u32::MAX, u16::MAX)), (119, u16::MAX - 1));
+    assert_eq!(ghosts.locate(hash(0, 100)), (0, 100));
+    assert_eq!(ghosts.locate(hash(1 << 31, 101)), (60, 100));
+    assert_eq!(ghosts.locate(hash(u32::MAX, u16::MAX)), (119, u16::MAX - 1));
     for none in [0, 1] {
-        assert_eq!(ghosts.place(hash(0, none)), (0, 2));
+        assert_eq!(ghosts.locate(hash(0, none)), (0, 2));
     }
 }
 

@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng};
 
 use self::plain::Plain;
 use super::*;
-use crate::store::AT_ONCE;
+use crate::store::MAX_EVICTED_AT_ONCE;
 
 /// Any good hash will do: this one ends `SplitMix64`.
 fn hash(key: u64) -> u64 {
@@ -22,9 +22,9 @@ struct Cache {
     /// How many entries leave at once, less one.
     early: usize,
     policy: Policy,
-    ids: HashMap<u64, Id>,
+    ids: HashMap<u64, EntryId>,
     keys: Vec<u64>,
-    free: Vec<Id>,
+    free: Vec<EntryId>,
     evicted: Vec<u64>,
 }
 
@@ -32,14 +32,14 @@ impl Cache {
     /// Whether a key is a hit. If not, it is one now.
     fn get(&mut self, key: u64, capacity: usize) -> bool {
         if let Some(&id) = self.ids.get(&key) {
-            self.policy.read(id);
+            self.policy.record_read(id);
             return true;
         }
         while self.ids.len() >= capacity {
             for vacant in 0..=self.early {
-                let victim = self.policy.choose(vacant).unwrap();
+                let victim = self.policy.choose_victim(vacant).unwrap();
                 let evicted = self.keys[victim.id as usize];
-                self.policy.bury(&victim, hash(evicted));
+                self.policy.add_ghost(&victim, hash(evicted));
                 self.evicted.push(evicted);
                 assert_eq!(self.ids.remove(&evicted), Some(victim.id));
                 self.free.push(victim.id);
@@ -47,17 +47,17 @@ impl Cache {
         }
         let id = self.free.pop().unwrap_or_else(|| {
             self.keys.push(0);
-            self.keys.len() as Id - 1
+            self.keys.len() as EntryId - 1
         });
         self.keys[id as usize] = key;
         self.ids.insert(key, id);
-        self.policy.stored(id, hash(key), 0);
+        self.policy.insert(id, hash(key));
         false
     }
 
     fn remove(&mut self, key: u64) {
         if let Some(id) = self.ids.remove(&key) {
-            self.policy.removed(id);
+            self.policy.remove(id);
             self.free.push(id);
         }
     }
@@ -122,7 +122,11 @@ fn the_policy_does_as_its_description() {
                 match rng.random_range(0..400) {
                     0 => both.remove(key),
                     1 => both.store_anew(key),
-                    _ => both.get(key, capacity, rng.random_range(0..8) / 7 * (AT_ONCE - 1)),
+                    _ => both.get(
+                        key,
+                        capacity,
+                        rng.random_range(0..8) / 7 * (MAX_EVICTED_AT_ONCE - 1),
+                    ),
                 }
             }
             capacity = (capacity * rng.random_range(3..8) / 5).max(1);
@@ -135,16 +139,16 @@ fn the_policy_does_as_its_description() {
 struct Both {
     policy: Policy,
     plain: Option<Plain>,
-    ids: HashMap<u64, Id>,
+    ids: HashMap<u64, EntryId>,
     keys: Vec<u64>,
-    free: Vec<Id>,
+    free: Vec<EntryId>,
 }
 
 impl Both {
     fn get(&mut self, key: u64, capacity: usize, early: usize) {
         let plain = self.plain.get_or_insert_with(Plain::new);
         if let Some(&id) = self.ids.get(&key) {
-            self.policy.read(id);
+            self.policy.record_read(id);
             plain.read(id);
             return;
         }
@@ -152,7 +156,10 @@ impl Both {
             let many = (self.ids.len() - capacity + 1).max(early + 1);
             for vacant in 0..many.min(self.ids.len()) {
                 // Newcomers to come count as young: there may be no other young one.
-                let (chosen, plainly) = (self.policy.choose(vacant), plain.choose(vacant));
+                let (chosen, plainly) = (
+                    self.policy.choose_victim(vacant),
+                    plain.choose_victim(vacant),
+                );
                 assert!(vacant > 0 || chosen.is_some());
                 let (Some(victim), Some((id, origin, born))) = (chosen, plainly) else {
                     assert!(chosen.is_none() && plainly.is_none());
@@ -160,8 +167,8 @@ impl Both {
                 };
                 assert_eq!((victim.id, victim.origin, victim.born), (id, origin, born));
                 let evicted = self.keys[id as usize];
-                self.policy.bury(&victim, hash(evicted));
-                plain.bury(hash(evicted), origin, born);
+                self.policy.add_ghost(&victim, hash(evicted));
+                plain.add_ghost(hash(evicted), origin, born);
                 self.ids.remove(&evicted);
                 self.free.push(id);
             }
@@ -170,22 +177,22 @@ impl Both {
         self.compare();
     }
 
-    fn store(&mut self, key: u64) -> Id {
+    fn store(&mut self, key: u64) -> EntryId {
         let plain = self.plain.get_or_insert_with(Plain::new);
         let id = self.free.pop().unwrap_or_else(|| {
             self.keys.push(0);
-            self.keys.len() as Id - 1
+            self.keys.len() as EntryId - 1
         });
         self.keys[id as usize] = key;
         self.ids.insert(key, id);
-        self.policy.stored(id, hash(key), 0);
-        plain.stored(id, hash(key));
+        self.policy.insert(id, hash(key));
+        plain.insert(id, hash(key));
         id
     }
 
     fn remove(&mut self, key: u64) {
         if let (Some(id), Some(plain)) = (self.ids.remove(&key), &mut self.plain) {
-            self.policy.removed(id);
+            self.policy.remove(id);
             plain.removed(id);
             self.free.push(id);
             self.compare();
@@ -197,12 +204,12 @@ impl Both {
         let Some(&id) = self.ids.get(&key) else {
             return;
         };
-        let standing = self.policy.standing(id);
-        let plainly = self.plain.as_ref().unwrap().standing(id);
+        let rank = self.policy.rank(id);
+        let plainly = self.plain.as_ref().unwrap().rank(id);
         self.remove(key);
         let id = self.store(key);
-        self.policy.reinstate(id, standing);
-        self.plain.as_mut().unwrap().reinstate(id, plainly);
+        self.policy.restore_rank(id, rank);
+        self.plain.as_mut().unwrap().restore_rank(id, plainly);
         self.compare();
     }
 
@@ -211,7 +218,7 @@ impl Both {
         assert_eq!(self.policy.share, plain.share());
         for &id in self.ids.values().take(20) {
             let mark = self.policy.marks.get(id);
-            assert_eq!((mark & READS, mark & MAIN == MAIN), plain.standing(id));
+            assert_eq!((mark & READS, mark & MAIN == MAIN), plain.rank(id));
         }
     }
 }
@@ -236,7 +243,7 @@ fn numbers_may_wrap() {
 
 #[test]
 fn the_smallest_caches_work() {
-    assert!(Policy::default().choose(0).is_none());
+    assert!(Policy::default().choose_victim(0).is_none());
     for capacity in 1..5 {
         let mut cache = Cache::default();
         let mut rng = StdRng::seed_from_u64(7);
@@ -263,7 +270,7 @@ fn recency_alone_is_enough() {
     let keys: Vec<u64> = (0..200_000).flat_map(|n| [n, ago(n), ago(n)]).collect();
     let hits = cache.hits(1000, keys);
     assert!(hits > 400_000 * 95 / 100, "{hits}");
-    assert!(cache.policy.share > WHOLE / 2);
+    assert!(cache.policy.share > FULL_SHARE / 2);
 }
 
 /// Each key comes once more, after a delay that only nearly all of the cache can span.
@@ -278,7 +285,7 @@ fn recency_after_a_delay_is_learned() {
 /// However many leave at once.
 #[test]
 fn a_scan_passes_by() {
-    for early in [0, AT_ONCE - 1] {
+    for early in [0, MAX_EVICTED_AT_ONCE - 1] {
         let mut rng = StdRng::seed_from_u64(1);
         let mut cache = Cache {
             early,
@@ -303,5 +310,5 @@ fn an_eviction_looks_at_few() {
     let before = cache.policy.main.next();
     cache.get(1_000_000, 10_000);
     let moved = cache.policy.main.next().wrapping_sub(before);
-    assert!(moved as usize <= SWEEP + 3, "{moved}");
+    assert!(moved as usize <= MAX_STEPS + 3, "{moved}");
 }

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use super::super::ghosts::{Ghosts, Origin};
 use crate::index::Index;
-use crate::store::Id;
+use crate::store::EntryId;
 
 /// Young's share: all, a twentieth at the start, and a hundredth at least.
-const WHOLE: u64 = 4_294_967_296;
-const START: u64 = 214_748_364;
-const LEAST: u64 = 42_949_672;
+const FULL_SHARE: u64 = 4_294_967_296;
+const INITIAL_SHARE: u64 = 214_748_364;
+const MIN_SHARE: u64 = 42_949_672;
 /// Above 95 in a hundred of `ALL`.
 const IDLE: i32 = 996_132;
 const ALL: i32 = 1_048_576;
@@ -24,9 +24,9 @@ struct Known {
 
 #[derive(Debug)]
 pub(super) struct Plain {
-    young: Vec<Id>,
-    main: Vec<Id>,
-    known: HashMap<Id, Known>,
+    young: Vec<EntryId>,
+    main: Vec<EntryId>,
+    known: HashMap<EntryId, Known>,
     ghosts: Ghosts,
     /// How many have entered main, or gone round in it.
     next: Index,
@@ -42,18 +42,18 @@ impl Plain {
             known: HashMap::new(),
             ghosts: Ghosts::default(),
             next: 0,
-            share: START,
+            share: INITIAL_SHARE,
             unread: ALL / 2,
         }
     }
 
-    pub(super) fn read(&mut self, id: Id) {
+    pub(super) fn read(&mut self, id: EntryId) {
         let known = self.known.get_mut(&id).unwrap();
         known.reads = (known.reads + 1).min(3);
     }
 
     /// How often it was read, and whether it is in main.
-    pub(super) fn standing(&self, id: Id) -> (u8, bool) {
+    pub(super) fn rank(&self, id: EntryId) -> (u8, bool) {
         (self.known[&id].reads, self.known[&id].in_main)
     }
 
@@ -61,10 +61,10 @@ impl Plain {
         self.share
     }
 
-    pub(super) fn stored(&mut self, id: Id, hash: u64) {
+    pub(super) fn insert(&mut self, id: EntryId, hash: u64) {
         let len = self.young.len() + self.main.len() + 1;
         self.known.insert(id, Known::default());
-        if !self.comes_back(id, hash, len) {
+        if !self.enters_from_ghost(id, hash, len) {
             self.known.get_mut(&id).unwrap().number = self.next;
             self.young.push(id);
         }
@@ -76,21 +76,21 @@ impl Plain {
         }
     }
 
-    fn comes_back(&mut self, id: Id, hash: u64, len: usize) -> bool {
+    fn enters_from_ghost(&mut self, id: EntryId, hash: u64, len: usize) -> bool {
         let Some(ghost) = self.ghosts.take(hash) else {
             return false;
         };
-        let (a_moment, step) = (len / 10 + 1, WHOLE / len as u64);
+        let (a_moment, step) = (len / 10 + 1, FULL_SHARE / len as u64);
         let a_moment_ago = ghost.age <= a_moment;
         let main_is_idle = self.unread > IDLE;
         let within_the_cache = ghost.age + self.young.len() <= len;
         if ghost.origin == Origin::Main && a_moment_ago {
-            self.share = self.share.saturating_sub(step).max(LEAST);
+            self.share = self.share.saturating_sub(step).max(MIN_SHARE);
         }
         if ghost.origin == Origin::Young && (a_moment_ago || main_is_idle && within_the_cache) {
-            self.share = (self.share + step).min(WHOLE);
+            self.share = (self.share + step).min(FULL_SHARE);
         }
-        if !self.main_lets_in(ghost.born, len) {
+        if !self.main_admits(ghost.born, len) {
             return false;
         }
         self.enter(id);
@@ -100,7 +100,7 @@ impl Plain {
         true
     }
 
-    fn main_lets_in(&mut self, born: Index, len: usize) -> bool {
+    fn main_admits(&mut self, born: Index, len: usize) -> bool {
         if self.main.len() < self.for_main(len) {
             return true;
         }
@@ -113,13 +113,13 @@ impl Plain {
                 // Half of the numbers are before, and half after.
                 return ago != 0 && ago <= Index::MAX / 2 + 1;
             }
-            self.go_round();
+            self.requeue();
         }
         false
     }
 
     /// With `vacant` places that were made already. Gives the ghost too.
-    pub(super) fn choose(&mut self, vacant: usize) -> Option<(Id, Origin, Index)> {
+    pub(super) fn choose_victim(&mut self, vacant: usize) -> Option<(EntryId, Origin, Index)> {
         let len = self.young.len() + self.main.len() + vacant;
         self.ghosts.fit(len);
         let for_main = self.for_main(len);
@@ -139,24 +139,24 @@ impl Plain {
                     self.main.remove(0);
                     return Some((id, Origin::Main, self.known.remove(&id)?.number));
                 }
-                self.go_round();
+                self.requeue();
             }
         }
         None
     }
 
-    pub(super) fn bury(&mut self, hash: u64, origin: Origin, born: Index) {
+    pub(super) fn add_ghost(&mut self, hash: u64, origin: Origin, born: Index) {
         self.ghosts.put(hash, origin, born);
     }
 
-    pub(super) fn removed(&mut self, id: Id) {
+    pub(super) fn removed(&mut self, id: EntryId) {
         self.known.remove(&id);
         self.young.retain(|&other| other != id);
         self.main.retain(|&other| other != id);
     }
 
     /// A newcomer takes the place of one that had this standing.
-    pub(super) fn reinstate(&mut self, id: Id, (reads, in_main): (u8, bool)) {
+    pub(super) fn restore_rank(&mut self, id: EntryId, (reads, in_main): (u8, bool)) {
         if in_main && !self.known[&id].in_main {
             self.young.retain(|&other| other != id);
             self.enter(id);
@@ -166,26 +166,26 @@ impl Plain {
     }
 
     fn for_main(&self, len: usize) -> usize {
-        let young = u64::try_from(len).unwrap() * self.share / WHOLE;
+        let young = u64::try_from(len).unwrap() * self.share / FULL_SHARE;
         len.saturating_sub(usize::try_from(young).unwrap().max(1))
     }
 
     /// Counts as an experience of main, the last 2^9 of which weigh most.
-    fn is_unread(&mut self, id: Id) -> bool {
+    fn is_unread(&mut self, id: EntryId) -> bool {
         let unread = self.known[&id].reads == 0;
         let now = if unread { ALL } else { 0 };
         self.unread += (now - self.unread).div_euclid(512);
         unread
     }
 
-    fn go_round(&mut self) {
+    fn requeue(&mut self) {
         let id = self.main.remove(0);
         let reads = self.known[&id].reads;
         self.enter(id);
         self.known.get_mut(&id).unwrap().reads = reads - 1;
     }
 
-    fn enter(&mut self, id: Id) {
+    fn enter(&mut self, id: EntryId) {
         let number = self.next;
         self.next = self.next.wrapping_add(1);
         self.main.push(id);

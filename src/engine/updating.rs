@@ -6,30 +6,30 @@ use serde::de::DeserializeOwned;
 use super::Engine;
 use crate::error::CacheResult;
 use crate::options::CacheOptions;
-use crate::shard::Write;
-use crate::value::{Codec, Read};
+use crate::shard::NewEntry;
+use crate::value::{Codec, TypedValue};
 
 impl<C: Codec> Engine<C> {
     /// Stores a value if what there is still is what was read. Whether it did.
     fn put_if<V: Serialize>(
         &self,
         key: &[u8],
-        read: Option<&Read>,
+        read: Option<&TypedValue>,
         value: &V,
         options: &CacheOptions,
     ) -> CacheResult<bool> {
         let value = self.encode(key, value)?;
         let (at, shard) = self.locate(key);
         let now = self.now();
-        let mut write = Write {
+        let mut write = NewEntry {
             value,
             ttl: options.ttl,
-            rare: options.rare.as_deref(),
-            dated: false,
+            extra: options.extra.as_deref(),
+            needs_age: false,
         };
         let writes = shard.put_if(at, read, &mut write, &options.tags, &now);
         if let Some(writes) = writes {
-            self.tidy_another(writes, &now);
+            self.reclaim_another_shard(writes, &now);
         }
         Ok(writes.is_some())
     }

@@ -8,10 +8,10 @@
 
 use futures_lite::future::yield_now;
 
-use super::{Engine, SLICE};
-use crate::key::Text;
+use super::{Engine, SWEEP_SLICE};
+use crate::key::SmallBytes;
 use crate::sync::Arc;
-use crate::tags::{Doom, Kind};
+use crate::tags::{Effect, TagInvalidation};
 use crate::value::Codec;
 
 impl<C: Codec> Engine<C> {
@@ -20,16 +20,16 @@ impl<C: Codec> Engine<C> {
     ///
     /// The journal is written before a shard is visited: a load that names its own tags and
     /// lands in between sees what was written, and one that landed before is visited.
-    pub(crate) async fn invalidate(&self, names: Vec<Text>, kind: Kind) -> u64 {
-        let doom = Arc::new(Doom::new(kind, self.now().get()));
-        self.journal
-            .mark(names.iter().map(|name| self.hash_of_tag(name)));
+    pub(crate) async fn invalidate(&self, names: Vec<SmallBytes>, effect: Effect) -> u64 {
+        let invalidation = Arc::new(TagInvalidation::new(effect, self.now().get()));
+        self.log
+            .record(names.iter().map(|name| self.hash_of_tag(name)));
         for shard in &self.shards {
-            shard.doom(&names, &doom);
+            shard.invalidate(&names, &invalidation);
         }
         drop(names);
-        self.give_back().await;
-        doom.count()
+        self.sweep_slices().await;
+        invalidation.count()
     }
 
     /// Ends every entry, and fences every load, whose key is not to be kept. Says how many
@@ -42,7 +42,7 @@ impl<C: Codec> Engine<C> {
                 if !keep(key) {
                     removed += u64::from(self.remove(key.as_bytes()));
                 }
-                if number % SLICE == 0 {
+                if number % SWEEP_SLICE == 0 {
                     yield_now().await;
                 }
             }
@@ -56,14 +56,14 @@ impl<C: Codec> Engine<C> {
         for shard in &self.shards {
             shard.flush(at);
         }
-        self.give_back().await;
+        self.sweep_slices().await;
     }
 
     /// Gives back what is unreachable, until a look at each shard found nothing
     /// left. Others may add to it meanwhile, but an entry takes longer to write
     /// than to give back, and whoever ends entries gives back as well.
-    async fn give_back(&self) {
-        let mut slice = SLICE;
+    async fn sweep_slices(&self) {
+        let mut slice = SWEEP_SLICE;
         for shard in &self.shards {
             loop {
                 let swept = shard.sweep(slice);
@@ -72,7 +72,7 @@ impl<C: Codec> Engine<C> {
                     break;
                 }
                 yield_now().await;
-                slice = SLICE;
+                slice = SWEEP_SLICE;
             }
         }
     }
