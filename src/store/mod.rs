@@ -122,7 +122,8 @@ impl<V> Store<V> {
         times.expire(at);
         self.wheel.remove(id, end);
         self.entries[id as usize].surely_fresh_until = Moment::ZERO;
-        self.wheel.insert(id, self.expires_at(id));
+        let end = self.expires_at(id);
+        self.wheel.insert(id, end);
         end > at
     }
 
