@@ -78,8 +78,8 @@ fn add_declarations<'a>(
             let (of, to) = implemented(&declaration);
             let shown = [to, of].into_iter().find(|name| public.contains(name));
             shown.unwrap_or(module).clone_into(&mut owner);
-            // Nobody outside can name `Kind`.
-            is_seen = shown.is_some() && !of.is_empty() && !declaration.contains("<Kind>");
+            // Other crates cannot name `ErrorKind`.
+            is_seen = shown.is_some() && !of.is_empty() && !declaration.contains("<ErrorKind>");
             in_trait = false;
         } else if begins_type {
             let name = declaration.split_whitespace().nth(2).unwrap();

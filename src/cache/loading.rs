@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::HydraCache;
 use crate::error::{BoxError, CacheResult};
-use crate::load::value_of;
+use crate::load::{Plain, Value, load};
 use crate::options::CacheOptions;
 use crate::value::Codec;
 
@@ -99,12 +99,8 @@ impl<C: Codec> HydraCache<C> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<V, E>>,
     {
-        self.engine.load::<false, false, _, _, _, _, _, _>(
-            key.as_bytes(),
-            options.into(),
-            |_| loader(),
-            value_of,
-        )
+        let (key, options) = (self.engine.key_of(key.as_bytes()), options.into());
+        load::<Value<V>, _, _>(&self.engine, key, options, None, Plain(loader))
     }
 
     /// Returns the value of a key, inserting what a fallible loader gives if there

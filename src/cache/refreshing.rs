@@ -2,9 +2,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::HydraCache;
-use crate::engine::Engine;
 use crate::error::{BoxError, CacheResult};
-use crate::load::{Fetched, Loaded, Old, load_owned, value_of};
+use crate::load::{
+    Fetched, Full, Loaded, Old, Plain, Value, WithSource, load, load_owned, refresh,
+};
 use crate::options::CacheOptions;
 use crate::value::Codec;
 
@@ -65,12 +66,8 @@ impl<C: Codec> HydraCache<C> {
         F: FnOnce(Option<Old<V>>) -> Fut,
         Fut: Future<Output = Result<Loaded<V>, E>>,
     {
-        self.engine.load::<true, false, _, _, _, _, _, _>(
-            key.as_bytes(),
-            options.into(),
-            loader,
-            Engine::fetched,
-        )
+        let (key, options) = (self.engine.key_of(key.as_bytes()), options.into());
+        load::<WithSource<V>, _, _>(&self.engine, key, options, None, Full(loader))
     }
 
     /// Loads the value of a key now, whatever there is, and replaces it.
@@ -122,12 +119,8 @@ impl<C: Codec> HydraCache<C> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<V, E>>,
     {
-        self.engine.refresh::<false, _, _, _, _, _, _>(
-            key.as_bytes(),
-            options.into(),
-            loader,
-            value_of,
-        )
+        let (key, options) = (self.engine.key_of(key.as_bytes()), options.into());
+        refresh::<Value<V>, _, _>(&self.engine, key, options, Plain(loader))
     }
 
     /// Returns the value of a key as [`get_or_load`](Self::get_or_load) does, with a loader
@@ -189,13 +182,7 @@ impl<C: Codec> HydraCache<C> {
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<V, E>> + Send + 'static,
     {
-        let loader = |_| loader();
-        load_owned::<false, _, _, _, _, _, _, _>(
-            &self.engine,
-            key.as_bytes(),
-            options.into(),
-            loader,
-            value_of,
-        )
+        let (key, options) = (self.engine.key_of(key.as_bytes()), options.into());
+        load_owned::<Value<V>, _, _>(&self.engine, key, options, None, Plain(loader))
     }
 }

@@ -14,14 +14,14 @@ impl<C: Codec> Engine<C> {
     }
 
     /// What is stored of a loader's value, and what its caller gets.
-    pub(crate) fn encode_as<T: Access>(
+    pub(crate) fn encode_as<A: Access>(
         &self,
         key: &[u8],
-        value: T::Value,
+        value: A::Value,
         unchanged: Option<TypedValue>,
-    ) -> CacheResult<(NewValue, T)> {
-        let encoded = T::encode(&self.codec, value, unchanged);
-        encoded.map_err(|error| CacheError::encode(key, T::type_tag().name(), error))
+    ) -> CacheResult<(NewValue, A::Held)> {
+        let encoded = A::encode(&self.codec, value, unchanged);
+        encoded.map_err(|error| CacheError::encode(key, A::type_tag().name(), error))
     }
 
     pub(crate) fn decode<V: DeserializeOwned>(
@@ -34,15 +34,23 @@ impl<C: Codec> Engine<C> {
     }
 
     #[inline]
-    pub(crate) fn finish<T: Access>(&self, key: &[u8], snapshot: T::Snapshot) -> CacheResult<T> {
-        let value = T::finish(&self.codec, snapshot);
-        value.map_err(|why| unreadable(key, why, T::type_tag()))
+    pub(crate) fn finish<A: Access>(
+        &self,
+        key: &[u8],
+        snapshot: A::Snapshot,
+    ) -> CacheResult<A::Held> {
+        let value = A::finish(&self.codec, snapshot);
+        value.map_err(|why| unreadable(key, why, A::type_tag()))
     }
 
     #[inline]
-    pub(crate) fn decode_as<T: Access>(&self, key: &[u8], read: &TypedValue) -> CacheResult<T> {
-        let value = T::decode(&self.codec, read);
-        value.map_err(|why| unreadable(key, why, T::type_tag()))
+    pub(crate) fn decode_as<A: Access>(
+        &self,
+        key: &[u8],
+        read: &TypedValue,
+    ) -> CacheResult<A::Held> {
+        let value = A::decode(&self.codec, read);
+        value.map_err(|why| unreadable(key, why, A::type_tag()))
     }
 }
 

@@ -11,7 +11,7 @@ use futures_lite::future::yield_now;
 use super::{Engine, SWEEP_SLICE};
 use crate::key::SmallBytes;
 use crate::sync::Arc;
-use crate::tags::{Effect, TagInvalidation};
+use crate::tags::{Effect, HashedTag, TagInvalidation};
 use crate::value::Codec;
 
 impl<C: Codec> Engine<C> {
@@ -22,12 +22,14 @@ impl<C: Codec> Engine<C> {
     /// lands in between sees what was written, and one that landed before is visited.
     pub(crate) async fn invalidate(&self, names: Vec<SmallBytes>, effect: Effect) -> u64 {
         let invalidation = Arc::new(TagInvalidation::new(effect, self.now().get()));
-        self.log
-            .record(names.iter().map(|name| self.hash_of_tag(name)));
+        let hashed = |name| HashedTag::new(name, &self.hashing);
+        let tags: Vec<HashedTag> = names.into_iter().map(hashed).collect();
+        // guard: the log is written before a shard is visited
+        self.log.record(tags.iter().map(|tag| tag.hash));
         for shard in &self.shards {
-            shard.invalidate(&names, &invalidation);
+            shard.invalidate(&tags, &invalidation);
         }
-        drop(names);
+        drop(tags);
         self.sweep_slices().await;
         invalidation.count()
     }

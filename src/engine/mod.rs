@@ -20,7 +20,7 @@ use std::sync::atomic::AtomicUsize;
 pub(crate) use self::names::{CacheTypes, TypedCacheNames};
 pub(crate) use self::settings::Settings;
 use crate::error::{CacheError, CacheResult};
-use crate::key::{Hashing, Key, SmallBytes, hash_key};
+use crate::key::{Hashing, Key, hash_key};
 use crate::options::CacheOptions;
 use crate::runtime::{Now, Timer};
 use crate::shard::{InvalidationLog, Shard};
@@ -42,7 +42,7 @@ pub(crate) struct Engine<C> {
     pub(crate) log: InvalidationLog,
     pub(crate) names: TypedCacheNames,
     /// How many loads run in the background.
-    pub(crate) background: AtomicUsize,
+    pub(crate) background_loads: AtomicUsize,
 }
 
 impl<C> Engine<C> {
@@ -54,10 +54,6 @@ impl<C> Engine<C> {
         #[allow(clippy::cast_possible_truncation, reason = "16 bits are left")]
         let index = spread as usize & (self.shards.len() - 1);
         &self.shards[index]
-    }
-
-    pub(crate) fn hash_of_tag(&self, name: &SmallBytes) -> u64 {
-        self.hashing.hash(name.as_bytes())
     }
 
     pub(crate) fn timer(&self) -> Option<&dyn Timer> {
@@ -77,7 +73,7 @@ impl<C: Codec> Engine<C> {
             counters: StripedCounters::default(),
             log: InvalidationLog::default(),
             names: TypedCacheNames::default(),
-            background: AtomicUsize::new(0),
+            background_loads: AtomicUsize::new(0),
         }
     }
 

@@ -1,101 +1,119 @@
 //! Loads that no caller drives.
 //!
-//! A loader that the cache was handed, of an entry that can still be served, runs where the
-//! spawner puts it, and the caller does not wait for it longer than it must. Such a load
-//! has a deadline and a place among few, one load a key, and is fenced like any other: a
+//! A loader that was handed over to the cache runs on the spawner if the entry has a value that
+//! can be served meanwhile, and the caller waits for the load no longer than it must. Such a
+//! load has a deadline and a permit, is one for its key, and is fenced like any other load: a
 //! loader that hangs holds its key until the deadline and no longer.
 
-use super::call::{Seat, Step, Wait};
+use std::pin::pin;
+
+use super::call::{Call, Claim, Look, Next};
 use super::drive::{drive, start};
+use super::join::Join;
 use super::leader::Leader;
-use super::loaded::{Loaded, Old};
-use super::serve::{OnFailure, Served};
+use super::loader::Loader;
+use super::permit::Permit;
+use super::reply::Reply;
+use super::served::{OnFailure, serve, serve_on_failure};
 use super::timeouts::Timeouts;
-use crate::engine::{Engine, Handle};
-use crate::error::{BoxError, CacheError, CacheResult};
+use crate::engine::Handle;
+use crate::error::{CacheError, CacheResult};
+use crate::key::Key;
 use crate::options::CallOptions;
+use crate::shard::{NoHit, OldEntry};
 use crate::sync::Arc;
 use crate::value::{Access, Codec};
 
-/// A loading call with a loader that the cache may keep.
-#[allow(clippy::manual_async_fn, reason = "as of `load`")]
-pub(crate) fn load_owned<const FULL: bool, C, T, A, L, E, F, Fut>(
+/// Loads a value with a loader that the cache may keep. `no_hit`: what a first look has found,
+/// if the verb made one.
+pub(crate) fn load_owned<R, L, C>(
     engine: &Handle<C>,
-    key: &[u8],
-    mut terms: CallOptions<'_>,
-    loader: F,
-    pick: fn(&Engine<C>, Served<T>) -> A,
-) -> impl Future<Output = CacheResult<A>>
+    key: Key<'_>,
+    mut options: CallOptions<'_>,
+    no_hit: Option<NoHit>,
+    loader: L,
+) -> impl Future<Output = CacheResult<R::Output>>
 where
+    R: Reply + 'static,
+    L: Loader<<R::Access as Access>::Value, Future: Send> + Send + 'static,
     C: Codec,
-    T: Access,
-    T::Value: 'static,
-    L: Into<Loaded<T::Value>> + 'static,
-    E: Into<BoxError> + 'static,
-    F: FnOnce(Option<Old<T::Value>>) -> Fut + Send + 'static,
-    Fut: Future<Output = Result<L, E>> + Send + 'static,
 {
     async move {
-        let at = engine.key_of(key);
-        let mut timeouts = None;
-        let mut first = true;
-        let seat = loop {
-            let wait = match engine.next_step::<FULL, true, T>(at, &mut terms, first)? {
-                Step::Have(answer) => return Ok(pick(engine, answer)),
-                Step::Lead(seat) => break seat,
-                Step::Wait(wait) => wait,
-            };
-            let waited = engine.wait(key, &wait, terms.extra(), &mut timeouts).await;
-            if let Some(answer) = waited {
-                return answer.map(|answer| pick(engine, answer));
-            }
-            first = false;
+        let mut call = Call::new(&mut options, L::IS_FULL, true);
+        let look = no_hit.map_or(Look::First, Look::after);
+        let claim = match call.lead_or_serve(&**engine, &key, look).await? {
+            Next::Serve(served) => return Ok(R::reply(engine, served)),
+            Next::Lead(claim) => claim,
         };
-        let Seat {
-            lead,
-            old: at_hand,
+        let Claim {
+            mut leader,
+            old,
             permit,
-        } = seat;
+        } = claim;
+        // 1. Without a permit the caller runs the loader, as with any other verb.
         let Some(permit) = permit else {
-            let instead = OnFailure::old_if(at_hand.is_some());
-            let (lead, loading, instead) =
-                start::<FULL, _, T, _, _>(lead, at_hand, instead, loader);
-            let driven = drive::<FULL, _, T, _, _, _>(lead, loading, timeouts, instead);
-            return driven.await.map(|answer| pick(engine, answer));
+            let timeouts = call.timeouts;
+            drop(options);
+            let mut on_failure = OnFailure::stale_if(old.is_some());
+            let loading = start::<R::Access, L, C>(&mut leader, old, &mut on_failure, loader);
+            let loading = pin!(loading);
+            let served = drive::<R, L, C>(&mut leader, loading, timeouts, on_failure).await?;
+            return Ok(R::reply(engine, served));
         };
-        let wait = Wait {
-            flight: Arc::clone(lead.flight()),
-            old: true,
-            // It began before any mark could matter to it.
-            note: None,
-            own: true,
-        };
-        let permit = permit.away(engine);
-        let lead = Leader::away(lead, Handle::clone(engine));
-        let deadline = Timeouts::of_background(terms.extra(), &engine.now());
-        let old = at_hand.clone();
-        let background = async move {
-            let (lead, loading, instead) =
-                start::<FULL, _, T, _, _>(lead, old, OnFailure::Error, loader);
-            let deadline = Some(Box::new(deadline));
-            let driven = drive::<FULL, _, T, _, _, _>(lead, loading, deadline, instead);
-            // Whoever waits has the answer from the flight.
-            let _ = driven.await;
-            drop(permit);
-        };
-        if let Some(spawner) = &engine.settings.spawner {
-            spawner.spawn(Box::pin(background));
+        // 2. With a permit the spawner does.
+        let join = spawn::<R, L, C>(engine, &call, leader, old.clone(), permit, loader);
+        // 3. The caller gets the stale value, if the window allows, or waits.
+        let servable = old.filter(|old| old.found.times.state.is_servable());
+        let stale = servable.and_then(|old| serve(engine, key, &old.found).ok());
+        if let Some(served) = stale {
+            return Ok(R::reply(engine, served));
         }
-        let servable = at_hand.filter(|old| old.stored.times.state.is_servable());
-        if let Some(answer) = servable.and_then(|old| engine.serve(key, &old.stored).ok()) {
-            return Ok(pick(engine, answer));
-        }
-        let waited = engine.wait(key, &wait, terms.extra(), &mut timeouts).await;
-        let answer = waited.unwrap_or_else(|| {
-            // What was handed over was dropped.
-            let old = engine.instead(key, OnFailure::Stale);
-            old.ok_or_else(|| CacheError::dropped(key))
-        });
-        answer.map(|answer| pick(engine, answer))
+        let served = match call.join(engine, &key, &join).await {
+            Some(served) => served?,
+            // The spawner or its runtime dropped the load.
+            None => serve_on_failure(engine, key, OnFailure::Stale)
+                .ok_or_else(|| CacheError::dropped(key.bytes))?,
+        };
+        Ok(R::reply(engine, served))
     }
+}
+
+/// Hands a load to the spawner, and returns what its caller may wait for.
+fn spawn<R, L, C>(
+    engine: &Handle<C>,
+    call: &Call<'_, '_>,
+    leader: Leader<'_, C>,
+    old: Option<Box<OldEntry>>,
+    permit: Permit<'_, C>,
+    loader: L,
+) -> Join
+where
+    R: Reply + 'static,
+    L: Loader<<R::Access as Access>::Value, Future: Send> + Send + 'static,
+    C: Codec,
+{
+    let join = Join {
+        flight: Arc::clone(leader.flight()),
+        has_old: true,
+        // No invalidation can lie between the start of the load and this call.
+        joined_at: None,
+        is_own: true,
+    };
+    let permit = permit.into_owned(engine);
+    let mut leader = leader.into_owned(Handle::clone(engine));
+    let deadline = Timeouts::for_background(call.extra(), &engine.now());
+    let background = async move {
+        // Waiters, the caller among them, serve the stale value themselves.
+        let mut on_failure = OnFailure::Error;
+        let loading = start::<R::Access, L, C>(&mut leader, old, &mut on_failure, loader);
+        let loading = pin!(loading);
+        let timeouts = Some(Box::new(deadline));
+        // The flight has the result.
+        let _ = drive::<R, L, C>(&mut leader, loading, timeouts, on_failure).await;
+        drop(permit);
+    };
+    if let Some(spawner) = &engine.settings.spawner {
+        spawner.spawn(Box::pin(background));
+    }
+    join
 }

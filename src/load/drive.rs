@@ -1,121 +1,124 @@
-//! Driving a load: its loader to the end, within its time, and what it gives to the table.
+//! Running a loader to its end, within its time, and completing the load.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
 use super::leader::{Leader, Overrides};
-use super::loaded::{Loaded, Old};
-use super::serve::{OnFailure, Served};
+use super::loaded::Loaded;
+use super::loader::Loader;
+use super::reply::Reply;
+use super::served::{OnFailure, Served, open_old, serve_on_failure};
 use super::timeouts::Timeouts;
-use crate::error::{BoxError, CacheError, CacheResult};
+use crate::error::{CacheError, CacheResult};
 use crate::shard::OldEntry;
 use crate::value::{Access, Codec};
 
-/// Calls a loader, with the old value if it is a full one. An old value that cannot be
-/// decoded then is none to be served instead of a new one either.
-pub(crate) fn start<const FULL: bool, C, T, F, Fut>(
-    mut lead: Leader<'_, C>,
+/// Calls a loader, with the old value if the loader takes one. If the old value cannot be
+/// decoded, a failed load cannot serve that value either.
+pub(crate) fn start<A, L, C>(
+    leader: &mut Leader<'_, C>,
     old: Option<Box<OldEntry>>,
-    instead: OnFailure,
-    loader: F,
-) -> (Leader<'_, C>, Fut, OnFailure)
+    on_failure: &mut OnFailure,
+    loader: L,
+) -> L::Future
 where
+    A: Access,
+    L: Loader<A::Value>,
     C: Codec,
-    T: Access,
-    F: FnOnce(Option<Old<T::Value>>) -> Fut,
 {
-    let old = old.filter(|_| FULL);
-    if let Some(old) = &old {
-        lead.give(&old.stored.value);
+    let mut old_value = None;
+    if let Some(old) = old.filter(|_| L::IS_FULL) {
+        leader.set_old(&old.found.value);
+        match open_old::<A, C>(&leader.engine, leader.key(), *old) {
+            Ok(old) => old_value = old,
+            Err(_) => *on_failure = OnFailure::Error,
+        }
     }
-    let old = old.map(|old| lead.engine.open_old::<T>(lead.key(), *old));
-    let (old, instead) = match old.transpose() {
-        Ok(old) => (old.flatten(), instead),
-        Err(_) => (None, OnFailure::Error),
-    };
-    let loading = lead.run(|| loader(old));
-    (lead, loading, instead)
+    leader.run(|| loader.call(old_value))
 }
 
-/// Drives a loader to its end, within its time, and lands what it gives.
-#[allow(clippy::manual_async_fn, reason = "as of `load`")]
-pub(crate) fn drive<const FULL: bool, C, T, L, E, Fut>(
-    mut lead: Leader<'_, C>,
-    loading: Fut,
+/// Runs a loader to its end, within its time, and completes the load.
+pub(crate) fn drive<R, L, C>(
+    leader: &mut Leader<'_, C>,
+    mut loading: Pin<&mut L::Future>,
     mut timeouts: Option<Box<Timeouts>>,
-    instead: OnFailure,
-) -> impl Future<Output = CacheResult<Served<T>>>
+    on_failure: OnFailure,
+) -> impl Future<Output = CacheResult<Served<R::Access>>>
 where
+    R: Reply,
+    L: Loader<<R::Access as Access>::Value>,
     C: Codec,
-    T: Access,
-    L: Into<Loaded<T::Value>>,
-    E: Into<BoxError>,
-    Fut: Future<Output = Result<L, E>>,
 {
     async move {
         if timeouts.is_none() {
-            timeouts = lead.timeouts();
+            timeouts = leader.timeouts();
         }
-        let mut loading = pin!(loading);
         let ended = poll_fn(|cx| {
-            let polled = lead.poll(|| loading.as_mut().poll(cx));
+            let polled = leader.poll(|| loading.as_mut().poll(cx));
             match (polled, &mut timeouts) {
-                (Poll::Ready(given), _) => Poll::Ready(Ok(given)),
+                (Poll::Ready(result), _) => Poll::Ready(Ok(result)),
                 (Poll::Pending, Some(timeouts)) => {
-                    let (timer, now) = (lead.engine.timer(), lead.engine.now());
+                    let (timer, now) = (leader.engine.timer(), leader.engine.now());
                     timeouts.poll_hard(timer, &now, cx).map(Err)
                 }
                 (Poll::Pending, None) => Poll::Pending,
             }
         });
         let error = match ended.await {
-            Ok(Ok(given)) => return land::<FULL, C, T>(&mut lead, given.into()),
-            Ok(Err(error)) => CacheError::load(lead.key(), Arc::new(error.into())),
+            Ok(Ok(value)) => {
+                let needs_age = L::IS_FULL && R::REPORTS_AGE;
+                return complete::<R::Access, C>(leader, value.into(), needs_age);
+            }
+            Ok(Err(error)) => CacheError::load(leader.key().bytes, Arc::new(error.into())),
             Err(time) => {
-                lead.engine.counters.count_timeout();
-                CacheError::timeout(lead.key(), time)
+                leader.engine.counters.count_timeout();
+                CacheError::timeout(leader.key().bytes, time)
             }
         };
-        fail(&mut lead, error, instead)
+        fail(leader, error, on_failure)
     }
 }
 
-/// Stores what a loader gave, unless the load was fenced, and answers those who wait.
-pub(crate) fn land<const FULL: bool, C: Codec, T: Access>(
-    lead: &mut Leader<'_, C>,
-    given: Loaded<T::Value>,
-) -> CacheResult<Served<T>> {
+/// Completes a load with the value that the loader returned.
+pub(crate) fn complete<A: Access, C: Codec>(
+    leader: &mut Leader<'_, C>,
+    loaded: Loaded<A::Value>,
+    needs_age: bool,
+) -> CacheResult<Served<A>> {
     let Loaded {
         value,
         ttl,
         tags,
         unchanged,
-    } = given;
-    let unchanged = unchanged.filter(|read| lead.was_given(read));
+    } = loaded;
+    let unchanged = unchanged.filter(|value| leader.is_old(value));
     let overrides = Overrides {
         ttl,
-        tags: &tags,
-        unchanged: unchanged.is_some(),
+        tags,
+        is_unchanged: unchanged.is_some(),
     };
-    // If encoding panics, it is the load that did.
-    lead.begin();
-    match lead.engine.encode_as(lead.key(), value, unchanged) {
-        Ok((encoded, value)) => {
-            let fresh_until = lead.land(encoded, &overrides, FULL && T::REPORTS_AGE);
-            Ok(Served::loaded(value, fresh_until))
+    // A panic in the encoding is a panic of the load.
+    leader.set_running();
+    match leader
+        .engine
+        .encode_as::<A>(leader.key().bytes, value, unchanged)
+    {
+        Ok((encoded, held)) => {
+            let fresh_until = leader.complete(encoded, overrides, needs_age);
+            Ok(Served::loaded(held, fresh_until))
         }
-        Err(error) => Err(lead.fail(error, false)),
+        Err(error) => Err(leader.fail(error, false)),
     }
 }
 
-/// Ends a load that failed, with an old value if there is one that may stand for it.
-pub(crate) fn fail<C: Codec, T: Access>(
-    lead: &mut Leader<'_, C>,
+/// Ends a failed load, and serves the stale value if there is one.
+pub(crate) fn fail<A: Access, C: Codec>(
+    leader: &mut Leader<'_, C>,
     error: CacheError,
-    instead: OnFailure,
-) -> CacheResult<Served<T>> {
-    let error = lead.fail(error, true);
-    lead.engine.instead(lead.key(), instead).ok_or(error)
+    on_failure: OnFailure,
+) -> CacheResult<Served<A>> {
+    let error = leader.fail(error, true);
+    serve_on_failure(&leader.engine, leader.key(), on_failure).ok_or(error)
 }

@@ -1,4 +1,4 @@
-//! The caller that has the seat of a key.
+//! The call that claimed the slot of a key, and runs the loader.
 
 use std::borrow::Cow;
 use std::ops::Deref;
@@ -13,9 +13,10 @@ use crate::options::{CacheOptions, SharedExtra, TagNames};
 use crate::runtime::Moment;
 use crate::shard::{Completion, Failure, Flight, FlightResult, NewEntry, Shard};
 use crate::sync::Arc;
+use crate::tags::HashedTag;
 use crate::value::{Codec, NewValue, TypedValue};
 
-/// A cache that is borrowed by a call, or kept by a load that outlives its call.
+/// The cache of a load: borrowed by the call, or kept by a load that outlives the call.
 pub(crate) enum EngineRef<'a, C> {
     Borrowed(&'a Engine<C>),
     Owned(Handle<C>),
@@ -32,16 +33,16 @@ impl<C> Deref for EngineRef<'_, C> {
     }
 }
 
-/// What a loader wishes for its value.
-pub(crate) struct Overrides<'a> {
+/// What a loader sets for its value, in place of the call's options.
+pub(crate) struct Overrides {
     pub(crate) ttl: Option<Duration>,
-    pub(crate) tags: &'a TagNames,
-    /// Whether it is the old one.
-    pub(crate) unchanged: bool,
+    pub(crate) tags: TagNames,
+    /// Whether the value is the old one.
+    pub(crate) is_unchanged: bool,
 }
 
-/// Dropped before it ends, its load is over: the seat is free and those who waited are
-/// told.
+/// The guard of a load in progress. Dropped before the load ends, the guard abandons the
+/// load: the slot is free, and the waiters look again.
 pub(crate) struct Leader<'a, C: Codec> {
     pub(crate) engine: EngineRef<'a, C>,
     key: Cow<'a, [u8]>,
@@ -49,19 +50,22 @@ pub(crate) struct Leader<'a, C: Codec> {
     flight: Arc<Flight>,
     ttl: Option<Duration>,
     extra: Option<SharedExtra>,
-    /// The old value that the loader was given: what it may say is unchanged.
-    given: Option<Box<TypedValue>>,
-    state: Phase,
+    /// The old value that the loader got, and may return as unchanged.
+    old: Option<Box<TypedValue>>,
+    phase: Phase,
 }
 
+/// How far a load is, for `Drop` to tell a panic from a cancellation.
+/// `std::thread::panicking` cannot tell: it is also `true` when a future is dropped because
+/// another panic unwinds past the future.
 #[derive(Clone, Copy)]
 enum Phase {
-    /// The caller's code runs: the loader, or the encoding of its value. A drop
-    /// in this state comes from a panic in it, since nothing else leaves it.
+    /// The caller's code runs: the loader, or the encoding of its value. Nothing but a panic
+    /// drops the leader here.
     Running,
-    /// The loader waits, or its value lands. A drop in this state is a cancellation.
+    /// The loader waits, or the value is being stored. A drop here is a cancellation.
     Suspended,
-    /// All who waited have their answer.
+    /// The waiters have their result.
     Ended,
 }
 
@@ -79,96 +83,99 @@ impl<'a, C: Codec> Leader<'a, C> {
             flight,
             ttl: options.ttl,
             extra: options.extra.clone(),
-            given: None,
-            state: Phase::Suspended,
+            old: None,
+            phase: Phase::Suspended,
         }
     }
 
-    /// What those who join wait for.
+    /// Returns the record that waiters wait on.
     pub(crate) fn flight(&self) -> &Arc<Flight> {
         &self.flight
     }
 
-    pub(crate) fn key(&self) -> &[u8] {
-        &self.key
-    }
-
-    fn seat(&self) -> (Key<'_>, &Shard) {
+    pub(crate) fn key(&self) -> Key<'_> {
         let (hash, bytes) = (self.hash, &*self.key);
-        (Key { hash, bytes }, self.engine.shard_of(hash))
+        Key { hash, bytes }
     }
 
-    /// Code of the caller's is about to run: should it panic, the load did.
-    pub(crate) fn begin(&mut self) {
-        self.state = Phase::Running;
+    fn shard(&self) -> &Shard {
+        self.engine.shard_of(self.hash)
     }
 
-    /// Runs code of the caller's.
+    /// Marks the caller's code as running: a panic from here on is the load's.
+    pub(crate) fn set_running(&mut self) {
+        self.phase = Phase::Running;
+    }
+
+    /// Runs the caller's code.
     pub(crate) fn run<T>(&mut self, code: impl FnOnce() -> T) -> T {
-        self.state = Phase::Running;
+        self.phase = Phase::Running;
         let result = code();
-        self.state = Phase::Suspended;
+        self.phase = Phase::Suspended;
         result
-    }
-
-    /// Notes the old value that the loader is given.
-    pub(crate) fn give(&mut self, old: &TypedValue) {
-        self.given = Some(Box::new(old.clone()));
-    }
-
-    /// Whether a value that is said to be unchanged is the one that the loader was given, and
-    /// not that of another load, or of another cache.
-    pub(crate) fn was_given(&self, read: &TypedValue) -> bool {
-        let given = self.given.as_ref();
-        given.is_some_and(|given| read.is_same_as(given))
     }
 
     /// Polls the loader.
     pub(crate) fn poll<T>(&mut self, loader: impl FnOnce() -> Poll<T>) -> Poll<T> {
-        self.state = Phase::Running;
+        self.phase = Phase::Running;
         let polled = loader();
         if polled.is_pending() {
-            self.state = Phase::Suspended;
+            self.phase = Phase::Suspended;
         }
         polled
     }
 
-    /// Ends with a value, and stores it if the load was not fenced. Says until when it is
-    /// fresh.
-    pub(crate) fn land(
+    /// Remembers the old value that the loader gets.
+    pub(crate) fn set_old(&mut self, old: &TypedValue) {
+        self.old = Some(Box::new(old.clone()));
+    }
+
+    /// Returns `true` if a value that the loader returned as unchanged is the old value of
+    /// this load, `false` if it is the value of another load or of another cache.
+    pub(crate) fn is_old(&self, value: &TypedValue) -> bool {
+        let old = self.old.as_ref();
+        old.is_some_and(|old| value.is_same_as(old))
+    }
+
+    /// Ends the load with a value, and stores the value if the load was not fenced. Returns
+    /// until when the value is fresh.
+    pub(crate) fn complete(
         &mut self,
         value: NewValue,
-        loaded: &Overrides<'_>,
+        overrides: Overrides,
         needs_age: bool,
     ) -> Moment {
-        // The loader has done its part. Should a listener panic, the value is where it
-        // belongs, and those who waited look again.
-        self.state = Phase::Suspended;
-        let mut write = NewEntry {
+        // guard: a listener that panics leaves a completed load completed
+        // The loader has returned. If a listener panics, the value is stored, and the waiters
+        // look again and find it.
+        self.phase = Phase::Suspended;
+        let mut entry = NewEntry {
             value,
-            ttl: loaded.ttl.or(self.ttl),
+            ttl: overrides.ttl.or(self.ttl),
             extra: self.extra.as_deref(),
             needs_age,
         };
         let now = self.engine.now();
-        let (key, shard) = self.seat();
-        let landing = Completion {
+        let hashing = &self.engine.hashing;
+        let hashed = |name| HashedTag::new(name, hashing);
+        let own_tags: Vec<HashedTag> = overrides.tags.into_iter().map(hashed).collect();
+        let completion = Completion {
             flight: &self.flight,
-            write: &mut write,
-            own: loaded.tags,
-            unchanged: loaded.unchanged,
+            entry: &mut entry,
+            own_tags: &own_tags,
+            is_unchanged: overrides.is_unchanged,
             log: &self.engine.log,
         };
-        let stop = shard.complete(key, landing, &now);
-        self.engine.reclaim_another_shard(stop.writes, &now);
-        match stop.for_waiters {
-            Some(landed) => self.end(Some(Ok(landed))),
-            None => self.over(),
+        let completed = self.shard().complete(self.key(), completion, &now);
+        self.engine.reclaim_another_shard(completed.writes, &now);
+        match completed.for_waiters {
+            Some(value) => self.finish(Some(Ok(value))),
+            None => self.set_ended(),
         }
-        stop.fresh_until
+        completed.fresh_until
     }
 
-    /// How long its key is not to be loaded if it fails.
+    /// Returns how long the key is not loaded again if the load fails.
     fn backoff(&self) -> Duration {
         let extra = self.extra.as_ref();
         extra
@@ -176,74 +183,73 @@ impl<'a, C: Codec> Leader<'a, C> {
             .unwrap_or_default()
     }
 
-    /// How long its caller waits for it.
+    /// Returns the timeouts of the call, counted from now.
     pub(crate) fn timeouts(&self) -> Option<Box<Timeouts>> {
-        Timeouts::of(self.extra.as_deref(), &self.engine.now())
+        Timeouts::new(self.extra.as_deref(), &self.engine.now())
     }
 
-    /// Ends with an error. `failed` is whether it counts as a failure of the load.
-    pub(crate) fn fail(&mut self, error: CacheError, failed: bool) -> CacheError {
-        let failure = if failed {
+    /// Ends the load with an error. `is_failure`: whether the error counts as a failed load.
+    pub(crate) fn fail(&mut self, error: CacheError, is_failure: bool) -> CacheError {
+        let failure = if is_failure {
             Failure::Error(&error, self.backoff())
         } else {
             Failure::None
         };
-        // As in `land`: it is told once, should what it takes the place of panic.
-        self.state = Phase::Suspended;
-        self.give_up(&failure);
-        self.end(Some(Err(error.clone())));
+        // As in `complete`: if dropping a replaced error panics, the failure counts once.
+        self.phase = Phase::Suspended;
+        self.abandon(&failure);
+        self.finish(Some(Err(error.clone())));
         error
     }
 
-    fn give_up(&self, failure: &Failure<'_>) {
-        let (key, shard) = self.seat();
-        shard.abandon(key, &self.flight, failure, &self.engine.now());
+    fn abandon(&self, failure: &Failure<'_>) {
+        let now = self.engine.now();
+        self.shard()
+            .abandon(self.key(), &self.flight, failure, &now);
     }
 
-    fn end(&mut self, outcome: Option<FlightResult>) {
-        self.over();
-        self.flight.finish(outcome);
+    fn finish(&mut self, result: Option<FlightResult>) {
+        self.set_ended();
+        self.flight.finish(result);
     }
 
-    fn over(&mut self) {
-        self.state = Phase::Ended;
-        if self.flight.started.is_some() {
+    fn set_ended(&mut self) {
+        self.phase = Phase::Ended;
+        if self.flight.started_at.is_some() {
             self.engine.log.close();
         }
     }
-}
 
-impl<C: Codec> Leader<'static, C> {
-    /// The same load, in a future that keeps the cache.
-    pub(crate) fn away(lead: Leader<'_, C>, engine: Handle<C>) -> Self {
-        let mut lead = lead;
-        let away = Self {
+    /// Moves the load into a guard that keeps the cache.
+    pub(crate) fn into_owned(mut self, engine: Handle<C>) -> Leader<'static, C> {
+        let owned = Leader {
             engine: EngineRef::Owned(engine),
-            key: Cow::Owned(lead.key().to_owned()),
-            hash: lead.hash,
-            flight: Arc::clone(&lead.flight),
-            ttl: lead.ttl,
-            extra: lead.extra.clone(),
-            given: None,
-            state: Phase::Suspended,
+            key: Cow::Owned(self.key.to_vec()),
+            hash: self.hash,
+            flight: Arc::clone(&self.flight),
+            ttl: self.ttl,
+            extra: self.extra.clone(),
+            old: None,
+            phase: Phase::Suspended,
         };
-        lead.state = Phase::Ended;
-        away
+        self.phase = Phase::Ended;
+        owned
     }
 }
 
 impl<C: Codec> Drop for Leader<'_, C> {
     fn drop(&mut self) {
-        match self.state {
+        match self.phase {
             Phase::Ended => {}
+            // guard: a dropped leader frees the slot, then tells the waiters
             Phase::Suspended => {
-                self.give_up(&Failure::None);
-                self.end(None);
+                self.abandon(&Failure::None);
+                self.finish(None);
             }
             Phase::Running => {
                 let error = CacheError::panic(&self.key);
-                self.give_up(&Failure::Error(&error, self.backoff()));
-                self.end(Some(Err(error)));
+                self.abandon(&Failure::Error(&error, self.backoff()));
+                self.finish(Some(Err(error)));
             }
         }
     }

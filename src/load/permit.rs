@@ -4,37 +4,36 @@ use std::sync::atomic::Ordering;
 
 use super::leader::EngineRef;
 use crate::engine::{Engine, Handle};
-use crate::value::Codec;
 
-/// A place among the loads in the background.
+/// One of the `max_background_loads`, given back when dropped.
 pub(crate) struct Permit<'a, C>(EngineRef<'a, C>);
 
-impl<C> Drop for Permit<'_, C> {
-    fn drop(&mut self) {
-        self.0.background.fetch_sub(1, Ordering::Relaxed);
+impl<'a, C> Permit<'a, C> {
+    /// Returns `true` if the cache has a spawner and a timer, so that a loader which was
+    /// handed over can run without its caller; `false` if one of the two is missing.
+    pub(crate) fn has_background(engine: &Engine<C>) -> bool {
+        engine.settings.spawner.is_some() && engine.settings.timer.is_some()
     }
-}
 
-impl<C> Permit<'_, C> {
-    /// The same place, for a load that keeps the cache.
-    pub(crate) fn away(self, engine: &Handle<C>) -> Permit<'static, C> {
+    /// Returns a permit, or `None` if `max_background_loads` are running.
+    pub(crate) fn acquire(engine: &'a Engine<C>) -> Option<Self> {
+        let most = engine.settings.max_background_loads;
+        let one_more = |loads| (loads < most).then_some(loads + 1);
+        let loads = &engine.background_loads;
+        let taken = loads.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
+        taken.ok().map(|_| Self(EngineRef::Borrowed(engine)))
+    }
+
+    /// Moves the permit into a load that keeps the cache.
+    pub(crate) fn into_owned(self, engine: &Handle<C>) -> Permit<'static, C> {
+        // Not dropped: the count passes to the owned permit.
         std::mem::forget(self);
         Permit(EngineRef::Owned(Handle::clone(engine)))
     }
 }
 
-impl<C: Codec> Engine<C> {
-    /// Whether a loader that was handed over may run without its caller.
-    pub(crate) fn has_background(&self) -> bool {
-        self.settings.spawner.is_some() && self.settings.timer.is_some()
-    }
-
-    /// A place in the background, if one is free.
-    pub(crate) fn permit(&self) -> Option<Permit<'_, C>> {
-        let most = self.settings.max_background_loads;
-        let one_more = |loads| (loads < most).then_some(loads + 1);
-        let background = &self.background;
-        let taken = background.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
-        taken.ok().map(|_| Permit(EngineRef::Borrowed(self)))
+impl<C> Drop for Permit<'_, C> {
+    fn drop(&mut self) {
+        self.0.background_loads.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -6,36 +6,38 @@ use std::time::Duration;
 use crate::options::ExtraOptions;
 use crate::runtime::{BoxFuture, Moment, Now, Timer};
 
-/// The timeouts of one call. Both are counted from its first poll, in which it ends, loads
-/// or begins to wait. The timer is asked for nothing before the call really waits.
+/// The timeouts of one call. All count from the call's first poll, in which the call returns,
+/// loads or begins to wait. The timer is not asked before the call really waits.
 pub(crate) struct Timeouts {
     began: Moment,
+    /// `load_timeout`: the call fails, or serves the stale value.
     hard: Option<Timeout>,
-    /// While there is an old value to be served.
+    /// `soft_timeout`: applies while there is a stale value.
     soft: Option<Timeout>,
-    /// That of the load that is waited for, if nobody drives it.
-    bound: Option<Timeout>,
+    /// The deadline of the background load that the call waits for.
+    deadline: Option<Timeout>,
 }
 
-/// How long a load may take in the background if its options do not say.
-const DEADLINE: Duration = Duration::from_secs(30);
+/// How long a background load may take, if its options have no `load_timeout`.
+const BACKGROUND_TIME: Duration = Duration::from_secs(30);
 
-/// How long a load may take in the background.
-pub(crate) fn deadline(extra: Option<&ExtraOptions>) -> Duration {
+/// Returns how long a background load may take.
+pub(crate) fn background_time(extra: Option<&ExtraOptions>) -> Duration {
     let own = extra.and_then(|extra| extra.load_timeout);
-    own.unwrap_or(DEADLINE)
+    own.unwrap_or(BACKGROUND_TIME)
 }
 
+/// One length of time, and the timer's future once the wait has begun.
 struct Timeout {
     time: Duration,
     sleep: Option<BoxFuture>,
-    /// It has come. A timer's future is not to be polled after its end.
+    /// Whether `sleep` has ended. A future must not be polled after its end.
     is_over: bool,
 }
 
 impl Timeouts {
-    /// That of a call with these options; none without a timeout.
-    pub(crate) fn of(extra: Option<&ExtraOptions>, now: &Now<'_>) -> Option<Box<Self>> {
+    /// Returns the timeouts of a call with these options, or `None` if there are none.
+    pub(crate) fn new(extra: Option<&ExtraOptions>, now: &Now<'_>) -> Option<Box<Self>> {
         let extra = extra?;
         let timeout = |time: Option<Duration>| time.map(Timeout::new);
         let (hard, soft) = (timeout(extra.load_timeout), timeout(extra.soft_timeout));
@@ -46,19 +48,20 @@ impl Timeouts {
         Some(Box::new(Self { hard, soft, ..none }))
     }
 
-    /// That of a load in the background.
-    pub(crate) fn of_background(extra: Option<&ExtraOptions>, now: &Now<'_>) -> Self {
+    /// Returns the timeouts of a background load.
+    pub(crate) fn for_background(extra: Option<&ExtraOptions>, now: &Now<'_>) -> Self {
         Self {
-            hard: Some(Timeout::new(deadline(extra))),
+            hard: Some(Timeout::new(background_time(extra))),
             ..Self::none(now)
         }
     }
 
-    /// Bounds how long a load is waited for that may never be polled again.
-    pub(crate) fn bound(timeouts: &mut Option<Box<Self>>, left: Duration, now: &Now<'_>) {
+    /// Sets the deadline of the background load that the call waits for.
+    pub(crate) fn set_deadline(timeouts: &mut Option<Box<Self>>, left: Duration, now: &Now<'_>) {
         let timeouts = timeouts.get_or_insert_with(|| Box::new(Self::none(now)));
-        let gone = now.get().since(timeouts.began);
-        timeouts.bound = Some(Timeout::new(gone.saturating_add(left)));
+        // All timeouts count from the same moment.
+        let elapsed = now.get().since(timeouts.began);
+        timeouts.deadline = Some(Timeout::new(elapsed.saturating_add(left)));
     }
 
     fn none(now: &Now<'_>) -> Self {
@@ -66,11 +69,11 @@ impl Timeouts {
             began: now.get(),
             hard: None,
             soft: None,
-            bound: None,
+            deadline: None,
         }
     }
 
-    /// Ends when the call has run out of time; with the time it was given.
+    /// Ready once the `load_timeout` is over, with its length.
     pub(crate) fn poll_hard(
         &mut self,
         timer: Option<&dyn Timer>,
@@ -83,7 +86,7 @@ impl Timeouts {
         }
     }
 
-    /// Ends when the call has waited long enough, given an old value.
+    /// Ready once the `soft_timeout` is over.
     pub(crate) fn poll_soft(
         &mut self,
         timer: Option<&dyn Timer>,
@@ -96,28 +99,30 @@ impl Timeouts {
         }
     }
 
-    /// Ends when the load that is waited for is over, whoever was to drive it.
-    pub(crate) fn poll_bound(
+    /// Ready once the background load that the call waits for must have ended.
+    pub(crate) fn poll_deadline(
         &mut self,
         timer: Option<&dyn Timer>,
         now: &Now<'_>,
         cx: &mut Context<'_>,
     ) -> Poll<()> {
-        match &mut self.bound {
-            Some(bound) => bound.poll(self.began, timer, now, cx),
+        match &mut self.deadline {
+            Some(deadline) => deadline.poll(self.began, timer, now, cx),
             None => Poll::Pending,
         }
     }
 
-    /// The same limits, from the same moment, for another who waits in the same call.
-    pub(crate) fn again(&self) -> Self {
-        let timeout =
-            |timeout: &Option<Timeout>| timeout.as_ref().map(|timeout| Timeout::new(timeout.time));
+    /// Returns the same timeouts, from the same moment, for another wait of the same call.
+    pub(crate) fn for_another_wait(&self) -> Self {
+        let timeout = |timeout: &Option<Timeout>| {
+            let timeout = timeout.as_ref();
+            timeout.map(|timeout| Timeout::new(timeout.time))
+        };
         Self {
             began: self.began,
             hard: timeout(&self.hard),
             soft: timeout(&self.soft),
-            bound: None,
+            deadline: None,
         }
     }
 }
@@ -157,6 +162,7 @@ impl Timeout {
                     Poll::Pending
                 }
             }
+            // Without a timer no call with a timeout gets here: see `Engine::check_timer`.
             None => Poll::Pending,
         }
     }
@@ -168,9 +174,9 @@ mod tests {
 
     use super::*;
 
-    /// A future that is polled after its end may panic, as this one does.
+    /// A future may panic when it is polled after its end, as this one does.
     #[test]
-    fn what_has_come_is_not_waited_for_again() {
+    fn timeout_that_is_over_does_not_poll_the_timer_again() {
         let timer = |_: Duration| async {};
         let mut timeout = Timeout::new(Duration::from_secs(1));
         let mut poll = || {

@@ -12,6 +12,8 @@ use crate::removal::RemovalCause;
 use crate::runtime::{Moment, Now};
 use crate::store::{Deadlines, Entry, EntryId, Lifetime, Rank, State, Store};
 use crate::sync::Arc;
+#[cfg(test)]
+use crate::tags::HashedTag;
 use crate::tags::{PinnedTags, Tags};
 use crate::value::{Access, NewValue, StoredValue, TypedValue};
 
@@ -131,11 +133,6 @@ impl Contents {
     /// The names of an entry's tags.
     pub(super) fn tag_names(&self, id: EntryId) -> Vec<SmallBytes> {
         self.tags.names_of(id).cloned().collect()
-    }
-
-    /// The hash of a tag's name.
-    pub(super) fn hash_of_tag(&self, name: &SmallBytes) -> u64 {
-        self.hashing.hash(name.as_bytes())
     }
 
     pub(super) fn key(&self, id: EntryId) -> &SmallBytes {
@@ -377,5 +374,12 @@ impl Contents {
         self.tags.validate(&ids);
         let costs = ids.into_iter().map(|id| self.cost_of(id));
         assert_eq!(self.cost, costs.sum::<usize>());
+    }
+}
+
+#[cfg(test)]
+impl Contents {
+    pub(super) fn hashed_tag(&self, name: impl Into<SmallBytes>) -> HashedTag {
+        HashedTag::new(name.into(), &self.hashing)
     }
 }

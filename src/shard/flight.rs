@@ -1,9 +1,9 @@
-//! One load in progress, and who waits for it.
+//! One load in progress, and the calls that wait for it.
 //!
-//! A flight belongs to one caller, its leader, and ends with it. The others only
-//! wait. When the leader is dropped nobody inherits the flight: those who waited
-//! look again, and one of them starts a flight of its own. So a waiter that is
-//! never polled again holds nobody up.
+//! A flight belongs to one call, its leader, and ends with the leader. The waiters only
+//! wait. If the leader is dropped, nobody inherits the flight: the waiters look again, and
+//! one of them starts a flight of its own. So a waiter that is never polled again delays
+//! nobody.
 
 use async_lock::OnceCell;
 
@@ -12,53 +12,54 @@ use crate::error::CacheResult;
 use crate::runtime::Moment;
 use crate::value::{TypeTag, TypedValue};
 
-/// What a load gave: the value, or the error that all share.
+/// The result of a load: a value, or the error that all waiters share.
 pub(crate) type FlightResult = CacheResult<FlightValue>;
 
-/// What those who waited for a load get.
+/// The value that waiters get.
 #[derive(Debug)]
 pub(crate) struct FlightValue {
     pub(crate) value: TypedValue,
-    /// The origin of time if it was not stored.
+    /// The origin of time if the value was not stored.
     pub(crate) fresh_until: Moment,
-    /// Which of the tags that it named were invalidated meanwhile.
+    /// Which of the tags that the loader chose were invalidated during the load.
     pub(crate) overlap: Overlap,
 }
 
+/// The record that a leader and its waiters share.
 #[derive(Debug)]
 pub(crate) struct Flight {
-    /// The type being loaded, so that a caller of another type need not wait to
-    /// learn that it is the wrong one.
+    /// The type of the loaded value, so that a caller of another type gets its error
+    /// without waiting.
     pub(crate) ty: TypeTag,
-    /// The journal's sequence when it began, if it may name tags of its own.
-    pub(crate) started: Option<u64>,
-    /// When it is over, if nobody drives it: whoever runs it in the background may never
-    /// poll it again.
-    pub(crate) until: Option<Moment>,
-    /// How it ended. `None` is the end of a leader that was dropped.
-    end: OnceCell<Option<FlightResult>>,
+    /// The sequence of the invalidation log at the start, if the loader may choose tags.
+    pub(crate) started_at: Option<u64>,
+    /// When a background load ends at the latest, because its runtime may never poll it
+    /// again.
+    pub(crate) deadline: Option<Moment>,
+    /// Set once, when the load ends; waiters sleep on it. `None`: the leader was dropped.
+    result: OnceCell<Option<FlightResult>>,
 }
 
 impl Flight {
-    pub(crate) fn new(ty: TypeTag, started: Option<u64>, until: Option<Moment>) -> Self {
+    pub(crate) fn new(ty: TypeTag, started_at: Option<u64>, deadline: Option<Moment>) -> Self {
         Self {
             ty,
-            started,
-            until,
-            end: OnceCell::new(),
+            started_at,
+            deadline,
+            result: OnceCell::new(),
         }
     }
 
-    /// Says how the flight ended, and wakes all who wait. Its leader says it once.
+    /// Sets the result and wakes all waiters. The leader calls this once.
     ///
-    /// Wakers are foreign code: no lock of the cache may be held.
-    pub(crate) fn finish(&self, outcome: Option<FlightResult>) {
-        let ended = self.end.try_set(outcome);
-        debug_assert!(ended.is_ok(), "a flight ended twice");
+    /// Wakers are foreign code: the caller holds no lock of the cache.
+    pub(crate) fn finish(&self, result: Option<FlightResult>) {
+        let set = self.result.try_set(result);
+        debug_assert!(set.is_ok(), "a flight ended twice");
     }
 
     /// Waits for the end. `None` means: look again.
     pub(crate) fn wait(&self) -> impl Future<Output = &Option<FlightResult>> {
-        self.end.wait()
+        self.result.wait()
     }
 }

@@ -1,42 +1,43 @@
-//! The loads in progress, one a key.
+//! The loads in flight, one for a key.
 
 use hashbrown::HashTable;
 
 use super::flight::Flight;
-use crate::key::{Key, SmallBytes};
+use crate::key::{Key, Lookup, SmallBytes};
 use crate::sync::Arc;
 use crate::tags::PinnedTags;
 
-/// A load's place in the table. Whoever takes it out fences the load: a load
-/// stores its value only while this very flight has the seat of its key.
+/// The place of a load in the table. Removing the slot fences the load, because a load
+/// stores its value only while the slot of its key has the load's own flight.
 #[derive(Debug)]
 pub(super) struct Slot {
     key: SmallBytes,
     hash: u64,
     pub(super) flight: Arc<Flight>,
-    /// The load's tags, as their names were bound when it began.
+    /// The call's tags, as their names were bound when the load started.
     pub(super) tags: PinnedTags,
-    /// Those of the value that it may say is unchanged.
+    /// The tags of the old value, which the loader may return as unchanged.
     pub(super) old_tags: PinnedTags,
-    /// One of these had died when the tables moved.
+    /// Whether one of `old_tags` was dead when the tables were rebuilt.
     pub(super) old_is_dead: bool,
 }
 
+/// Finds the slot of a key.
 #[derive(Debug, Default)]
 pub(super) struct InFlight(HashTable<Slot>);
 
 impl InFlight {
     #[inline]
-    pub(super) fn get(&self, key: Key<'_>) -> Option<&Slot> {
+    pub(super) fn get(&self, key: impl Lookup) -> Option<&Slot> {
         if self.0.is_empty() {
             return None;
         }
-        self.0.find(key.hash, |slot| {
-            slot.hash == key.hash && slot.key.is(key.bytes)
-        })
+        let hash = key.hash();
+        let is_slot = |slot: &Slot| slot.hash == hash && key.matches(&slot.key);
+        self.0.find(hash, is_slot)
     }
 
-    /// Seats a load of a key that has none.
+    /// Adds the slot of a key that has none.
     pub(super) fn insert(
         &mut self,
         key: Key<'_>,
@@ -55,13 +56,15 @@ impl InFlight {
         self.0.insert_unique(key.hash, slot, |slot| slot.hash);
     }
 
+    /// Removes the slot of a key, and with it fences the load.
     #[inline]
     pub(super) fn take(&mut self, key: Key<'_>) -> Option<Slot> {
         self.take_if(key, |_| true)
     }
 
-    /// Takes the seat of a key if this flight has it.
+    /// Removes the slot of a key if the slot has this very flight.
     pub(super) fn take_own(&mut self, key: Key<'_>, flight: &Arc<Flight>) -> Option<Slot> {
+        // guard: a load completes only in its own slot
         self.take_if(key, |slot| Arc::ptr_eq(&slot.flight, flight))
     }
 
@@ -80,19 +83,19 @@ impl InFlight {
         self.0.iter().map(|slot| &slot.key)
     }
 
-    /// How many places are used, and how many reserved.
+    /// Returns how many slots are used, and how many are reserved.
     pub(super) fn usage(&self) -> (usize, usize) {
         (self.0.len(), self.0.capacity())
     }
 
-    /// How many tags the loads hold.
+    /// Returns how many tags the loads pin.
     #[cfg(any(test, fuzzing))]
     pub(super) fn pinned_count(&self) -> usize {
-        let held = |slot: &Slot| slot.tags.len() + slot.old_tags.len();
-        self.0.iter().map(held).sum()
+        let pinned = |slot: &Slot| slot.tags.len() + slot.old_tags.len();
+        self.0.iter().map(pinned).sum()
     }
 
-    /// Gives up what has died: a load with a dead tag, and a dead value's tags.
+    /// Removes the slots of loads with a dead tag, and forgets old tags of which one is dead.
     pub(super) fn drop_dead(&mut self, is_dead: impl Fn(&PinnedTags) -> bool) {
         self.0.retain(|slot| !is_dead(&slot.tags));
         for slot in self.0.iter_mut().filter(|slot| is_dead(&slot.old_tags)) {
@@ -101,12 +104,12 @@ impl InFlight {
         }
     }
 
-    /// Gives back the room that is not used.
+    /// Gives back the memory of unused slots.
     pub(super) fn shrink(&mut self) {
         self.0.shrink_to_fit(|slot| slot.hash);
     }
 
-    /// The tags that the loads hold.
+    /// Returns the tags that the loads pin.
     pub(super) fn pinned_mut(&mut self) -> impl Iterator<Item = &mut PinnedTags> {
         self.0
             .iter_mut()

@@ -1,9 +1,9 @@
 //! One lock over entries, tags and loads: a whole small cache.
 //!
-//! This is the one file that takes the lock. Every function here is one critical
-//! section: no guard leaves it, nothing in it waits, and no code of the caller's
-//! runs in it but the clock. What an act takes out goes to the trash, which is
-//! emptied after the unlock.
+//! Only this file takes the lock. Every function here is one critical section: no guard
+//! leaves the function, nothing waits under the lock, and none of the caller's code runs
+//! there except `Clock::now`. Removed entries go to the trash, which is dropped after the
+//! unlock.
 
 mod backoffs;
 mod contents;
@@ -27,22 +27,22 @@ use self::entry_status::Probe;
 pub(crate) use self::flight::{Flight, FlightResult, FlightValue};
 pub(crate) use self::invalidation_log::InvalidationLog;
 pub(crate) use self::requests::{
-    Claimed, Completed, Completion, Failure, FoundEntry, LoadLookup, LoadRequest, NewEntry,
+    Claimed, Completed, Completion, Failure, FoundEntry, LoadLookup, LoadRequest, NewEntry, NoHit,
     OldEntry, Peeked,
 };
 use self::trash::Trash;
-use crate::key::{Hashing, Key, Lookup, SmallBytes};
+use crate::key::{Hashing, Key, Lookup};
 use crate::options::TagNames;
 use crate::removal::Listener;
 use crate::runtime::{Moment, Now};
 use crate::stats::CacheStats;
 use crate::store::{EntryId, State};
 use crate::sync::{Arc, RwLock};
-use crate::tags::TagInvalidation;
+use crate::tags::{HashedTag, TagInvalidation};
 use crate::value::{Access, TypeTag, TypedValue};
 
-/// Shares no line of the processor's cache with another, so that two threads in two do
-/// not slow each other.
+/// A lock over one part of the cache. The alignment keeps two shards out of one cache line,
+/// so that two threads in two shards do not slow each other.
 #[repr(align(128))]
 pub(crate) struct Shard {
     core: RwLock<Core>,
@@ -57,14 +57,14 @@ impl Shard {
         }
     }
 
-    /// Runs one act under the lock, and tells of what it took out and drops it after the
-    /// unlock.
+    /// Runs an act under the writers' lock. After the unlock, tells the listener of the
+    /// entries that the act removed, and drops them.
     ///
-    /// What an act is given must be borrowed: were it moved in, a panic of the clock
-    /// would drop it under the lock.
+    /// Acts borrow their arguments: an argument that was moved in would be dropped under the
+    /// lock if the clock panicked.
     #[inline]
     fn write_with_trash<R>(&self, act: impl FnOnce(&mut Core, &mut Trash) -> R) -> R {
-        // Dropped in reverse: first the guard, then the trash.
+        // Locals are dropped in reverse order: first the guard, then the trash.
         let mut trash = Trash::new(self.listener.is_some());
         let result = self.write(|core| act(core, &mut trash));
         if let Some(listener) = &self.listener {
@@ -73,144 +73,148 @@ impl Shard {
         result
     }
 
-    /// Runs an act that takes nothing out.
+    /// Runs an act under the writers' lock, which removes nothing.
     #[inline]
     fn write<R>(&self, act: impl FnOnce(&mut Core) -> R) -> R {
-        // A clock may panic in here, but it is asked before anything is changed: what
-        // a poisoned lock guards is sound.
+        // A clock that panics poisons the lock. Every act asks the clock before it changes
+        // anything, so the state behind a poisoned lock is sound.
         let mut core = self.core.write().unwrap_or_else(PoisonError::into_inner);
         act(&mut core)
     }
 
-    /// Runs an act that changes nothing, beside others of its kind.
+    /// Runs an act under the readers' lock.
     #[inline]
     fn read<R>(&self, act: impl FnOnce(&Core) -> R) -> R {
         let core = self.core.read().unwrap_or_else(PoisonError::into_inner);
         act(&core)
     }
 
-    /// Looks a key up and tells the policy.
+    /// Finds a fresh entry, records the read and takes from the entry what `take` needs.
     #[inline]
     fn probe_fresh<R>(
         &self,
         key: impl Lookup,
         now: &Now<'_>,
-        pick: impl FnOnce(&Core, EntryId) -> R,
+        take: impl FnOnce(&Core, EntryId) -> R,
     ) -> Result<R, Probe> {
         self.read(|core| {
-            let found = core.probe(key, now);
-            found.fresh().map(|id| pick(core, id)).ok_or(found)
+            let probe = core.probe(key, now);
+            probe.fresh().map(|id| take(core, id)).ok_or(probe)
         })
     }
 
-    /// The same. What is there but gone leaves.
+    /// Does the same, and removes an expired entry.
     #[inline]
     fn get_fresh<R>(
         &self,
         key: Key<'_>,
         now: &Now<'_>,
-        pick: impl FnOnce(&Core, EntryId) -> R,
+        take: impl FnOnce(&Core, EntryId) -> R,
     ) -> Option<R> {
-        let found = self.probe_fresh(key, now, pick);
+        let found = self.probe_fresh(key, now, take);
         if let Err(Probe::Checked(_, State::Expired)) = found {
             self.remove_expired(key, now);
         }
         found.ok()
     }
 
-    /// Takes out what a look-up found gone, if it still is.
+    /// Removes an entry that a reader found expired, if the entry still is.
     pub(crate) fn remove_expired(&self, key: Key<'_>, now: &Now<'_>) {
         self.write_with_trash(|core, trash| core.remove_expired(key, now, trash));
     }
 
-    /// Reads an entry and tells the policy.
+    /// Returns the fresh value of a key, and records the read.
     #[inline]
     pub(crate) fn get(&self, key: Key<'_>, now: &Now<'_>) -> Option<TypedValue> {
         self.get_fresh(key, now, Core::value)
     }
 
-    /// As `read`, of the bytes alone.
+    /// Returns the encoded bytes of a fresh value, and records the read.
     #[inline]
     pub(crate) fn get_bytes(&self, key: Key<'_>, now: &Now<'_>) -> Option<Bytes> {
         self.get_fresh(key, now, Core::bytes)
     }
 
-    /// As `read`, of what a form of values needs. It only looks: of the caller's it runs
-    /// nothing but the clock, and what is gone stays.
+    /// Looks for a fresh value and records the read. Removes nothing, and runs none of the
+    /// caller's code except the clock.
     #[inline]
-    pub(crate) fn peek_as<T: Access>(
+    pub(crate) fn peek_as<A: Access>(
         &self,
         key: impl Lookup,
         now: &Now<'_>,
-    ) -> Peeked<T::Snapshot> {
-        match self.probe_fresh(key, now, Core::snapshot::<T>) {
+    ) -> Peeked<A::Snapshot> {
+        match self.probe_fresh(key, now, Core::snapshot::<A>) {
             Ok(snapshot) => Peeked::Fresh(snapshot),
             Err(Probe::Checked(_, State::Expired)) => Peeked::Expired,
             Err(_) => Peeked::Missing,
         }
     }
 
-    /// What a loading call need not think about: see [`Core::find_hit`].
+    /// Finds the value that most loading calls find: see [`Core::find_hit`].
     #[inline]
-    pub(crate) fn find_hit<T: Access>(
+    pub(crate) fn find_hit<A: Access>(
         &self,
         key: impl Lookup,
         now: &Now<'_>,
-    ) -> Option<T::Snapshot> {
-        self.read(|core| core.find_hit::<T>(key, now))
+    ) -> Result<A::Snapshot, NoHit> {
+        self.read(|core| core.find_hit::<A>(key, now))
     }
 
-    /// Reads an entry and leaves no trace.
+    /// Returns the fresh value of a key, and leaves no trace in the policy.
     pub(crate) fn peek(&self, key: Key<'_>, now: &Now<'_>) -> Option<TypedValue> {
         self.read(|core| core.peek(key, now))
     }
 
-    /// Whether a live entry is there.
+    /// Returns `true` if the key has a fresh entry, `false` otherwise.
     pub(crate) fn contains(&self, key: Key<'_>, now: &Now<'_>) -> bool {
         self.read(|core| core.contains(key, now))
     }
 
-    /// Stores an entry, or not, as its size, time and the capacity say. Either way
-    /// what was there is gone and a load in progress is fenced. Says how many writes
-    /// the shard has had.
+    /// Stores an entry, unless its size, its time to live or the capacity forbids. In both
+    /// cases the previous entry is removed and a load in flight is fenced. Returns how many
+    /// writes the shard has had.
     #[inline]
     pub(crate) fn put(
         &self,
         key: Key<'_>,
-        write: &mut NewEntry<'_>,
+        entry: &mut NewEntry<'_>,
         tags: &TagNames,
         now: &Now<'_>,
     ) -> usize {
-        self.write_with_trash(|core, trash| core.put(key, write, tags, now, trash))
+        self.write_with_trash(|core, trash| core.put(key, entry, tags, now, trash))
     }
 
-    /// As `put`, if what a read without a loader sees still is what was read.
+    /// Stores an entry as `put` does, if the key still has the value that was read. Returns
+    /// `None` if the key has another value.
     pub(crate) fn put_if(
         &self,
         key: Key<'_>,
         read: Option<&TypedValue>,
-        write: &mut NewEntry<'_>,
+        entry: &mut NewEntry<'_>,
         tags: &TagNames,
         now: &Now<'_>,
     ) -> Option<usize> {
         self.write_with_trash(|core, trash| {
-            let still = core.is_unchanged(key, read, now);
-            still.then(|| core.put(key, write, tags, now, trash))
+            let is_unchanged = core.is_unchanged(key, read, now);
+            // guard: an update stores only over the value that it read
+            is_unchanged.then(|| core.put(key, entry, tags, now, trash))
         })
     }
 
-    /// As `remove`, under the same condition. Whether it held.
+    /// Removes an entry, if the key still has the value that was read. Returns `true` if so,
+    /// `false` if the key has another value.
     pub(crate) fn remove_if(&self, key: Key<'_>, read: Option<&TypedValue>, now: &Now<'_>) -> bool {
         self.write_with_trash(|core, trash| {
-            let still = core.is_unchanged(key, read, now);
-            if still {
+            let is_unchanged = core.is_unchanged(key, read, now);
+            // guard: an update removes only the value that it read
+            if is_unchanged {
                 core.remove(key, now, trash);
             }
-            still
+            is_unchanged
         })
     }
 
-    /// Gives back a little of what is gone but still takes up room.
+    /// Sweeps a few entries of each kind that is unreachable or expired.
     pub(crate) fn reclaim(&self, now: &Now<'_>) {
         self.write_with_trash(|core, trash| {
             core.reclaim(now, trash);
@@ -218,17 +222,19 @@ impl Shard {
         });
     }
 
-    /// Removes an entry and fences a load in progress. Whether a live entry left.
+    /// Removes an entry and fences a load in flight. Returns `true` if the entry was live,
+    /// `false` if there was none or it was expired.
     pub(crate) fn remove(&self, key: Key<'_>, now: &Now<'_>) -> bool {
         self.write_with_trash(|core, trash| core.remove(key, now, trash))
     }
 
-    /// Ends the freshness of an entry and fences a load in progress. Whether it was fresh.
+    /// Ends the freshness of an entry and fences a load in flight. Returns `true` if the
+    /// entry was fresh, `false` if there was none or it was stale or expired.
     pub(crate) fn expire(&self, key: Key<'_>, now: &Now<'_>) -> bool {
         self.write_with_trash(|core, trash| core.expire(key, now, trash))
     }
 
-    /// Looks for a value; if there is none, for a load to join. Takes no seat.
+    /// Looks for a value or for a load to join. Claims no slot.
     #[inline]
     pub(crate) fn probe_load(
         &self,
@@ -239,8 +245,8 @@ impl Shard {
         self.read(|core| core.probe_load(key, request, now))
     }
 
-    /// Looks again and, if a load has to begin, takes the seat for it. Whoever looks, joins
-    /// or stores meanwhile comes before all of this or after it.
+    /// Looks again and, if a load must start, claims the slot, in one critical section: every
+    /// other look, join or store comes before both or after both.
     pub(crate) fn claim(
         &self,
         key: Key<'_>,
@@ -251,8 +257,7 @@ impl Shard {
         self.write(|core| core.claim(key, request, tags, now))
     }
 
-    /// Takes the seat for a load, from another load too, unless there is a fresh entry of
-    /// another type. Gives what there is.
+    /// Claims the slot for a refresh: see [`Core::claim_refresh`].
     pub(crate) fn claim_refresh(
         &self,
         key: Key<'_>,
@@ -263,8 +268,8 @@ impl Shard {
         self.write(|core| core.claim_refresh(key, request, tags, now))
     }
 
-    /// What may be served instead of a load that failed, and whether it has a window after
-    /// its time to live.
+    /// Returns the value to be served after a failed load, and whether the entry has a
+    /// window after its time to live.
     pub(crate) fn stale_value(
         &self,
         key: Key<'_>,
@@ -274,14 +279,14 @@ impl Shard {
         self.read(|core| core.stale_value(key, ty, now))
     }
 
-    /// Ends a load: stores its value if the load still has its seat and its tags.
+    /// Ends a load that has a value, and stores the value unless the load was fenced.
     pub(crate) fn complete(
         &self,
         key: Key<'_>,
-        landing: Completion<'_>,
+        completion: Completion<'_>,
         now: &Now<'_>,
     ) -> Completed {
-        self.write_with_trash(|core, trash| core.complete(key, landing, now, trash))
+        self.write_with_trash(|core, trash| core.complete(key, completion, now, trash))
     }
 
     /// Ends a load that has no value.
@@ -295,44 +300,44 @@ impl Shard {
         self.write_with_trash(|core, trash| core.abandon(key, flight, failure, now, trash));
     }
 
-    /// Makes everything unreachable that carries one of these tags.
-    pub(crate) fn invalidate(&self, names: &[SmallBytes], invalidation: &Arc<TagInvalidation>) {
-        self.write(|core| core.invalidate(names, invalidation));
+    /// Makes all entries with one of these tags unreachable, or expires them.
+    pub(crate) fn invalidate(&self, tags: &[HashedTag], invalidation: &Arc<TagInvalidation>) {
+        self.write(|core| core.invalidate(tags, invalidation));
     }
 
-    /// Makes everything unreachable. `at` is the flush's time.
+    /// Makes all entries unreachable. `at` is the time of the flush.
     pub(crate) fn flush(&self, at: Moment) {
         self.write_with_trash(|core, trash| core.flush(at, trash));
     }
 
-    /// Gives the memory of up to `most` unreachable entries back, and says of how
-    /// many it did. Fewer than `most` means that none is left.
+    /// Gives back the memory of up to `most` unreachable entries, and returns how many. Fewer
+    /// than `most` means that none is left.
     pub(crate) fn sweep(&self, most: usize) -> usize {
         self.write_with_trash(|core, trash| core.sweep(most, trash))
     }
 
-    /// The keys that are fresh; or all that may still be served or are being loaded, in
+    /// Returns the fresh keys. With `all`: also the keys of stale entries and of loads, in
     /// order.
     pub(crate) fn keys(&self, all: bool, now: &Now<'_>) -> Vec<String> {
         self.read(|core| core.keys(all, now))
     }
 
-    /// How many entries are held. Those that are unreachable but not swept count.
+    /// Returns how many entries take up memory, unreachable entries included.
     pub(crate) fn len(&self) -> usize {
         self.read(Core::len)
     }
 
-    /// What was counted under the lock: all but hits and misses.
+    /// Returns the counters that are kept under the lock.
     pub(crate) fn stats(&self) -> CacheStats {
         self.read(|core| core.stats)
     }
 
-    /// Counts something that happened outside the lock.
+    /// Counts an event that happened outside the lock.
     pub(crate) fn count(&self, count: impl FnOnce(&mut CacheStats)) {
         self.write(|core| count(&mut core.stats));
     }
 
-    /// Checks every inner invariant.
+    /// Checks every internal invariant.
     #[cfg(any(test, fuzzing))]
     pub(crate) fn validate(&self) {
         self.read(Core::validate);

@@ -1,4 +1,4 @@
-//! What is asked of a shard, and what it answers.
+//! The arguments and the results of a shard's critical sections.
 
 use std::time::Duration;
 
@@ -7,51 +7,62 @@ use super::flight::{Flight, FlightValue};
 use super::invalidation_log::InvalidationLog;
 use crate::error::CacheError;
 use crate::key::SmallBytes;
-use crate::options::{ExtraOptions, TagNames};
+use crate::options::ExtraOptions;
 use crate::runtime::Moment;
 use crate::sync::Arc;
+use crate::tags::HashedTag;
 use crate::value::{NewValue, TypeTag, TypedValue};
 
-/// A value to store.
+/// An entry to store.
 #[derive(Debug)]
 pub(crate) struct NewEntry<'a> {
     pub(crate) value: NewValue,
     pub(crate) ttl: Option<Duration>,
     pub(crate) extra: Option<&'a ExtraOptions>,
-    /// Whether its age will be asked for.
+    /// Whether the entry keeps the time at which it was stored.
     pub(crate) needs_age: bool,
 }
 
 impl NewEntry<'_> {
-    /// Whether storing it takes the time.
+    /// Returns `true` if storing the entry asks the clock, `false` if the entry has no times.
     #[inline]
     pub(super) fn needs_time(&self) -> bool {
-        let timed = || self.extra.is_some_and(ExtraOptions::needs_deadlines);
-        self.ttl.is_some() || self.needs_age || timed()
+        let has_deadlines = || self.extra.is_some_and(ExtraOptions::needs_deadlines);
+        self.ttl.is_some() || self.needs_age || has_deadlines()
     }
 }
 
-/// What one sees who only looks.
+/// The result of a look-up that changes nothing.
 #[derive(Debug)]
 pub(crate) enum Peeked<T> {
     Fresh(T),
-    /// To be taken out.
+    /// The entry is expired or invalidated: a write may remove it.
     Expired,
     Missing,
+}
+
+/// Why a loading call found no value at its first look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoHit {
+    /// There is neither a value to serve, nor a load to join, nor a back-off: a load must
+    /// start, and the next look is that of a writer.
+    MustLoad,
+    /// A closer look is needed, among readers.
+    Unsure,
 }
 
 /// What a loading call looks for.
 #[derive(Debug)]
 pub(crate) struct LoadRequest<'a> {
-    /// The type that its own load would be of.
+    /// The type that the call's own load would have.
     pub(crate) ty: TypeTag,
-    /// What it found before and could not decode: as long as that is still what is
-    /// stored, it counts as missing.
+    /// A stored value that the call could not decode. While the entry still holds that very
+    /// value, the entry counts as missing.
     pub(crate) undecodable: Option<&'a TypedValue>,
-    /// The journal's sequence, if its load may name tags of its own.
-    pub(crate) started: Option<u64>,
-    /// When its load is over, if nobody drives it.
-    pub(crate) until: Option<Moment>,
+    /// The sequence of the invalidation log, if the loader may choose tags.
+    pub(crate) started_at: Option<u64>,
+    /// When a background load ends, at the latest.
+    pub(crate) deadline: Option<Moment>,
 }
 
 impl LoadRequest<'_> {
@@ -59,13 +70,13 @@ impl LoadRequest<'_> {
         Self {
             ty,
             undecodable: None,
-            started: None,
-            until: None,
+            started_at: None,
+            deadline: None,
         }
     }
 }
 
-/// A value that is stored, and how it stands with it.
+/// The value of an entry, with its times and its state.
 #[derive(Clone, Debug)]
 pub(crate) struct FoundEntry {
     pub(crate) value: TypedValue,
@@ -73,51 +84,52 @@ pub(crate) struct FoundEntry {
 }
 
 impl FoundEntry {
+    /// Returns `true` if every read sees the value, `false` if the value is stale.
     pub(crate) fn is_fresh(&self) -> bool {
         self.times.state.is_fresh()
     }
 }
 
-/// What a loading call comes upon.
+/// What a loading call finds.
 #[derive(Debug)]
 pub(crate) enum LoadLookup {
-    /// A value to be served at once: a fresh one; or an old one, since another call loads
-    /// or a load failed just now.
+    /// A value to serve at once: fresh; or stale, while another call loads or after a load
+    /// that has just failed.
     Hit(FoundEntry),
-    /// Another call's load. There may be an old value to be served if it fails.
-    Join { flight: Arc<Flight>, old: bool },
-    /// No load may begin: the last one failed, just now.
-    Failed(CacheError),
-    /// A load has to begin. There may be a value that it would take the place of.
+    /// Another call's load. `has_old`: there is a stale value, to be served if the load
+    /// fails.
+    Join { flight: Arc<Flight>, has_old: bool },
+    /// The error of the last load, whose back-off is not over.
+    BackedOff(CacheError),
+    /// Nothing: a load must start. It may replace this value.
     Missing(Option<FoundEntry>),
-    /// The same, and this call has the seat for it.
+    /// The same, and this call has claimed the slot.
     Lead(Claimed),
 }
 
 impl LoadLookup {
-    /// Whether what was found first is fresh.
+    /// Returns `true` if the first thing found was a fresh value, `false` otherwise.
     pub(crate) fn is_hit(&self) -> bool {
         match self {
-            Self::Hit(stored) | Self::Missing(Some(stored)) => stored.is_fresh(),
+            Self::Hit(found) | Self::Missing(Some(found)) => found.is_fresh(),
             _ => false,
         }
     }
 }
 
-/// A load that has its seat.
+/// A load that has claimed the slot of its key.
 #[derive(Debug)]
 pub(crate) struct Claimed {
     pub(crate) flight: Arc<Flight>,
-    /// The value that it would take the place of. Few loads have one, so that it is kept
-    /// apart.
+    /// The value that the load may replace. Boxed, because few loads have one.
     pub(crate) old: Option<Box<OldEntry>>,
 }
 
-/// A value that a load would take the place of.
+/// A value that a load may replace.
 #[derive(Clone, Debug)]
 pub(crate) struct OldEntry {
-    pub(crate) stored: FoundEntry,
-    /// Its tags, if the load may name some of its own.
+    pub(crate) found: FoundEntry,
+    /// The entry's tags, if the loader may return the old value as unchanged.
     pub(crate) tags: Vec<SmallBytes>,
 }
 
@@ -125,30 +137,30 @@ pub(crate) struct OldEntry {
 #[derive(Debug)]
 pub(crate) struct Completion<'a> {
     pub(crate) flight: &'a Arc<Flight>,
-    pub(crate) write: &'a mut NewEntry<'a>,
-    /// The tags that the load named by itself.
-    pub(crate) own: &'a TagNames,
-    /// Whether it says that the old value is unchanged.
-    pub(crate) unchanged: bool,
+    pub(crate) entry: &'a mut NewEntry<'a>,
+    /// The tags that the loader chose.
+    pub(crate) own_tags: &'a [HashedTag],
+    /// Whether the loader returned the old value as unchanged.
+    pub(crate) is_unchanged: bool,
     pub(crate) log: &'a InvalidationLog,
 }
 
 /// How a load without a value ended.
 #[derive(Debug)]
 pub(crate) enum Failure<'a> {
-    /// It does not count as one: its caller was dropped, or its value cannot be encoded.
+    /// Not counted as a failure: the caller was dropped, or the value cannot be encoded.
     None,
-    /// No load of the key is to begin for so long.
+    /// A failure, and the length of its back-off.
     Error(&'a CacheError, Duration),
 }
 
-/// What became of a value that was loaded.
+/// The outcome of a completed load.
 #[derive(Debug)]
 pub(crate) struct Completed {
     /// How many writes the shard has had.
     pub(crate) writes: usize,
-    /// The origin of time if it was not stored.
+    /// The origin of time if the value was not stored.
     pub(crate) fresh_until: Moment,
-    /// For those who waited, if anybody did.
+    /// The value for the waiters, if there are any.
     pub(crate) for_waiters: Option<FlightValue>,
 }

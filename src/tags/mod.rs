@@ -13,6 +13,7 @@
 //!
 //! A member is an index; what it stands for is the floor above's business.
 
+mod hashed_tag;
 mod members;
 mod pinned;
 mod tag_invalidation;
@@ -23,6 +24,7 @@ use hashbrown::HashTable;
 use slab::Slab;
 use smallvec::SmallVec;
 
+pub(crate) use self::hashed_tag::HashedTag;
 use self::members::Members;
 pub(crate) use self::pinned::PinnedTags;
 pub(crate) use self::tag_invalidation::{Effect, TagInvalidation};
@@ -93,7 +95,8 @@ impl Tags {
         let mut is_incomplete = false;
         let mut tags = SmallVec::new();
         for name in names {
-            match self.bind(name) {
+            let hash = self.hashing.hash(name.as_bytes());
+            match self.bind(hash, name) {
                 Some(tag) => tags.push(tag),
                 None => is_incomplete = true,
             }
@@ -113,8 +116,7 @@ impl Tags {
 
     /// The tag of a name, a new one if the name has none, with a number promised for a member
     /// of it. None if there is no number left.
-    fn bind(&mut self, name: &SmallBytes) -> Option<Index> {
-        let hash = self.hashing.hash(name.as_bytes());
+    fn bind(&mut self, hash: u64, name: &SmallBytes) -> Option<Index> {
         let room = self.members.free_pairs() - self.reserved;
         let bound = self.bound(hash, name);
         if room < 1 + usize::from(bound.is_none()) {
@@ -146,13 +148,9 @@ impl Tags {
     }
 
     /// Holds the tags of some more names.
-    pub(crate) fn pin_more<'a>(
-        &mut self,
-        pinned: &mut PinnedTags,
-        names: impl Iterator<Item = &'a SmallBytes>,
-    ) {
-        for name in names {
-            match self.bind(name) {
+    pub(crate) fn pin_more(&mut self, pinned: &mut PinnedTags, more: &[HashedTag]) {
+        for HashedTag { hash, name } in more {
+            match self.bind(*hash, name) {
                 Some(tag) if pinned.tags.contains(&tag) => self.reserved -= 1,
                 Some(tag) => {
                     pinned.tags.push(tag);
@@ -238,8 +236,8 @@ impl Tags {
     }
 
     /// Ends the tag of a name, if it has one, and everything that carries it.
-    pub(crate) fn invalidate(&mut self, name: &SmallBytes, invalidation: &Arc<TagInvalidation>) {
-        let hash = self.hashing.hash(name.as_bytes());
+    pub(crate) fn invalidate(&mut self, tag: &HashedTag, invalidation: &Arc<TagInvalidation>) {
+        let (hash, name) = (tag.hash, &tag.name);
         if let Some(tag) = self.bound(hash, name) {
             let record = &mut self.records[tag as usize];
             record.invalidation = Some((self.invalidations, Arc::clone(invalidation)));

@@ -21,7 +21,8 @@ impl Tags {
             Effect::Remove,
             Moment::of(Duration::ZERO),
         ));
-        self.invalidate(&name.into(), &invalidation);
+        let tag = HashedTag::new(name.into(), &self.hashing);
+        self.invalidate(&tag, &invalidation);
         invalidation
     }
 }

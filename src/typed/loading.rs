@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::TypedCache;
 use crate::error::{BoxError, CacheResult};
-use crate::load::shared_of;
+use crate::load::{Plain, SharedValue, load};
 use crate::options::CacheOptions;
 use crate::value::Codec;
 
@@ -63,14 +63,14 @@ where
         Fut: Future<Output = Result<V, E>>,
     {
         async move {
-            if let Some(found) = self.find_hit(key)? {
-                return Ok(found);
-            }
-            let key = self.key(key)?;
-            let (terms, loader) = (self.terms(options), |_| loader());
-            self.engine
-                .load::<false, true, _, _, _, _, _, _>(key.as_bytes(), terms, loader, shared_of)
-                .await
+            let no_hit = match self.find_hit(key)? {
+                Ok(found) => return Ok(found),
+                Err(no_hit) => no_hit,
+            };
+            let bytes = self.key(key)?;
+            let key = self.engine.key_of(bytes.as_bytes());
+            let (options, loader) = (self.call_options(options), Plain(loader));
+            load::<SharedValue<V>, _, _>(&self.engine, key, options, Some(no_hit), loader).await
         }
     }
 }

@@ -8,10 +8,11 @@ use serde::de::DeserializeOwned;
 
 use super::TypedCache;
 use crate::error::{BoxError, CacheResult};
-use crate::load::{Loaded, load_owned, shared_of};
+use crate::load::{Loaded, Loader, Old, SharedValue, load_owned, refresh};
 use crate::options::CacheOptions;
 use crate::value::{Codec, Postcard};
 
+type AnyLoader<K, V> = dyn Fn(K) -> Loading<V> + Send + Sync;
 type Loading<V> = Pin<Box<dyn Future<Output = Result<Loaded<V>, BoxError>> + Send>>;
 
 /// A typed cache that has its loader. Made by [`TypedCache::with_loader`].
@@ -38,7 +39,27 @@ type Loading<V> = Pin<Box<dyn Future<Output = Result<Loaded<V>, BoxError>> + Sen
 /// ```
 pub struct LoadingCache<K: ToOwned + ?Sized, V, C = Postcard> {
     typed: TypedCache<K, V, C>,
-    loader: Arc<dyn Fn(K::Owned) -> Loading<V> + Send + Sync>,
+    loader: Arc<AnyLoader<K::Owned, V>>,
+}
+
+/// The loader of the cache, for one key.
+// A type of its own, since the compiler does not see that a closure which returns a boxed error
+// is `Send` here (rust-lang/rust#110338).
+struct KeyLoader<K, V> {
+    loader: Arc<AnyLoader<K, V>>,
+    key: K,
+}
+
+impl<K, V> Loader<V> for KeyLoader<K, V> {
+    const IS_FULL: bool = true;
+
+    type Value = Loaded<V>;
+    type Error = BoxError;
+    type Future = Loading<V>;
+
+    fn call(self, _old: Option<Old<V>>) -> Loading<V> {
+        (self.loader)(self.key)
+    }
 }
 
 impl<K, V, C> TypedCache<K, V, C>
@@ -121,20 +142,21 @@ where
     /// See [`LoadingCache`].
     pub async fn get(&self, key: &K) -> CacheResult<Arc<V>> {
         let typed = &self.typed;
-        if let Some(found) = typed.find_hit(key)? {
-            return Ok(found);
-        }
+        let no_hit = match typed.find_hit(key)? {
+            Ok(found) => return Ok(found),
+            Err(no_hit) => no_hit,
+        };
         let bytes = typed.key(key)?;
         let (loader, key) = (Arc::clone(&self.loader), key.to_owned());
-        let load = move |_| loader(key);
-        let terms = typed.terms(CacheOptions::new());
-        // Apart, so that a hit need not be as large as a load.
-        let loading = load_owned::<true, _, _, _, _, _, _, _>(
+        let loader = KeyLoader { loader, key };
+        let options = typed.call_options(CacheOptions::new());
+        // Boxed, so that the future of a hit is small.
+        let loading = load_owned::<SharedValue<V>, _, _>(
             &typed.engine,
-            bytes.as_bytes(),
-            terms,
-            load,
-            shared_of,
+            typed.engine.key_of(bytes.as_bytes()),
+            options,
+            Some(no_hit),
+            loader,
         );
         Box::pin(loading).await
     }
@@ -177,15 +199,11 @@ where
     pub async fn refresh(&self, key: &K) -> CacheResult<Arc<V>> {
         let typed = &self.typed;
         let bytes = typed.key(key)?;
-        let load = || (self.loader)(key.to_owned());
-        let terms = typed.terms(CacheOptions::new());
-        let refreshing = typed.engine.refresh::<true, _, _, _, _, _, _>(
-            bytes.as_bytes(),
-            terms,
-            load,
-            shared_of,
-        );
-        refreshing.await
+        let (loader, key) = (Arc::clone(&self.loader), key.to_owned());
+        let loader = KeyLoader { loader, key };
+        let options = typed.call_options(CacheOptions::new());
+        let key = typed.engine.key_of(bytes.as_bytes());
+        refresh::<SharedValue<V>, _, _>(&typed.engine, key, options, loader).await
     }
 
     /// Returns the cache without the loader, to put, remove and invalidate.

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::TypedCache;
 use crate::error::CacheResult;
 use crate::key::SmallBytes;
-use crate::load::LoadedMany;
+use crate::load::{LoadedMany, load_many};
 use crate::options::CacheOptions;
 use crate::value::{ByArc, Codec};
 
@@ -127,13 +127,11 @@ where
             let key = |place: usize| keys[asked.first[place]].borrow().to_owned();
             loader(places.into_iter().map(key).collect())
         };
-        let terms = self.terms(options);
-        let loading = self
-            .engine
-            .load_many::<ByArc<V>, R, Fut>(&asked.keys, terms, load);
-        let answers = loading.await;
+        let options = self.call_options(options);
+        let answers =
+            load_many::<ByArc<V>, _, _, _>(&self.engine, &asked.keys, options, load).await;
         let answer = |place: usize| match &answers[place] {
-            Ok(value) => Ok(Arc::clone(&value.0)),
+            Ok(value) => Ok(Arc::clone(value)),
             Err(error) => Err(error.clone()),
         };
         places.into_iter().map(|place| answer(place?)).collect()

@@ -23,7 +23,7 @@ use crate::engine::{CacheTypes, Handle};
 use crate::error::{BoxError, CacheError, CacheResult};
 use crate::key::{SmallBytes, TypedKey, TypedKeys};
 use crate::options::{CacheOptions, CallOptions};
-use crate::shard::Peeked;
+use crate::shard::{NoHit, Peeked};
 use crate::tags::Effect;
 use crate::value::{ByArc, Codec, Postcard, TypeTag};
 
@@ -139,15 +139,17 @@ where
         self.with_key(key, |key| Ok(key.into()))
     }
 
-    /// What a call need not load.
+    /// Finds the value that most loading calls find, and counts a hit; or tells why there is
+    /// none, and counts nothing.
     #[inline]
-    fn find_hit(&self, key: &K) -> CacheResult<Option<Arc<V>>> {
-        let look = |key: &TypedKey<'_>| self.engine.peek_hit::<ByArc<V>>(key);
-        let Some(snapshot) = self.probe_with(key, look)? else {
-            return Ok(None);
+    fn find_hit(&self, key: &K) -> CacheResult<Result<Arc<V>, NoHit>> {
+        let find = |key: &TypedKey<'_>| self.engine.find_hit::<ByArc<V>>(key);
+        let snapshot = match self.probe_with(key, find)? {
+            Ok(snapshot) => snapshot,
+            Err(no_hit) => return Ok(Err(no_hit)),
         };
         self.engine.counters.count_lookup(true);
-        self.take(key, snapshot).map(Some)
+        self.take(key, snapshot).map(Ok)
     }
 
     /// What [`get`](Self::get) does.
@@ -177,13 +179,10 @@ where
 
     #[cold]
     fn wrong(&self, key: &K) -> CacheResult<Arc<V>> {
-        self.with_key(key, |key| {
-            let ByArc(value) = self.engine.finish(key, None)?;
-            Ok(value)
-        })
+        self.with_key(key, |key| self.engine.finish::<ByArc<V>>(key, None))
     }
 
-    fn terms(&self, options: CacheOptions) -> CallOptions<'_> {
+    fn call_options(&self, options: CacheOptions) -> CallOptions<'_> {
         CallOptions::new(options, Some(&self.options))
     }
 

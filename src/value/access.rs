@@ -1,6 +1,6 @@
-//! The two forms in which callers have values: each a value of its own, or one that all
-//! share.
+//! The two ways in which callers hold values: a value of their own, or an `Arc` for all.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -11,54 +11,58 @@ use super::stored::{AnyArc, NewValue, StoredValue, TypedValue, ValueHandle};
 use super::type_tag::TypeTag;
 use crate::error::BoxError;
 
-/// What a call deals in.
-pub(crate) trait Access: Sized {
-    /// What a loader gives.
+/// How a verb hands out values. An implementation is a marker and is never created.
+pub(crate) trait Access {
+    /// The value that a loader returns.
     type Value;
 
-    /// What a look-up takes along.
+    /// The value as a caller gets it.
+    type Held;
+
+    /// What a look-up takes from an entry under the lock, to be finished after the unlock.
     type Snapshot;
 
-    /// Whether those who load it in full are told its age.
-    const REPORTS_AGE: bool;
-
+    /// Returns the type of the values.
     fn type_tag() -> TypeTag;
 
-    /// What is stored of a loader's value, and what its caller gets. `unchanged` is what is
-    /// stored already, if the loader says so.
+    /// Converts a loader's value to the form that is stored and the form that the leader
+    /// gets. `unchanged` is the stored value if the loader returned that very value.
     fn encode<C: Codec>(
         codec: &C,
         value: Self::Value,
         unchanged: Option<TypedValue>,
-    ) -> Result<(NewValue, Self), BoxError>;
+    ) -> Result<(NewValue, Self::Held), BoxError>;
 
-    fn decode<C: Codec>(codec: &C, read: &TypedValue) -> Result<Self, Unreadable>;
+    /// Converts a stored value to the form that a caller gets.
+    fn decode<C: Codec>(codec: &C, read: &TypedValue) -> Result<Self::Held, Unreadable>;
 
-    /// What a look-up takes along of an entry: nothing of the caller's runs.
-    fn snapshot(stored: &StoredValue, ty: impl FnOnce() -> Option<TypeTag>) -> Self::Snapshot;
+    /// Takes from an entry what `finish` needs. Runs none of the caller's code.
+    fn snapshot(stored: &StoredValue, type_tag: impl FnOnce() -> Option<TypeTag>)
+    -> Self::Snapshot;
 
-    /// Opens that.
-    fn finish<C: Codec>(codec: &C, snapshot: Self::Snapshot) -> Result<Self, Unreadable>;
+    /// Converts a snapshot to the form that a caller gets.
+    fn finish<C: Codec>(codec: &C, snapshot: Self::Snapshot) -> Result<Self::Held, Unreadable>;
 
-    /// The value, for a loader to see what it would replace.
-    fn into_old(self) -> Option<Self::Value>;
+    /// Returns the value by itself, for a loader that sees the old value; `None` if others
+    /// share the value.
+    fn into_old(held: Self::Held) -> Option<Self::Value>;
 }
 
-/// Why a value cannot be read.
+/// Why a stored value cannot be read as the type asked for.
 pub(crate) enum Unreadable {
-    /// It is of this other type.
+    /// The stored value has this other type.
     WrongType(TypeTag),
+    /// The codec refused the bytes.
     Undecodable(BoxError),
 }
 
-/// A value of the caller's own.
-pub(crate) struct ByValue<V>(pub(crate) V);
+/// Every reader decodes a value of its own.
+pub(crate) struct ByValue<V>(PhantomData<V>);
 
 impl<V: Serialize + DeserializeOwned> Access for ByValue<V> {
     type Value = V;
+    type Held = V;
     type Snapshot = TypedValue;
-
-    const REPORTS_AGE: bool = true;
 
     fn type_tag() -> TypeTag {
         TypeTag::of::<V>()
@@ -68,7 +72,7 @@ impl<V: Serialize + DeserializeOwned> Access for ByValue<V> {
         codec: &C,
         value: V,
         unchanged: Option<TypedValue>,
-    ) -> Result<(NewValue, Self), BoxError> {
+    ) -> Result<(NewValue, V), BoxError> {
         let encoded = match unchanged {
             Some(TypedValue {
                 handle: ValueHandle::Bytes(bytes),
@@ -76,42 +80,41 @@ impl<V: Serialize + DeserializeOwned> Access for ByValue<V> {
             }) => NewValue::reused(bytes, ty),
             _ => encode(codec, &value)?,
         };
-        Ok((encoded, Self(value)))
+        Ok((encoded, value))
     }
 
     #[inline]
-    fn decode<C: Codec>(codec: &C, read: &TypedValue) -> Result<Self, Unreadable> {
-        decode(codec, read).map(Self)
+    fn decode<C: Codec>(codec: &C, read: &TypedValue) -> Result<V, Unreadable> {
+        decode(codec, read)
     }
 
     #[inline]
-    fn snapshot(stored: &StoredValue, ty: impl FnOnce() -> Option<TypeTag>) -> TypedValue {
+    fn snapshot(stored: &StoredValue, type_tag: impl FnOnce() -> Option<TypeTag>) -> TypedValue {
         TypedValue {
             handle: stored.handle(),
-            ty: ty(),
+            ty: type_tag(),
         }
     }
 
     #[inline]
-    fn finish<C: Codec>(codec: &C, snapshot: TypedValue) -> Result<Self, Unreadable> {
-        decode(codec, &snapshot).map(Self)
+    fn finish<C: Codec>(codec: &C, snapshot: TypedValue) -> Result<V, Unreadable> {
+        decode(codec, &snapshot)
     }
 
-    fn into_old(self) -> Option<V> {
-        Some(self.0)
+    fn into_old(held: V) -> Option<V> {
+        Some(held)
     }
 }
 
-/// A value that all share.
-pub(crate) struct ByArc<V>(pub(crate) Arc<V>);
+/// All readers share one value.
+pub(crate) struct ByArc<V>(PhantomData<V>);
 
 impl<V: Serialize + Send + Sync + 'static> Access for ByArc<V> {
     type Value = V;
-    /// A word, and not what it is found in: the processor then need not wait until that is
-    /// moved.
+    type Held = Arc<V>;
+    // One word, rather than the enum that holds it: the processor can use the word before
+    // the rest of the enum has been copied.
     type Snapshot = Option<Arc<V>>;
-
-    const REPORTS_AGE: bool = false;
 
     fn type_tag() -> TypeTag {
         TypeTag::of::<V>()
@@ -121,27 +124,27 @@ impl<V: Serialize + Send + Sync + 'static> Access for ByArc<V> {
         codec: &C,
         value: V,
         _unchanged: Option<TypedValue>,
-    ) -> Result<(NewValue, Self), BoxError> {
+    ) -> Result<(NewValue, Arc<V>), BoxError> {
         let bytes = codec.encode(&value)?;
         let value = Arc::new(value);
         let decoded = Arc::clone(&value);
-        Ok((
-            NewValue::shared(decoded, bytes, Self::type_tag()),
-            Self(value),
-        ))
+        Ok((NewValue::shared(decoded, bytes, Self::type_tag()), value))
     }
 
     #[inline]
-    fn decode<C: Codec>(_codec: &C, read: &TypedValue) -> Result<Self, Unreadable> {
+    fn decode<C: Codec>(_codec: &C, read: &TypedValue) -> Result<Arc<V>, Unreadable> {
         let value = match &read.handle {
             ValueHandle::Decoded(value) => downcast(Arc::clone(value)),
             ValueHandle::Bytes(_) => None,
         };
-        value.map(Self).ok_or_else(Self::wrong_type)
+        value.ok_or_else(Self::wrong_type)
     }
 
     #[inline]
-    fn snapshot(stored: &StoredValue, _ty: impl FnOnce() -> Option<TypeTag>) -> Option<Arc<V>> {
+    fn snapshot(
+        stored: &StoredValue,
+        _type_tag: impl FnOnce() -> Option<TypeTag>,
+    ) -> Option<Arc<V>> {
         match stored {
             StoredValue::Decoded(value, _) => downcast(Arc::clone(value)),
             StoredValue::Bytes(_) => None,
@@ -149,12 +152,11 @@ impl<V: Serialize + Send + Sync + 'static> Access for ByArc<V> {
     }
 
     #[inline]
-    fn finish<C: Codec>(_codec: &C, snapshot: Option<Arc<V>>) -> Result<Self, Unreadable> {
-        snapshot.map(Self).ok_or_else(Self::wrong_type)
+    fn finish<C: Codec>(_codec: &C, snapshot: Option<Arc<V>>) -> Result<Arc<V>, Unreadable> {
+        snapshot.ok_or_else(Self::wrong_type)
     }
 
-    /// Others have it too.
-    fn into_old(self) -> Option<V> {
+    fn into_old(_held: Arc<V>) -> Option<V> {
         None
     }
 }
@@ -166,17 +168,19 @@ impl<V> ByArc<V> {
     }
 }
 
-/// One name has one type of values: so another is never met.
+// A name of a typed cache has one value type, so the downcast of a key's value never fails.
 #[inline]
 fn downcast<V: Send + Sync + 'static>(value: AnyArc) -> Option<Arc<V>> {
     value.downcast().ok()
 }
 
+/// Encodes a value for storing.
 pub(crate) fn encode<C: Codec, V: Serialize>(codec: &C, value: &V) -> Result<NewValue, BoxError> {
     let bytes = codec.encode(value)?;
     Ok(NewValue::typed(bytes, TypeTag::of::<V>()))
 }
 
+/// Decodes a stored value, after a check of its type.
 #[inline]
 pub(crate) fn decode<C: Codec, V: DeserializeOwned>(
     codec: &C,

@@ -55,13 +55,14 @@ impl World {
 
     fn invalidate(&mut self, effect: Effect, name: &str) -> Arc<TagInvalidation> {
         let invalidation = Arc::new(TagInvalidation::new(effect, Moment::ZERO));
-        self.core.invalidate(&[name.into()], &invalidation);
+        let tag = HashedTag::new(name.into(), &self.hashing);
+        self.core.invalidate(&[tag], &invalidation);
         invalidation
     }
 
     fn claim(&mut self, text: &str, options: &CacheOptions) -> Arc<Flight> {
         let mut request = LoadRequest::new(TypeTag::of::<()>());
-        request.started = Some(0);
+        request.started_at = Some(0);
         let key = self.key(text);
         let look = self.core.claim(key, &request, &options.tags, &NOW);
         let LoadLookup::Lead(seated) = look else {
@@ -72,12 +73,13 @@ impl World {
 
     /// Lands with a tag of its own.
     fn complete(&mut self, text: &str, flight: &Arc<Flight>, own: &str) {
-        let (options, own) = (CacheOptions::new(), CacheOptions::new().tag(own));
+        let options = CacheOptions::new();
+        let own_tags = [HashedTag::new(own.into(), &self.hashing)];
         let landing = Completion {
             flight,
-            write: &mut write(text, &options),
-            own: &own.tags,
-            unchanged: false,
+            entry: &mut write(text, &options),
+            own_tags: &own_tags,
+            is_unchanged: false,
             log: &InvalidationLog::default(),
         };
         let (key, mut trash) = (self.key(text), Trash::default());

@@ -1,7 +1,7 @@
-//! Looking for a value or a load, sitting down to load, landing.
+//! Loads under the lock: look for a value or a load, claim the slot, complete, abandon.
 
 use super::Core;
-use crate::key::{Key, SmallBytes};
+use crate::key::{Key, Lookup, SmallBytes};
 use crate::options::TagNames;
 use crate::runtime::{Moment, Now};
 use crate::shard::entry_status::Probe;
@@ -9,17 +9,42 @@ use crate::shard::flight::{Flight, FlightValue};
 use crate::shard::in_flight::Slot;
 use crate::shard::invalidation_log::Overlap;
 use crate::shard::requests::{
-    Claimed, Completed, Completion, Failure, FoundEntry, LoadLookup, LoadRequest, OldEntry,
+    Claimed, Completed, Completion, Failure, FoundEntry, LoadLookup, LoadRequest, NoHit, OldEntry,
 };
 use crate::shard::trash::Trash;
 use crate::stats::count;
 use crate::store::{EntryId, State};
 use crate::sync::Arc;
-use crate::value::TypeTag;
+use crate::value::{Access, TypeTag};
 
 impl Core {
-    /// Looks for a value that a loading call can use, and tells the policy; or for a load
-    /// to join.
+    /// Finds a value that is certainly fresh and need not be refreshed yet, and records the
+    /// read. Most loading calls end here.
+    #[inline]
+    pub(in crate::shard) fn find_hit<A: Access>(
+        &self,
+        key: impl Lookup,
+        now: &Now<'_>,
+    ) -> Result<A::Snapshot, NoHit> {
+        let probe = self.contents.probe(key, now);
+        if let Probe::Fresh(id) = probe {
+            self.contents.record_read(id, now);
+            return Ok(self.contents.snapshot::<A>(id));
+        }
+        Err(self.why_no_hit(key, probe))
+    }
+
+    fn why_no_hit(&self, key: impl Lookup, probe: Probe) -> NoHit {
+        let has_value = !matches!(probe, Probe::Missing | Probe::Checked(_, State::Expired));
+        if has_value || !self.backoffs.is_empty() || self.in_flight.get(key).is_some() {
+            NoHit::Unsure
+        } else {
+            NoHit::MustLoad
+        }
+    }
+
+    /// Looks for a value that a loading call can use, and records the read; or for a load to
+    /// join.
     #[inline]
     pub(in crate::shard) fn probe_load(
         &self,
@@ -27,52 +52,55 @@ impl Core {
         request: &LoadRequest<'_>,
         now: &Now<'_>,
     ) -> LoadLookup {
-        let found = self.contents.probe(key, now);
-        if let Probe::Fresh(id) = found {
-            if let Some(stored) = self.usable(id, State::Fresh, request, now) {
-                return LoadLookup::Hit(stored);
+        let probe = self.contents.probe(key, now);
+        if let Probe::Fresh(id) = probe {
+            if let Some(found) = self.usable(id, State::Fresh, request, now) {
+                return LoadLookup::Hit(found);
             }
         }
-        self.probe_slot(key, found, request, now)
+        self.probe_slot(key, probe, request, now)
     }
 
     fn probe_slot(
         &self,
         key: Key<'_>,
-        found: Probe,
+        probe: Probe,
         request: &LoadRequest<'_>,
         now: &Now<'_>,
     ) -> LoadLookup {
-        let old = match found {
+        // 1. The stale value of the entry, if the call can use it.
+        let old = match probe {
             Probe::Checked(id, state) => self.usable(id, state, request, now),
             Probe::Fresh(_) | Probe::Missing => None,
         };
         let state = old.as_ref().map_or(State::Expired, |old| old.times.state);
-        let slot = self.in_flight.get(key);
-        let slot = slot.filter(|slot| {
-            let until = slot.flight.until;
-            let is_over = until.is_some_and(|until| until.has_passed(now.get()));
+        // 2. The load in flight, if the call may join it: not past its deadline, no dead tag.
+        let slot = self.in_flight.get(key).filter(|slot| {
+            let deadline = slot.flight.deadline;
+            let is_over = deadline.is_some_and(|deadline| deadline.has_passed(now.get()));
+            // guard: a load with a dead tag is not joined
             !is_over && !self.contents.tags.any_dead(&slot.tags)
         });
+        // 3. What the call does with the two.
         match (old, slot) {
             (Some(old), _) if state == State::Fresh => LoadLookup::Hit(old),
-            // Of another type: whoever reads it learns that.
+            // A value of another type: the call that reads it returns the error.
             (Some(old), _) if !old.value.reads_as(request.ty) => LoadLookup::Hit(old),
             (Some(old), Some(_)) if state.is_servable() => LoadLookup::Hit(old),
             (old, Some(slot)) => LoadLookup::Join {
                 flight: Arc::clone(&slot.flight),
-                old: old.is_some(),
+                has_old: old.is_some(),
             },
             (old, None) => match (self.backoffs.error(key, || now.get()), old) {
                 (Some(_), Some(old)) => LoadLookup::Hit(old),
-                (Some(error), None) => LoadLookup::Failed(error),
+                (Some(error), None) => LoadLookup::BackedOff(error),
                 (None, old) => LoadLookup::Missing(old),
             },
         }
     }
 
-    /// The value of an entry, if a loading call can use it. What is not fresh and of
-    /// another type is as good as nothing.
+    /// Returns the value of an entry, if a loading call can use it. A stale value of another
+    /// type is useless.
     #[inline]
     fn usable(
         &self,
@@ -85,6 +113,7 @@ impl Core {
             return None;
         }
         let value = self.contents.value(id);
+        // guard: only the very value that could not be decoded counts as missing
         let is_undecodable = request.undecodable.is_some_and(|it| it.is_same_as(&value));
         if is_undecodable || !(state.is_fresh() || value.reads_as(request.ty)) {
             return None;
@@ -94,7 +123,8 @@ impl Core {
         Some(FoundEntry { value, times })
     }
 
-    /// What there is to be served instead of a load that failed. It counts as no use.
+    /// Returns the value to be served after a failed load, and whether the entry has a
+    /// window. Records no read.
     pub(in crate::shard) fn stale_value(
         &self,
         key: Key<'_>,
@@ -111,11 +141,11 @@ impl Core {
         Some((FoundEntry { value, times }, self.contents.has_window(id)))
     }
 
-    /// Looks again, alone, and takes the seat for a load if that is what is missing.
+    /// Looks as a writer, and claims the slot if a load must start.
     ///
-    /// Takes nothing out: what is expired stays until the load lands or a write
-    /// reclaims it, and a failure, which is over, until one lands or others take its place.
-    /// Should dropping one panic, there would be a seat without a leader.
+    /// Removes nothing: an expired entry stays until the load completes or a write sweeps
+    /// it, and a past back-off stays until a load completes. Dropping either may panic in
+    /// the caller's code, and would leave a slot without a leader.
     pub(in crate::shard) fn claim(
         &mut self,
         key: Key<'_>,
@@ -123,30 +153,35 @@ impl Core {
         tags: &TagNames,
         now: &Now<'_>,
     ) -> LoadLookup {
-        match self.probe_load(key, request, now) {
-            LoadLookup::Missing(old) => {
-                let servable = |old: &FoundEntry| old.times.state.is_servable();
-                let refreshes = old.as_ref().is_some_and(servable);
-                count(&mut self.stats.refreshes, refreshes.into());
-                // Over for good, wherever the clock goes.
-                self.backoffs.end_now(key);
-                let id = self.contents.find(key);
-                let id = id.filter(|_| old.is_some() && request.started.is_some());
-                let old_tags = id.map_or(Vec::new(), |id| self.contents.tag_names(id));
-                let until = request.until.filter(|_| old.is_some());
-                let flight = self.start_flight(key, request, tags, until, &old_tags);
-                let old = old.map(|stored| {
-                    let tags = old_tags;
-                    Box::new(OldEntry { stored, tags })
-                });
-                LoadLookup::Lead(Claimed { flight, old })
+        // guard: the look and the claim are one critical section
+        let old = match self.probe_load(key, request, now) {
+            LoadLookup::Missing(old) => old,
+            other => return other,
+        };
+        let is_refresh = old
+            .as_ref()
+            .is_some_and(|old| old.times.state.is_servable());
+        count(&mut self.stats.refreshes, is_refresh.into());
+        // guard: a past back-off stays past, even if the clock goes back
+        self.backoffs.end_now(key);
+        let old_tags = match self.contents.find(key) {
+            Some(id) if old.is_some() && request.started_at.is_some() => {
+                self.contents.tag_names(id)
             }
-            other => other,
-        }
+            _ => Vec::new(),
+        };
+        // A load without an old value always has a caller that drives it.
+        let deadline = request.deadline.filter(|_| old.is_some());
+        let flight = self.start_flight(key, request, tags, deadline, &old_tags);
+        let old = old.map(|found| {
+            let tags = old_tags;
+            Box::new(OldEntry { found, tags })
+        });
+        LoadLookup::Lead(Claimed { flight, old })
     }
 
-    /// Takes the seat for a load, whatever there is, unless that is fresh and of another
-    /// type. Gives what there is.
+    /// Claims the slot for a refresh, over a value and over another load. Returns the
+    /// existing value. A fresh value of another type is an error.
     pub(in crate::shard) fn claim_refresh(
         &mut self,
         key: Key<'_>,
@@ -173,11 +208,12 @@ impl Core {
         key: Key<'_>,
         request: &LoadRequest<'_>,
         tags: &TagNames,
-        until: Option<Moment>,
+        deadline: Option<Moment>,
         old_tags: &[SmallBytes],
     ) -> Arc<Flight> {
+        // guard: a refresh fences the load that it replaces
         self.fence(key);
-        let flight = Arc::new(Flight::new(request.ty, request.started, until));
+        let flight = Arc::new(Flight::new(request.ty, request.started_at, deadline));
         let tags = self.pin(tags);
         let old_tags = self.contents.tags.pin(old_tags.iter());
         self.in_flight
@@ -186,45 +222,52 @@ impl Core {
         flight
     }
 
+    /// Ends a load that has a value, and stores the value unless the load was fenced.
     pub(in crate::shard) fn complete(
         &mut self,
         key: Key<'_>,
-        landing: Completion<'_>,
+        completion: Completion<'_>,
         now: &Now<'_>,
         trash: &mut Trash,
     ) -> Completed {
         let Completion {
             flight,
-            write,
-            own,
-            unchanged,
+            entry,
+            own_tags,
+            is_unchanged,
             log,
-        } = landing;
-        self.ask_time(write.needs_time(), now);
+        } = completion;
+        // 1. The clock is foreign code: it is asked while nothing has changed.
+        self.ask_time(entry.needs_time(), now);
+        // 2. The slot, if the load still has it.
         let slot = self.in_flight.take_own(key, flight);
-        // The seat and the leader have a handle each, and so has everybody who waits;
-        // others can only join by the seat.
-        let waiting = Arc::strong_count(flight) > 1 + usize::from(slot.is_some());
-        let for_waiters = waiting.then(|| write.value.to_typed());
-        let hashes = || own.iter().map(|name| self.contents.hash_of_tag(name));
-        let overlap = match flight.started {
-            Some(start) => log.overlap_since(start, hashes()),
+        // 3. The value for the waiters. The slot and the leader have a handle each, and so has
+        //    every waiter; nobody can join without the slot.
+        let has_waiters = Arc::strong_count(flight) > 1 + usize::from(slot.is_some());
+        let for_waiters = has_waiters.then(|| entry.value.to_typed());
+        // 4. Tags that the loader chose, and that were invalidated during the load.
+        let overlap = match flight.started_at {
+            Some(start) => log.overlap_since(start, own_tags.iter().map(|tag| tag.hash)),
             None => Overlap::None,
         };
+        // 5. The value is stored if the load is in its slot and every tag is alive.
         let tags = &self.contents.tags;
-        // An invalidation that was written down before this load began may have come to
-        // this shard after it: then what is unchanged is not what may be served.
+        // An invalidation that was logged before the load started may have reached this shard
+        // after the start: then the old value is dead, though the log shows no overlap.
         let old_is_dead = |slot: &Slot| slot.old_is_dead || tags.any_dead(&slot.old_tags);
-        // What has more tags than can be numbered is refused where it is stored.
-        let alive = |slot: &Slot| {
-            let revives = unchanged && old_is_dead(slot);
-            !revives && (slot.tags.is_incomplete || !tags.any_dead(&slot.tags))
+        // Incomplete tags are refused later, by `store`, as a rejection.
+        let is_alive = |slot: &Slot| {
+            let revives_dead = is_unchanged && old_is_dead(slot);
+            // guard: a load with a dead tag is not stored
+            !revives_dead && (slot.tags.is_incomplete || !tags.any_dead(&slot.tags))
         };
+        // guard: a load is not stored over an invalidation of a tag that it chose
+        let has_no_overlap = matches!(overlap, Overlap::None);
         let fresh_until = match slot {
-            Some(mut slot) if alive(&slot) && matches!(overlap, Overlap::None) => {
-                self.contents.tags.pin_more(&mut slot.tags, own.iter());
+            Some(mut slot) if has_no_overlap && is_alive(&slot) => {
+                self.contents.tags.pin_more(&mut slot.tags, own_tags);
                 self.contents.tags.unpin(slot.old_tags);
-                let stored = self.store(key, write, slot.tags, now, trash);
+                let stored = self.store(key, entry, slot.tags, now, trash);
                 self.compact(trash);
                 stored
             }
@@ -246,6 +289,7 @@ impl Core {
         }
     }
 
+    /// Ends a load that has no value, and starts its back-off.
     pub(in crate::shard) fn abandon(
         &mut self,
         key: Key<'_>,
@@ -254,19 +298,20 @@ impl Core {
         now: &Now<'_>,
         trash: &mut Trash,
     ) {
-        let time = match failure {
+        let backoff = match failure {
             Failure::Error(_, time) if !time.is_zero() => Some((now.get(), now.get().after(*time))),
             _ => None,
         };
         let slot = self.in_flight.take_own(key, flight);
         if let Failure::Error(error, _) = failure {
             count(&mut self.stats.load_failures, 1);
-            // What fenced the load, by its seat or by a tag, lets others load at once.
+            // An invalidation that fenced the load, by its slot or by a tag, lets others load
+            // at once.
             let tags = &self.contents.tags;
             let unfenced = slot.as_ref().filter(|slot| !tags.any_dead(&slot.tags));
-            if let (Some(time), Some(_)) = (time, unfenced) {
-                for over in self.backoffs.add(key, time, (*error).clone()) {
-                    trash.backoff(over);
+            if let (Some(times), Some(_)) = (backoff, unfenced) {
+                for replaced in self.backoffs.add(key, times, (*error).clone()) {
+                    trash.backoff(replaced);
                 }
             }
         }

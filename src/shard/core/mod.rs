@@ -21,7 +21,7 @@ use crate::runtime::{Moment, Now};
 use crate::stats::{CacheStats, count};
 use crate::store::{EntryId, State};
 use crate::sync::Arc;
-use crate::tags::{Effect, PinnedTags, TagInvalidation};
+use crate::tags::{Effect, HashedTag, PinnedTags, TagInvalidation};
 use crate::value::{Access, TypedValue};
 
 /// What a shard may keep.
@@ -126,20 +126,6 @@ impl Core {
         found
     }
 
-    /// Reads an entry that is fresh, beyond question, and need not be loaded ahead.
-    #[inline]
-    pub(super) fn find_hit<T: Access>(
-        &self,
-        key: impl Lookup,
-        now: &Now<'_>,
-    ) -> Option<T::Snapshot> {
-        let Probe::Fresh(id) = self.contents.probe(key, now) else {
-            return None;
-        };
-        self.contents.record_read(id, now);
-        Some(self.contents.snapshot::<T>(id))
-    }
-
     /// Takes out what a look-up found gone, if it still is.
     pub(super) fn remove_expired(&mut self, key: Key<'_>, now: &Now<'_>, trash: &mut Trash) {
         if let Some(id) = self.contents.find(key) {
@@ -226,9 +212,9 @@ impl Core {
         keys
     }
 
-    pub(super) fn invalidate(&mut self, names: &[SmallBytes], invalidation: &Arc<TagInvalidation>) {
-        for name in names {
-            self.contents.tags.invalidate(name, invalidation);
+    pub(super) fn invalidate(&mut self, tags: &[HashedTag], invalidation: &Arc<TagInvalidation>) {
+        for tag in tags {
+            self.contents.tags.invalidate(tag, invalidation);
         }
     }
 

@@ -98,9 +98,9 @@ impl World {
             3..6 => {
                 let tags = self.tags();
                 let mut request = LoadRequest::new(TypeTag::of::<()>());
-                request.started = self.rng.random_bool(0.5).then_some(0);
+                request.started_at = self.rng.random_bool(0.5).then_some(0);
                 let after = Duration::from_secs(self.rng.random_range(0..3));
-                request.until = self.rng.random_bool(0.3).then(|| self.now.after(after));
+                request.deadline = self.rng.random_bool(0.3).then(|| self.now.after(after));
                 let look = self.core.claim(key, &request, &tags, &now);
                 if let LoadLookup::Lead(seated) = look {
                     self.leads.push((key, seated.flight));
@@ -119,11 +119,14 @@ impl World {
                     core.abandon(key, &flight, &failure, &now, &mut trash);
                 } else {
                     let mut options = CacheOptions::new();
+                    let tags = self.tags().into_iter();
+                    let hashed = |name| self.core.contents.hashed_tag(name);
+                    let own_tags: Vec<_> = tags.map(hashed).collect();
                     let landing = Completion {
                         flight: &flight,
-                        write: &mut self.write(&mut options),
-                        own: &self.tags(),
-                        unchanged: self.rng.random_bool(0.2),
+                        entry: &mut self.write(&mut options),
+                        own_tags: &own_tags,
+                        is_unchanged: self.rng.random_bool(0.2),
                         log: &InvalidationLog::default(),
                     };
                     self.core.complete(key, landing, &now, &mut trash);
@@ -137,7 +140,8 @@ impl World {
                 let effect = effects[self.rng.random_range(0..2)];
                 let invalidation = Arc::new(TagInvalidation::new(effect, self.now));
                 let name = TAGS[self.rng.random_range(0..TAGS.len())];
-                self.core.invalidate(&[name.into()], &invalidation);
+                let tag = self.core.contents.hashed_tag(name);
+                self.core.invalidate(&[tag], &invalidation);
                 self.invalidations.push(invalidation);
             }
             10 if self.rng.random_bool(0.2) => self.core.flush(self.now, &mut trash),
@@ -248,21 +252,22 @@ fn what_is_unchanged_is_not_stored_if_its_old_tags_are_dead() {
         let time = Moment::of(Duration::from_secs(2));
         let (now, none) = (Now::Known(time), CacheOptions::new());
         let mut request = LoadRequest::new(TypeTag::of::<u8>());
-        request.started = Some(0);
+        request.started_at = Some(0);
         let LoadLookup::Lead(seated) = core.claim(key("a"), &request, &none.tags, &now) else {
             panic!("nobody loads it");
         };
         if dies {
+            let tag = core.contents.hashed_tag("old");
             core.invalidate(
-                &["old".into()],
+                &[tag],
                 &Arc::new(TagInvalidation::new(Effect::Remove, time)),
             );
         }
         let landing = Completion {
             flight: &seated.flight,
-            write: &mut byte(&none),
-            own: &none.tags,
-            unchanged: true,
+            entry: &mut byte(&none),
+            own_tags: &[],
+            is_unchanged: true,
             log: &InvalidationLog::default(),
         };
         core.complete(key("a"), landing, &now, &mut trash);
@@ -286,10 +291,8 @@ fn what_is_evicted_is_counted_for_what_ended_it_first() {
             &mut trash,
         );
         let at = Moment::of(Duration::from_secs(at));
-        core.invalidate(
-            &["w".into()],
-            &Arc::new(TagInvalidation::new(Effect::Remove, at)),
-        );
+        let tag = core.contents.hashed_tag("w");
+        core.invalidate(&[tag], &Arc::new(TagInvalidation::new(Effect::Remove, at)));
         let (evicted, gone) = core
             .contents
             .evict(1, &Now::Known(at), |entry, cause| trash.entry(entry, cause));
@@ -320,12 +323,13 @@ fn what_is_invalidated_after_tables_moved_fences_the_loads_of_before() {
     core.move_to_new_tables(&mut trash);
     core.validate();
     let invalidation = Arc::new(TagInvalidation::new(Effect::Remove, Moment::ZERO));
-    core.invalidate(&["w".into()], &invalidation);
+    let tag = core.contents.hashed_tag("w");
+    core.invalidate(&[tag], &invalidation);
     let landing = Completion {
         flight,
-        write: &mut byte(&options),
-        own: &CacheOptions::new().tags,
-        unchanged: false,
+        entry: &mut byte(&options),
+        own_tags: &[],
+        is_unchanged: false,
         log: &InvalidationLog::default(),
     };
     core.complete(key("a"), landing, &now, &mut trash);
@@ -361,7 +365,8 @@ fn what_an_invalidation_ended_is_counted_once() {
         &mut trash,
     );
     let invalidation = Arc::new(TagInvalidation::new(Effect::Remove, Moment::ZERO));
-    core.invalidate(&["w".into()], &invalidation);
+    let tag = core.contents.hashed_tag("w");
+    core.invalidate(&[tag], &invalidation);
     assert!(!core.expire(key("a"), &now, &mut trash));
     core.sweep(usize::MAX, &mut trash);
     assert_eq!((invalidation.count(), core.stats.invalidations), (1, 1));

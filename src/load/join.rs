@@ -1,0 +1,150 @@
+//! Waiting for a load that another call, or a spawned task, runs.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::served::{OnFailure, Served, decode_counted, serve_on_failure};
+use super::timeouts::Timeouts;
+use crate::engine::Engine;
+use crate::error::{CacheError, CacheResult};
+use crate::key::Key;
+use crate::shard::{Flight, FlightValue};
+use crate::sync::Arc;
+use crate::value::{Access, Codec};
+
+/// A load that a call waits for.
+pub(crate) struct Join {
+    pub(crate) flight: Arc<Flight>,
+    /// Whether there was an old value, to be served if the load fails.
+    pub(crate) has_old: bool,
+    /// The sequence of the invalidation log when the call joined, if the loader may choose
+    /// tags.
+    pub(crate) joined_at: Option<u64>,
+    /// Whether this call started the load and handed it to the spawner.
+    pub(crate) is_own: bool,
+}
+
+/// How a wait ended.
+enum Waited<'a, A: Access> {
+    /// The flight ended. `None`: without a result, because the load was dropped.
+    Ended(Option<&'a CacheResult<FlightValue>>),
+    /// The call's `load_timeout`, of this length, is over.
+    TimedOut(Duration),
+    /// The call's `soft_timeout` is over, and there was a stale value.
+    Stale(Served<A>),
+}
+
+/// Waits for a load. `None` means that the load has no result for this call, which looks
+/// again.
+///
+/// A joiner of a load with tags of its own can be older than the load's value:
+///
+/// 1. A's load starts and reads version 1.
+/// 2. B invalidates tag `g`, which nobody knows to be a tag of the load.
+/// 3. C joins the load, and notes the sequence of the log.
+/// 4. A's loader returns version 1 with tag `g`. C came after the invalidation, so C must
+///    not get version 1: the overlap reaches back before C's note, and C looks again.
+pub(crate) fn join<A: Access, C: Codec>(
+    engine: &Engine<C>,
+    key: &Key<'_>,
+    join: &Join,
+    timeouts: &mut Option<Box<Timeouts>>,
+) -> impl Future<Output = Option<CacheResult<Served<A>>>> {
+    async move {
+        // A background load may never be polled again: its deadline bounds the wait.
+        if let Some(deadline) = join.flight.deadline {
+            let left = deadline.since(engine.now().get());
+            Timeouts::set_deadline(timeouts, left, &engine.now());
+        }
+        let mut end = pin!(join.flight.wait());
+        let mut has_old = join.has_old;
+        let waited = poll_fn(|cx| {
+            if let Poll::Ready(result) = end.as_mut().poll(cx) {
+                return Poll::Ready(Waited::Ended(result.as_ref()));
+            }
+            match timeouts {
+                Some(timeouts) => poll_timeouts(engine, *key, join, &mut has_old, timeouts, cx),
+                None => Poll::Pending,
+            }
+        });
+        match waited.await {
+            Waited::Ended(None) => None,
+            Waited::Ended(Some(Ok(value))) => {
+                let joined_at = join.joined_at;
+                let is_stale = joined_at.is_some_and(|note| value.overlap.overlaps_until(note));
+                // guard: a joiner that came after the invalidation looks again
+                (!is_stale).then(|| take_value(engine, *key, join, value))
+            }
+            Waited::Ended(Some(Err(error))) => {
+                let on_failure = OnFailure::stale_if(join.has_old && !error.is_encode());
+                let stale = serve_on_failure(engine, *key, on_failure);
+                Some(stale.ok_or_else(|| {
+                    if !join.is_own {
+                        engine.counters.count_join();
+                    }
+                    error.clone()
+                }))
+            }
+            Waited::TimedOut(time) => {
+                // An own background load counts its timeout itself.
+                if !join.is_own {
+                    engine.counters.count_timeout();
+                }
+                let stale = serve_on_failure(engine, *key, OnFailure::stale_if(join.has_old));
+                Some(stale.ok_or_else(|| CacheError::timeout(key.bytes, time)))
+            }
+            Waited::Stale(served) => Some(Ok(served)),
+        }
+    }
+}
+
+/// Polls the timeouts of a waiting call. `has_old` becomes `false` once the old value is
+/// gone: then the soft timeout has no part in the wait any more.
+fn poll_timeouts<A: Access, C: Codec>(
+    engine: &Engine<C>,
+    key: Key<'_>,
+    join: &Join,
+    has_old: &mut bool,
+    timeouts: &mut Timeouts,
+    cx: &mut Context<'_>,
+) -> Poll<Waited<'static, A>> {
+    if let Poll::Ready(time) = timeouts.poll_hard(engine.timer(), &engine.now(), cx) {
+        return Poll::Ready(Waited::TimedOut(time));
+    }
+    let soft = |timeouts: &mut Timeouts, cx: &mut Context<'_>| {
+        timeouts
+            .poll_soft(engine.timer(), &engine.now(), cx)
+            .is_ready()
+    };
+    if *has_old && soft(timeouts, cx) {
+        match serve_on_failure(engine, key, OnFailure::Stale) {
+            Some(served) => return Poll::Ready(Waited::Stale(served)),
+            None => *has_old = false,
+        }
+    }
+    if join.flight.deadline.is_some() {
+        let over = timeouts.poll_deadline(engine.timer(), &engine.now(), cx);
+        return over.map(|()| Waited::Ended(None));
+    }
+    Poll::Pending
+}
+
+/// Takes the value of a load that ran elsewhere.
+fn take_value<A: Access, C: Codec>(
+    engine: &Engine<C>,
+    key: Key<'_>,
+    join: &Join,
+    value: &FlightValue,
+) -> CacheResult<Served<A>> {
+    if !join.is_own {
+        engine.counters.count_join();
+    }
+    let held = decode_counted::<A, C>(engine, key, &value.value)?;
+    Ok(if join.is_own {
+        Served::loaded(held, value.fresh_until)
+    } else {
+        Served::joined(held, value.fresh_until)
+    })
+}
