@@ -192,7 +192,7 @@ impl Policy {
         self.record_read(id);
     }
 
-    /// Removes an entry that leaves by any other way than eviction. No ghost is left.
+    /// Removes an entry without eviction: no ghost is added.
     pub(super) fn remove(&mut self, id: EntryId) {
         let number = self.numbers[id];
         if self.marks.get(id) & MAIN == MAIN {
