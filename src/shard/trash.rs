@@ -27,10 +27,10 @@ pub(super) struct Trash {
     dropped: Vec<Dropped>,
 }
 
-#[derive(Debug)]
-#[expect(dead_code, reason = "the variants exist to be dropped")]
 // Each variant runs code of the caller when dropped, or frees much memory. Neither belongs
 // under the lock.
+#[derive(Debug)]
+#[expect(dead_code, reason = "the variants exist to be dropped")]
 enum Dropped {
     /// With an error of the caller.
     Backoff(Backoff),

@@ -271,11 +271,10 @@ impl Tags {
         // 2. A removal takes the tag out of `names`, and every expired tag of this name with
         //    members left: a stale value must not outlive the removal.
         //
-        // 1. `expire_tag` makes the tag dead; member M may keep a stale value.
-        // 2. `invalidate_tag` of the same name comes before the sweep of M.
-        // 3. The sweep of M finds `removed`, and does not attach M again.
+        //    A: `expire_tag` makes the tag dead; member M may keep a stale value.
+        //    B: `invalidate_tag` of the same name comes before the sweep of M.
+        //    A: the sweep of M finds `removed`, and does not attach M again.
         if invalidation.effect == Effect::Remove {
-            // The one that was bound, and those that were expired before.
             let records = &mut self.records;
             while let Ok(named) = self
                 .names

@@ -210,8 +210,8 @@ impl Policy {
     /// will take these places, so the places count as young.
     pub(super) fn choose_victim(&mut self, vacant: usize) -> Option<Victim> {
         let len = self.len() + vacant;
-        // 1. The number of entries is the capacity now: fit the ghosts and the share to the
-        //    capacity.
+        // 1. The number of entries is the capacity now: fit the ghosts, and compute the part of
+        //    main.
         self.ghosts.fit(len);
         let max_main = self.max_in_main(len);
         // 2. Check oldest entries until one entry has no reason to stay, or no step is left.

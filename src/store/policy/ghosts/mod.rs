@@ -108,6 +108,7 @@ impl Ghosts {
     pub(super) fn put(&mut self, hash: u64, origin: Origin, queued_at: Index) {
         let (group, fingerprint) = self.locate(hash);
         let clock = &mut self.clocks[origin as usize];
+        // The first ghost of a tick gives the time of all ghosts of the tick.
         if clock.count == 0 {
             clock.queued_at[usize::from(clock.tick)] = queued_at;
         }
@@ -132,9 +133,8 @@ impl Ghosts {
         }
         let (group, fingerprint) = self.locate(hash);
         let group = &mut self.groups[group];
-        // Most keys have no ghost. A pass without branches finds that out.
         let is_same = |other: &u16| other & !1 == fingerprint;
-        // Most often there is none: a pass without branches says so.
+        // Most keys have no ghost. A pass without branches finds that out.
         if !group
             .fingerprints
             .iter()

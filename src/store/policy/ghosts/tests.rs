@@ -91,7 +91,7 @@ fn take_returns_a_ghost_once_for_the_same_key() {
     assert!(ghosts.take(hash(0, 100)).is_none());
 }
 
-/// Two keys with one group and one fingerprint cannot be told apart.
+/// Two keys with equal group and fingerprint cannot be told apart.
 #[test]
 fn take_of_equal_fingerprints_returns_one_by_one() {
     let mut ghosts = ghosts_for(960);

@@ -84,7 +84,6 @@ fn random_operations_keep_every_invariant() {
                 0..70 => drop(cache.get(rng.random_range(0..span), capacity)),
                 70..90 => drop(cache.get(rng.random_range(0..=span / 10), capacity)),
                 90..99 => cache.remove(rng.random_range(0..span)),
-                // As with a bound in bytes: how many fit changes.
                 _ => {
                     // As with a bound in bytes: the number of entries that fit changes.
                     let change = rng.random_range(0..21);
@@ -93,6 +92,7 @@ fn random_operations_keep_every_invariant() {
             }
             // Empty the cache now and then.
             if rng.random_range(0..2000) == 0 {
+                // Removals alone must close the holes of both queues.
                 (0..span).for_each(|key| cache.remove(key));
             }
             if step % 16 == 0 {
