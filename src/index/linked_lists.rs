@@ -1,21 +1,21 @@
 //! Doubly linked lists threaded through indices.
 //!
-//! A list is a ring of nodes with a head, which is a node too, so that no operation
-//! asks whether it is at an end, and a node leaves its ring without knowing which
-//! one it is in. Many rings share one `LinkedLists`; a node is two indices, and every
-//! operation is a constant number of steps.
+//! A list is circular, and the head of the list is a node too. So no operation checks for the
+//! end of a list, and a node leaves a list without naming the list. Many lists share one
+//! `LinkedLists`. A node is two indices, and every operation takes a constant number of
+//! steps.
 
 use super::index_vec::{Index, IndexVec};
 
-/// The nodes of all rings over one range of indices.
+/// The nodes of all lists over one range of indices.
 #[derive(Debug, Default)]
 pub(crate) struct LinkedLists(IndexVec<Node>);
 
 #[derive(Clone, Copy, Debug)]
 struct Node {
-    /// The one that was pushed next; of the head, the one pushed first.
+    /// In a head: the oldest node. In another node: the node pushed next, or the head.
     next: Index,
-    /// The one that was pushed before; of the head, the one pushed last.
+    /// In a head: the newest node. In another node: the node pushed before, or the head.
     previous: Index,
 }
 
@@ -23,6 +23,7 @@ impl LinkedLists {
     /// Makes `index` a valid node, in no list.
     #[inline]
     pub(crate) fn extend_to(&mut self, index: Index) {
+        // `push` and `init_head` write both links before any read, so any value will do here.
         let unlinked = || Node {
             next: 0,
             previous: 0,
@@ -30,7 +31,7 @@ impl LinkedLists {
         self.0.extend_to(index, unlinked);
     }
 
-    /// Whether no index can be a node yet.
+    /// Returns `true` if no index is a valid node yet, `false` after the first `extend_to`.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -40,7 +41,7 @@ impl LinkedLists {
         &mut self.0[index]
     }
 
-    /// Makes a node the head of an empty ring.
+    /// Makes a node the head of an empty list.
     pub(crate) fn init_head(&mut self, head: Index) {
         *self.at(head) = Node {
             next: head,
@@ -48,7 +49,7 @@ impl LinkedLists {
         };
     }
 
-    /// Adds a node that is in no ring.
+    /// Appends `node`, which is in no list, to the list of `head`.
     #[inline]
     pub(crate) fn push(&mut self, head: Index, node: Index) {
         let previous = self.at(head).previous;
@@ -56,22 +57,26 @@ impl LinkedLists {
             next: head,
             previous,
         };
+        // In an empty list `previous` is the head, so both lines below write the same node.
         self.at(previous).next = node;
         self.at(head).previous = node;
     }
 
-    /// Takes a node out of its ring.
+    /// Removes a node from the list of the node.
     #[inline]
     pub(crate) fn unlink(&mut self, node: Index) {
+        // The neighbours may be the head: no case differs. The links of `node` stay as they are.
         let Node { next, previous } = *self.at(node);
         self.at(next).previous = previous;
         self.at(previous).next = next;
     }
 
-    /// Moves all nodes of one ring behind those of another.
+    /// Moves all nodes of the list `from` behind the nodes of the list `head`.
     pub(crate) fn append(&mut self, head: Index, from: Index) {
         let Node { next, previous } = *self.at(from);
         if next != from {
+            // Link the last node of `head` to the first of `from`, and the last of `from` to
+            // `head`.
             let last = self.at(head).previous;
             self.at(last).next = next;
             self.at(next).previous = last;
@@ -81,7 +86,7 @@ impl LinkedLists {
         }
     }
 
-    /// The node that was pushed first.
+    /// Returns the node pushed first, or `None` if the list is empty.
     #[inline]
     pub(crate) fn oldest(&self, head: Index) -> Option<Index> {
         let oldest = self.0[head].next;
@@ -91,12 +96,15 @@ impl LinkedLists {
 
 #[cfg(any(test, fuzzing))]
 impl LinkedLists {
-    /// The nodes in the order they were pushed, after a check of every link.
+    /// Returns the nodes in the order of pushing, after a check of every link.
     pub(crate) fn validate(&self, head: Index) -> Vec<Index> {
         let (mut seen, mut at) = (Vec::new(), head);
         loop {
             let next = self.0[at].next;
-            assert_eq!(self.0[next].previous, at, "a link back is broken");
+            assert_eq!(
+                self.0[next].previous, at,
+                "the link back from {next} does not name {at}"
+            );
             if next == head {
                 return seen;
             }
@@ -118,12 +126,13 @@ mod tests {
     }
 
     #[test]
-    fn nodes_leave_at_both_ends_and_between() {
+    fn unlink_removes_first_last_and_middle_nodes() {
         let mut lists = lists(1);
         for node in [3, 5, 2, 1] {
             lists.push(0, node);
         }
         assert_eq!(lists.validate(0), [3, 5, 2, 1]);
+        // From the middle, from the front, from the back, and the last node.
         for (node, left) in [(5, &[3, 2, 1][..]), (3, &[2, 1]), (1, &[2]), (2, &[])] {
             lists.unlink(node);
             assert_eq!(lists.validate(0), left);
@@ -132,8 +141,9 @@ mod tests {
     }
 
     #[test]
-    fn a_node_need_not_say_which_ring_it_leaves() {
+    fn unlink_finds_the_list_of_the_node() {
         let mut lists = lists(2);
+        // Even nodes are in list 0, odd nodes in list 1.
         for node in 2..10 {
             lists.push(node % 2, node);
         }
@@ -144,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ring_goes_behind_another_whole() {
+    fn append_moves_all_nodes_in_order() {
         let mut lists = lists(3);
         for node in [3, 4, 5, 6] {
             lists.push(node % 2, node);
@@ -154,6 +164,7 @@ mod tests {
             (lists.validate(0), lists.validate(1)),
             (vec![4, 6, 3, 5], vec![])
         );
+        // Appending an empty list changes nothing; appending to an empty list moves everything.
         lists.append(0, 1);
         lists.append(2, 0);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Keys that are not to be loaded for a while, since a load of them failed.
+//! Back-offs: keys with a failed load, not to be loaded again for a while.
 
 use std::collections::VecDeque;
 
@@ -9,98 +9,115 @@ use crate::error::CacheError;
 use crate::key::{Key, SmallBytes};
 use crate::runtime::Moment;
 
-/// How many keys are remembered. Of a forgotten one a caller loads too early, which costs
-/// a load and no answer.
+/// The largest number of remembered failures. A forgotten key is loaded too early: the price
+/// is a load, never a wrong answer.
 const MAX_BACKOFFS: usize = 1024;
 
-/// A failed load: its error, until a time.
+/// A failed load.
 #[derive(Debug)]
 pub(super) struct Backoff {
     key: SmallBytes,
     hash: u64,
+    /// The time of the failure.
     since: Moment,
+    /// From this time on the key may be loaded. `ZERO` if ended early.
     until: Moment,
+    /// The error of the load. Calls get a clone.
     error: CacheError,
-    /// Which failure it was.
+    /// The sequence number of the failure.
     number: u64,
 }
 
+/// The remembered failures of a shard, at most one for a key.
 #[derive(Debug, Default)]
 pub(super) struct Backoffs {
-    /// Finds a failure by its key.
+    /// Finds the place of a failure by key.
     table: HashTable<usize>,
     failures: Slab<Backoff>,
-    /// The places and numbers of failures, the oldest at the front. Some are over.
+    /// The places and numbers of the failures, oldest first. A number that differs from the
+    /// number at the place belongs to a failure already removed.
     order: VecDeque<(usize, u64)>,
-    numbered: u64,
+    /// The number of the last failure.
+    last_number: u64,
 }
 
 impl Backoffs {
-    /// The error of a key that is not to be loaded now.
+    /// Returns the error of a key in back-off, or `None` if the key may be loaded.
     pub(super) fn error(&self, key: Key<'_>, now: impl FnOnce() -> Moment) -> Option<CacheError> {
         if self.is_empty() {
             return None;
         }
         let same = |&place: &usize| self.failures[place].is_of(key);
         let failure = &self.failures[*self.table.find(key.hash, same)?];
+        // Read the clock only for a key with a failure: most calls find none.
         let now = now();
-        // A clock that has gone back would keep the key from being loaded for as long as it
-        // went, which costs more than a load.
+        // A clock that went back would prolong the back-off by the same time. A load is
+        // cheaper.
         let lasts = failure.since <= now && !failure.until.has_passed(now);
         lasts.then(|| failure.error.clone())
     }
 
-    /// Remembers a failure. Gives what it takes the place of, to be dropped elsewhere.
+    /// Remembers a failure. Returns the replaced failures, for the caller to drop after the
+    /// unlock: dropping an error runs code of the caller.
     pub(super) fn add(
         &mut self,
         key: Key<'_>,
         (since, until): (Moment, Moment),
         error: CacheError,
     ) -> [Option<Backoff>; 2] {
+        // 1. Remove an earlier failure of the key, and if the table is full, the oldest
+        //    failure.
         let same = self.take(key);
         let oldest = if self.failures.len() == MAX_BACKOFFS {
             self.take_oldest()
         } else {
             None
         };
-        self.numbered += 1;
+        // 2. Store the failure, and make the key findable.
+        self.last_number += 1;
         let place = self.failures.insert(Backoff {
             key: key.bytes.into(),
             hash: key.hash,
             since,
             until,
             error,
-            number: self.numbered,
+            number: self.last_number,
         });
         let failures = &self.failures;
         let rehash = |&place: &usize| failures[place].hash;
         self.table.insert_unique(key.hash, place, rehash);
+        // 3. Append to the order. Removed failures are dropped from the order once half of the
+        //    order is removed failures, so a call costs a constant number of steps on average.
         if self.order.len() == 2 * MAX_BACKOFFS {
             self.order.retain(|&(place, number)| {
-                failures.get(place).is_some_and(|it| it.number == number)
+                failures
+                    .get(place)
+                    .is_some_and(|failure| failure.number == number)
             });
         }
-        self.order.push_back((place, self.numbered));
+        self.order.push_back((place, self.last_number));
         [same, oldest]
     }
 
+    /// Returns `true` if no failure is remembered, `false` if one is.
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.failures.is_empty()
     }
 
-    /// Lets a key be loaded now, and drops nothing: a caller's error may panic.
+    /// Ends the back-off of a key, without a drop: dropping an error of the caller may panic.
     pub(super) fn end_now(&mut self, key: Key<'_>) {
         if self.is_empty() {
             return;
         }
         let same = |&place: &usize| self.failures[place].is_of(key);
         if let Some(&place) = self.table.find(key.hash, same) {
+            // At the origin of time: the back-off stays ended if the clock goes back.
             self.failures[place].until = Moment::ZERO;
         }
     }
 
-    /// Forgets a key.
+    /// Removes and returns the failure of a key.
     pub(super) fn take(&mut self, key: Key<'_>) -> Option<Backoff> {
         if self.is_empty() {
             return None;
@@ -110,8 +127,10 @@ impl Backoffs {
         Some(self.failures.remove(place))
     }
 
+    /// Removes and returns the oldest failure.
     fn take_oldest(&mut self) -> Option<Backoff> {
         while let Some((place, number)) = self.order.pop_front() {
+            // The place may hold a newer failure: compare the numbers.
             let failure = self.failures.get(place);
             if let Some(failure) = failure.filter(|failure| failure.number == number) {
                 let same = |&other: &usize| other == place;
@@ -131,6 +150,7 @@ impl Backoffs {
 }
 
 impl Backoff {
+    /// Returns `true` if the failure is a failure of this key, `false` if not.
     fn is_of(&self, key: Key<'_>) -> bool {
         self.hash == key.hash && self.key.is(key.bytes)
     }
@@ -153,27 +173,31 @@ mod tests {
     fn add(backoffs: &mut Backoffs, text: &str, hash: u64, until: Moment) -> usize {
         let key = key(text, hash);
         let time = (at(1), until);
-        let gone = backoffs.add(key, time, CacheError::panic(text.as_bytes()));
-        gone.iter().flatten().count()
+        let replaced = backoffs.add(key, time, CacheError::panic(text.as_bytes()));
+        replaced.iter().flatten().count()
     }
 
     #[test]
-    fn a_failure_is_remembered_until_its_time() {
+    fn error_is_returned_until_the_end_of_the_back_off() {
         let mut backoffs = Backoffs::default();
         add(&mut backoffs, "a", 1, at(2));
         let error = |text, now| backoffs.error(key(text, 1), || now);
         assert!(error("a", at(1)).is_some());
         assert!(error("a", at(2)).is_none());
-        assert!(error("a", at(0)).is_none(), "before it began");
+        assert!(
+            error("a", at(0)).is_none(),
+            "the clock is before the failure"
+        );
         assert!(error("b", at(1)).is_none());
     }
 
     #[test]
-    fn the_oldest_is_forgotten_first_and_one_that_failed_again_is_not_old() {
+    fn full_table_forgets_the_oldest_failure_first() {
         let mut backoffs = Backoffs::default();
         for number in 0..MAX_BACKOFFS {
             assert_eq!(add(&mut backoffs, &number.to_string(), 7, at(9)), 0);
         }
+        // A second failure of "0" makes "1" the oldest.
         assert_eq!(add(&mut backoffs, "0", 7, at(9)), 1);
         assert_eq!(add(&mut backoffs, "new", 7, at(9)), 1);
         let known = |text: &str| backoffs.error(key(text, 7), || at(1)).is_some();
@@ -184,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn one_key_that_fails_for_ever_takes_up_the_room_of_one() {
+    fn repeated_failures_of_a_key_take_one_place() {
         let mut backoffs = Backoffs::default();
         for _ in 0..10 * MAX_BACKOFFS {
             add(&mut backoffs, "a", 1, at(9));

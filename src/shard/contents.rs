@@ -1,4 +1,4 @@
-//! Entries and their tags, kept in step: neither changes without the other.
+//! Entries, types and tags, kept in step: none changes without the others.
 
 use std::mem;
 
@@ -17,18 +17,19 @@ use crate::tags::HashedTag;
 use crate::tags::{PinnedTags, Tags};
 use crate::value::{Access, NewValue, StoredValue, TypedValue};
 
+/// The stored entries of a shard, with types, tags and the cost.
 #[derive(Debug)]
 pub(super) struct Contents {
     hashing: Hashing,
     store: Store<StoredValue>,
     types: EntryTypes,
     pub(super) tags: Tags,
-    /// What all entries cost.
+    /// The sum of the costs of all entries.
     cost: usize,
 }
 
 impl Contents {
-    /// The most entries that can be kept.
+    /// The largest number of entries.
     pub(super) const MAX_ENTRIES: usize = Store::<StoredValue>::MAX_ENTRIES;
 
     pub(super) fn new(hashing: Hashing) -> Self {
@@ -41,7 +42,7 @@ impl Contents {
         }
     }
 
-    /// An empty one that hashes alike.
+    /// Returns empty contents with the same hashing.
     pub(super) fn empty_copy(&self) -> Self {
         Self::new(self.hashing.clone())
     }
@@ -50,43 +51,46 @@ impl Contents {
         self.store.len()
     }
 
+    /// Finds an entry, live or not.
     #[inline]
     pub(super) fn find(&self, key: impl Lookup) -> Option<EntryId> {
         self.store.find(key)
     }
 
-    /// What there is under a key.
-    #[allow(clippy::inline_always, reason = "every hit runs through it: measured")]
+    /// Finds an entry and the state of the entry.
+    #[allow(clippy::inline_always, reason = "every hit calls probe: measured")]
     #[inline(always)]
     pub(super) fn probe(&self, key: impl Lookup, now: &Now<'_>) -> Probe {
         let Some(id) = self.store.find_timed(key, now) else {
             return Probe::Missing;
         };
+        // Cheap for most hits: a counter of dead tags, and one time of the entry.
         if self.tags.is_invalidated(id) || now.is_past(self.store.surely_fresh_until(id)) {
             return Probe::Checked(id, self.state(id, now));
         }
         Probe::Fresh(id)
     }
 
-    /// How it stands with an entry.
+    /// Returns the state of an entry, from times and tags.
     pub(super) fn state(&self, id: EntryId, now: &Now<'_>) -> State {
-        let Some(over) = self.tags.invalidated(id) else {
+        let Some(dead) = self.tags.invalidated(id) else {
             return self.store.state(id, now);
         };
         match self.store.deadlines(id) {
-            Some(times) if !over.removed => times.state_if_expired(over.first.at, now.get()),
+            // Expired by a tag, and not yet swept: the state as if already expired.
+            Some(times) if !dead.removed => times.state_if_expired(dead.first.at, now.get()),
             _ => State::Expired,
         }
     }
 
-    /// When an entry was stored, and how it stands with it, which is known.
+    /// Returns the times of an entry with a known state.
     pub(super) fn times(&self, id: EntryId, state: State) -> EntryTimes {
         let times = self.store.deadlines(id);
         let fresh_until =
-            times.map_or_else(|| self.store.surely_fresh_until(id), |it| it.fresh_until);
+            times.map_or_else(|| self.store.surely_fresh_until(id), |t| t.fresh_until);
         EntryTimes {
             stored: times.map(|times| times.stored),
-            // A doom may have ended it before.
+            // An invalidation may have ended the time to live early.
             fresh_until: if state.is_fresh() {
                 fresh_until
             } else {
@@ -96,41 +100,44 @@ impl Contents {
         }
     }
 
-    /// Whether an entry has a window after its time to live.
+    /// Returns `true` if a window follows the entry's time to live, `false` if not.
     pub(super) fn has_window(&self, id: EntryId) -> bool {
         self.store.deadlines(id).is_some_and(Deadlines::has_window)
     }
 
-    /// Ends the freshness of an entry. Whether anything of it is left to be served.
+    /// Ends the freshness of an entry. Returns `true` if a stale value is left, `false` if not.
     pub(super) fn expire(&mut self, id: EntryId, at: Moment) -> bool {
         self.store.expire(id, at)
     }
 
-    /// Lets an entry that a doom expired live on without it, if anything of it is left
-    /// to be served. Whether it does.
+    /// Ends the freshness of an entry with an expired tag, and attaches live tags. Returns
+    /// `true` if a stale value is left and the entry stays, `false` if the entry must be
+    /// removed.
     pub(super) fn survives_expire(&mut self, id: EntryId) -> bool {
-        let over = self.tags.invalidated(id).filter(|over| !over.removed);
-        let Some(expired) = over.map(|over| over.first.at) else {
+        let dead = self.tags.invalidated(id).filter(|dead| !dead.removed);
+        let Some(expired) = dead.map(|dead| dead.first.at) else {
             return false;
         };
+        // Without live tags no later `invalidate_tag` would reach the entry.
         self.store.expire(id, expired) && self.tags.reattach(id)
     }
 
-    /// The entry of a key, if a read without a loader sees it.
+    /// Finds an entry for a read without a loader.
     #[inline]
     pub(super) fn find_fresh(&self, key: Key<'_>, now: &Now<'_>) -> Option<EntryId> {
         self.probe(key, now).fresh()
     }
 
-    /// A number that nobody can tell, of a key and a write.
+    /// Returns an unpredictable number for a hash and a write.
     pub(super) fn random(&self, hash: u64, write: usize) -> u64 {
+        // The seed of the hashing makes the number unpredictable.
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&hash.to_ne_bytes());
         bytes[8..].copy_from_slice(&(write as u64).to_ne_bytes());
         self.hashing.hash(&bytes)
     }
 
-    /// The names of an entry's tags.
+    /// Returns the names of an entry's tags.
     pub(super) fn tag_names(&self, id: EntryId) -> Vec<SmallBytes> {
         self.tags.names_of(id).cloned().collect()
     }
@@ -144,13 +151,13 @@ impl Contents {
         self.store.value(id).bytes()
     }
 
-    /// What a form of values needs of an entry's.
+    /// Returns the part of an entry's value that this form of access needs.
     #[inline]
     pub(super) fn snapshot<T: Access>(&self, id: EntryId) -> T::Snapshot {
         T::snapshot(self.store.value(id), || self.types.get(id))
     }
 
-    /// What is handed out of an entry's value, and which type it is.
+    /// Returns a handle of an entry's value, and the type.
     #[inline]
     pub(super) fn value(&self, id: EntryId) -> TypedValue {
         TypedValue {
@@ -159,7 +166,7 @@ impl Contents {
         }
     }
 
-    /// Why an entry leaves if it leaves now.
+    /// Returns the reason for a removal of the entry now.
     #[inline]
     pub(super) fn liveness(&self, id: EntryId, now: &Now<'_>) -> Liveness {
         self.liveness_if_invalidated(id).unwrap_or_else(|| {
@@ -171,9 +178,10 @@ impl Contents {
         })
     }
 
-    /// The fate of an entry that carries a dead tag: settled when the first doom came.
+    /// Returns the liveness of an entry with a dead tag, as of the first invalidation.
     #[inline]
     fn liveness_if_invalidated(&self, id: EntryId) -> Option<Liveness> {
+        // An entry already expired at that time was not live, and is not counted.
         let invalidation = self.tags.invalidated(id)?.first;
         Some(
             if self
@@ -188,71 +196,76 @@ impl Contents {
         )
     }
 
+    /// Records a read, for the policy and for the time to idle.
     #[inline]
     pub(super) fn record_read(&self, id: EntryId, now: &Now<'_>) {
         self.store.record_read(id);
+        // An entry with one time has no time to idle.
         if let Some(times) = self.store.deadlines(id) {
             times.note_read(|| now.get());
         }
     }
 
-    /// What all entries cost together.
+    /// Returns the sum of the costs of all entries.
     pub(super) fn cost(&self) -> usize {
         self.cost
     }
 
-    /// What one of them costs.
+    /// Returns the cost of an entry.
     #[inline]
     pub(super) fn cost_of(&self, id: EntryId) -> usize {
         let (key, tags) = (self.store.key(id), self.tags.count_of(id));
+        // A record of times is charged with the entry.
         let timed = self.store.deadlines(id).is_some();
         cost(key.len(), self.store.value(id).cost(), tags, timed)
     }
 
-    /// Stores under a key, with its hash, that is not stored.
+    /// Stores an entry under a key that is not stored yet.
     #[inline]
     pub(super) fn insert(
         &mut self,
         (key, hash): (SmallBytes, u64),
         value: NewValue,
-        life: Lifetime,
+        lifetime: Lifetime,
         tags: PinnedTags,
     ) -> EntryId {
-        let id = self.store.insert(key, hash, value.stored, life);
+        let id = self.store.insert(key, hash, value.stored, lifetime);
         self.types.set(id, value.ty);
         self.tags.attach(id, tags);
         self.cost += self.cost_of(id);
         id
     }
 
-    /// How an entry stands with the policy, for one that is stored in its place.
+    /// Returns the policy's rank of an entry.
     pub(super) fn rank(&self, id: EntryId) -> Rank {
         self.store.rank(id)
     }
 
-    /// Lets a new entry stand as another did, and one use better.
+    /// Gives a new entry the rank of the replaced entry, and one read more.
     pub(super) fn restore_rank(&mut self, id: EntryId, rank: Rank) {
         self.store.restore_rank(id, rank);
     }
 
-    /// Puts a value in the place of another. Gives the old one.
+    /// Replaces the value, the times and the tags of an entry. Returns the old value.
     #[inline]
     pub(super) fn replace(
         &mut self,
         id: EntryId,
         value: NewValue,
-        life: Lifetime,
+        lifetime: Lifetime,
         tags: PinnedTags,
     ) -> StoredValue {
+        // The cost depends on tags and times: subtract before, add after.
         self.cost -= self.cost_of(id);
         self.tags.detach(id);
         self.tags.attach(id, tags);
         self.types.set(id, value.ty);
-        let old = self.store.replace(id, value.stored, life);
+        let old = self.store.replace(id, value.stored, lifetime);
         self.cost += self.cost_of(id);
         old
     }
 
+    /// Removes an entry with tags and times.
     #[inline]
     pub(super) fn remove(&mut self, id: EntryId) -> Entry<StoredValue> {
         self.cost -= self.cost_of(id);
@@ -260,60 +273,59 @@ impl Contents {
         self.store.remove(id).0
     }
 
-    /// How many places are used, and how many reserved.
+    /// Returns the number of used places, and the number of reserved places.
     pub(super) fn usage(&self) -> (usize, usize) {
         let (tags_used, tags_reserved) = self.tags.usage();
         let used = self.store.len() + tags_used;
         (used, self.store.capacity() + tags_reserved)
     }
 
-    /// Moves all that is kept, and the tags that loads hold, to tables of its size.
-    /// Gives the old ones, for the trash.
-    ///
-    /// Tags are bound anew by their names, so no member and no load may have a dead
-    /// one.
+    /// Moves all entries, and the tags pinned by loads, to new tables of the needed size.
+    /// Returns the old tables, for the trash. Tags are bound again by name: no member and no
+    /// load may have a dead tag.
     pub(super) fn compact<'a>(&mut self, loads: impl Iterator<Item = &'a mut PinnedTags>) -> Self {
         let new = self.empty_copy();
         let mut old = mem::replace(self, new);
-        for held in loads {
-            *held = self.tags.pin(old.tags.pinned_names(held));
+        for pinned in loads {
+            *pinned = self.tags.pin(old.tags.pinned_names(pinned));
         }
-        // In any order: what the policy knew of them is forgotten.
+        // In any order: the new policy starts without knowledge.
         let mut next = 0;
         while let Some(id) = old.next_from(next) {
             next = id;
             let tags = self.tags.pin(old.tags.names_of(id));
             let (ty, hash) = (old.types.get(id), old.store.hash_of(id));
-            let (entry, life) = old.store.remove(id);
+            let (entry, lifetime) = old.store.remove(id);
+            // Numbers of types belong to one table: pass the type itself.
             let value = NewValue {
                 stored: entry.value,
                 ty,
             };
-            self.insert((entry.key, hash), value, life, tags);
+            self.insert((entry.key, hash), value, lifetime, tags);
         }
         old
     }
 
-    /// Takes out up to `most` entries that the policy lets go, and gives each to `leave`. Says how many, and gives the
-    /// fates of those that were not live.
+    /// Removes up to `max` entries chosen by the policy, and passes each to `out`. Returns the
+    /// number of removed entries, and the liveness of each entry that was not live.
     #[inline]
     pub(super) fn evict(
         &mut self,
-        most: usize,
+        max: usize,
         now: &Now<'_>,
-        mut leave: impl FnMut(Entry<StoredValue>, RemovalCause),
+        mut out: impl FnMut(Entry<StoredValue>, RemovalCause),
     ) -> (usize, Vec<Liveness>) {
         let (tags, total, mut livenesses) = (&mut self.tags, &mut self.cost, Vec::new());
-        let evicted = self.store.evict(most, |id, entry, life| {
-            let timed = matches!(life, Lifetime::Timed(_));
+        let evicted = self.store.evict(max, |id, entry, lifetime| {
+            let timed = matches!(lifetime, Lifetime::Timed(_));
             let mut cause = RemovalCause::Evicted;
-            // One that has a deadline alone, and no dead tag, would have been reclaimed.
+            // Only these need a look: an expired entry with one time was swept before.
             if timed || tags.is_invalidated(id) {
                 let liveness = match tags.invalidated(id) {
-                    Some(over) if life.state(over.first.at).is_fresh() => {
-                        Liveness::Invalidated(Arc::clone(over.first))
+                    Some(dead) if lifetime.state(dead.first.at).is_fresh() => {
+                        Liveness::Invalidated(Arc::clone(dead.first))
                     }
-                    None if life.state(now.get()).is_fresh() => Liveness::Live,
+                    None if lifetime.state(now.get()).is_fresh() => Liveness::Live,
                     _ => Liveness::Expired,
                 };
                 cause = liveness.cause(cause);
@@ -321,20 +333,21 @@ impl Contents {
                     livenesses.push(liveness);
                 }
             }
+            // The tags count for the cost, so detach before the subtraction.
             let tags = tags.detach(id);
             *total -= cost(entry.key.len(), entry.value.cost(), tags, timed);
-            leave(entry, cause);
+            out(entry, cause);
         });
         (evicted, livenesses)
     }
 
-    /// The first id from this one on that names an entry.
+    /// Returns the smallest id of a stored entry that is not below `id`.
     pub(super) fn next_from(&self, id: EntryId) -> Option<EntryId> {
         self.store.next_from(id)
     }
 
-    /// An entry that a doom came over and that still takes up room: its fate, and its name
-    /// if it is to leave. One that a doom expired may live on.
+    /// Returns the next entry with a dead tag: the liveness, and the id if the entry must be
+    /// removed.
     #[inline]
     pub(super) fn next_invalidated(&mut self) -> Option<(Option<EntryId>, Liveness)> {
         if !self.tags.has_dead_members() {
@@ -342,25 +355,26 @@ impl Contents {
         }
         let id = self.tags.next_dead_member()?;
         let liveness = self.liveness_if_invalidated(id)?;
+        // The liveness was read first: `survives_expire` changes times and tags.
         let stays = self.survives_expire(id);
         Some(((!stays).then_some(id), liveness))
     }
 
-    /// An entry whose time has come. `budget`: see [`Store::next_expired`].
+    /// Returns an expired entry. `budget`: see [`Store::next_expired`].
     #[inline]
     pub(super) fn next_expired(&mut self, now: &Now<'_>, budget: &mut usize) -> Option<EntryId> {
-        // While none can expire, nobody need ask the time.
+        // If no entry can expire, the clock is not read.
         self.can_expire()
             .then(|| self.store.next_expired(now.get(), budget))?
     }
 
-    /// Whether an entry may be asked how it stands with it.
+    /// Returns `true` if a look at some entry may read the clock, `false` if no look does.
     #[inline]
     pub(super) fn may_ask_time(&self) -> bool {
         self.store.can_expire() || self.store.has_deadlines()
     }
 
-    /// Whether any entry can expire.
+    /// Returns `true` if any entry can expire, `false` if all entries stay until removed.
     #[inline]
     pub(super) fn can_expire(&self) -> bool {
         self.store.can_expire()
@@ -369,6 +383,7 @@ impl Contents {
 
 #[cfg(any(test, fuzzing))]
 impl Contents {
+    /// Checks every invariant inside.
     pub(super) fn validate(&self) {
         let ids = self.store.validate();
         self.tags.validate(&ids);

@@ -1,18 +1,19 @@
-//! The cost of an entry, in bytes of `max_bytes`.
+//! The cost of an entry, for the bound of `max_bytes`.
 
-/// What an entry costs of `max_bytes`, beside its key and its value.
+/// Cost of an entry, without key and value.
 const ENTRY_COST: usize = 104;
 
-/// What a tag costs.
+/// Cost of a tag of an entry.
 const TAG_COST: usize = 28;
 
-/// What a record of more times than one costs.
+/// Cost of a record of times, for an entry with more than one time.
 const TIMES_COST: usize = 88;
 
-/// What an entry costs of `max_bytes`.
+/// Returns the cost of an entry, in bytes of `max_bytes`.
 #[inline]
 pub(super) fn cost(key: usize, value: usize, tags: usize, timed: bool) -> usize {
-    let beside = ENTRY_COST + if timed { TIMES_COST } else { 0 };
-    let beside = beside.saturating_add(tags.saturating_mul(TAG_COST));
-    key.saturating_add(value).saturating_add(beside)
+    // Saturating, because a value may be as long as memory: an overflow must not look cheap.
+    let overhead = ENTRY_COST + if timed { TIMES_COST } else { 0 };
+    let overhead = overhead.saturating_add(tags.saturating_mul(TAG_COST));
+    key.saturating_add(value).saturating_add(overhead)
 }

@@ -1,74 +1,81 @@
-//! Which tags were invalidated lately: for loads whose tags are not known before they end.
+//! The recently invalidated tags, for loads with tags chosen by the loader.
 //!
-//! A load that names its own tags cannot hold them while it runs. So every invalidation of
-//! tags is written down here while such a load is in flight, before it visits the shards;
-//! and the load asks, under the lock in which it stores, whether one of its tags is among
-//! those written down since it began:
+//! A load cannot pin a tag that the loader chooses at the end. So while such a load is in
+//! flight, every invalidation of tags is recorded here, before the invalidation visits the
+//! shards. At the end, the load asks whether a chosen tag was recorded after the start, under
+//! the same lock under which the load stores:
 //!
-//! 1. The load takes its seat at sequence 7, and reads the database.
-//! 2. An invalidation of `g` writes `g` down, as number 8, and then visits the shards.
-//! 3. The load says that `g` is a tag of its. If it stores before the visit to its shard, the
-//!    visit finds it; if after, it has seen number 8, and does not store.
+//! 1. Load A claims the slot at sequence 7, and reads the database.
+//! 2. Invalidation B of `g` records `g` as number 8, and then visits the shards.
+//! 3. A returns with the tag `g`. If A stores before B visits the shard of A, the visit
+//!    reaches the entry. If A stores after the visit, A sees number 8, and does not store.
 //!
-//! Whoever joins such a load cannot know its tags either, and may have come after the
-//! invalidation. So a joiner notes the sequence, and looks again if number 8 was there when
-//! it came.
+//! A waiter of A does not know the tags either, and may have called after B returned:
+//!
+//! 1. Invalidation B of `g` returns.
+//! 2. Waiter C joins A and notes the sequence, 8.
+//! 3. A completes with the tag `g`. Number 8 is after the start of A and not after the note
+//!    of C, so C does not take the value, and looks again.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::PoisonError;
 
 use crate::sync::Mutex;
 
-/// How many invalidated tags are remembered. A load that is older than the memory, and
-/// names tags, is not stored.
+/// The number of remembered tags. An older load with chosen tags is not stored.
 const MAX_LOGGED: usize = 65_536;
 
+/// The log. The small lock is the last lock taken, after the lock of a shard.
 #[derive(Debug, Default)]
 pub(crate) struct InvalidationLog(Mutex<LogRecords>);
 
+/// The data under the lock.
 #[derive(Debug, Default)]
 struct LogRecords {
-    /// How many loads in flight may name tags. While there is none, nothing is written.
+    /// The number of loads in flight that may choose tags. Without any, nothing is recorded.
     readers: usize,
-    /// The number of the last mark.
+    /// The number of the last record.
     sequence: u64,
-    /// The hashes of the last marks' names; the last of them has the number `sequence`. Two
-    /// names with one hash can only discard what might have been stored.
-    marks: VecDeque<u64>,
-    /// By hash: the numbers of its marks, in order.
-    numbers: HashMap<u64, VecDeque<u64>>,
+    /// The hashes of the last recorded names, oldest first; the newest has the number
+    /// `sequence`. Two names with one hash may discard a value without need, and do no other
+    /// harm.
+    hashes: VecDeque<u64>,
+    /// By hash: the numbers of the records, oldest first.
+    numbers_by_hash: HashMap<u64, VecDeque<u64>>,
 }
 
-/// Which of a load's own tags were invalidated while it ran.
+/// The invalidations of a load's chosen tags during the load.
 #[derive(Debug, Default)]
 pub(crate) enum Overlap {
+    /// No chosen tag was invalidated.
     #[default]
     None,
-    /// First by the mark of this number.
+    /// A chosen tag was invalidated; the first record has this number.
     At(u64),
-    /// Perhaps: the memory does not go back to its start.
+    /// Perhaps: the log does not reach back to the start of the load.
     Forgotten,
 }
 
 impl Overlap {
-    /// Whether an invalidation came before a joiner that noted the sequence.
-    pub(crate) fn overlaps_until(&self, note: u64) -> bool {
+    /// Returns `true` if an invalidation came before a joining waiter with this sequence,
+    /// `false` if the waiter may take the value.
+    pub(crate) fn overlaps_until(&self, joined_at: u64) -> bool {
         match self {
             Self::None => false,
-            Self::At(number) => *number <= note,
+            Self::At(number) => *number <= joined_at,
             Self::Forgotten => true,
         }
     }
 }
 
-/// Closes the journal, unless a load takes over.
+/// Keeps the log open. Closes the log when dropped, unless a load takes over.
 pub(crate) struct LogReader<'a> {
     log: &'a InvalidationLog,
     pub(crate) sequence: u64,
 }
 
 impl LogReader<'_> {
-    /// The load closes the journal when it ends.
+    /// Hands the duty to close the log to the load.
     pub(crate) fn keep_open(self) {
         std::mem::forget(self);
     }
@@ -81,11 +88,13 @@ impl Drop for LogReader<'_> {
 }
 
 impl InvalidationLog {
+    /// Runs `act` under the lock.
     fn write<R>(&self, act: impl FnOnce(&mut LogRecords) -> R) -> R {
+        // No code of the caller runs under this lock, so poisoning is ignored.
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Opens the journal for a load, and gives the sequence.
+    /// Opens the log for a load. Returns the sequence.
     fn open(&self) -> u64 {
         self.write(|records| {
             records.readers += 1;
@@ -93,17 +102,20 @@ impl InvalidationLog {
         })
     }
 
+    /// Closes the log for a load.
     pub(crate) fn close(&self) {
         self.write(|records| {
             records.readers -= 1;
+            // The last reader frees the memory. The sequence goes on: notes of waiters stay
+            // comparable.
             if records.readers == 0 {
-                records.marks = VecDeque::new();
-                records.numbers = HashMap::new();
+                records.hashes = VecDeque::new();
+                records.numbers_by_hash = HashMap::new();
             }
         });
     }
 
-    /// Opens the journal for as long as the guard lives, or for the load that takes it over.
+    /// Opens the log while the guard lives, or for a load that takes over.
     pub(crate) fn reader(&self) -> LogReader<'_> {
         LogReader {
             log: self,
@@ -111,21 +123,24 @@ impl InvalidationLog {
         }
     }
 
-    /// The sequence, for a joiner.
+    /// Returns the sequence, for a waiter that joins.
     pub(crate) fn sequence(&self) -> u64 {
         self.write(|records| records.sequence)
     }
 
-    /// Writes invalidated tags down, by the hashes of their names: before a shard is visited.
+    /// Records invalidated tags by the hashes of the names. Comes before the visit of any
+    /// shard.
     pub(crate) fn record(&self, hashes: impl Iterator<Item = u64>) {
         self.write(|records| {
+            // A load that opens the log later starts after this invalidation began, and so may
+            // store.
             if records.readers > 0 {
                 hashes.for_each(|hash| records.record(hash));
             }
         });
     }
 
-    /// Which of these tags were marked after a load began.
+    /// Returns the overlap of tags with the invalidations after the start of a load.
     pub(crate) fn overlap_since(&self, start: u64, hashes: impl Iterator<Item = u64>) -> Overlap {
         self.write(|records| records.overlap_since(start, hashes))
     }
@@ -133,44 +148,50 @@ impl InvalidationLog {
 
 impl LogRecords {
     fn record(&mut self, hash: u64) {
-        if self.marks.len() == MAX_LOGGED {
-            if let Some(oldest) = self.marks.pop_front() {
+        // Drop the oldest record first: the log never holds more.
+        if self.hashes.len() == MAX_LOGGED {
+            if let Some(oldest) = self.hashes.pop_front() {
                 self.forget_first_of(oldest);
             }
         }
         self.sequence += 1;
-        self.marks.push_back(hash);
-        self.numbers
+        self.hashes.push_back(hash);
+        self.numbers_by_hash
             .entry(hash)
             .or_default()
             .push_back(self.sequence);
     }
 
+    /// Removes the oldest number of a hash.
     fn forget_first_of(&mut self, hash: u64) {
-        if let Some(numbers) = self.numbers.get_mut(&hash) {
+        if let Some(numbers) = self.numbers_by_hash.get_mut(&hash) {
             numbers.pop_front();
             if numbers.is_empty() {
-                self.numbers.remove(&hash);
+                self.numbers_by_hash.remove(&hash);
             }
         }
     }
 
-    /// The number of the oldest mark, if there is any.
+    /// Returns the number of the oldest record, or the next number if there is no record.
     fn first(&self) -> u64 {
-        self.sequence + 1 - self.marks.len() as u64
+        self.sequence + 1 - self.hashes.len() as u64
     }
 
     fn overlap_since(&self, start: u64, hashes: impl Iterator<Item = u64>) -> Overlap {
         let mut hashes = hashes.peekable();
+        // The common cases, without a search: no chosen tags, or no invalidation since the
+        // start.
         if hashes.peek().is_none() || start == self.sequence {
             return Overlap::None;
         }
         let first = self.first();
+        // A record after the start was dropped, and may have been any tag.
         if start + 1 < first {
             return Overlap::Forgotten;
         }
+        // Of each tag, the first record after the start; of all tags, the earliest.
         let first_after_start = |hash: u64| {
-            let numbers = self.numbers.get(&hash)?;
+            let numbers = self.numbers_by_hash.get(&hash)?;
             let place = numbers.partition_point(|&number| number <= start);
             numbers.get(place).copied()
         };
@@ -189,23 +210,23 @@ mod tests {
         match log.overlap_since(start, tags.iter().copied()) {
             Overlap::None => None,
             Overlap::At(number) => Some(number),
-            Overlap::Forgotten => panic!("forgotten"),
+            Overlap::Forgotten => panic!("the log was too short"),
         }
     }
 
     #[test]
-    fn nothing_is_written_while_nobody_reads() {
+    fn record_without_readers_writes_nothing() {
         let log = InvalidationLog::default();
         log.record([1].into_iter());
         assert_eq!(log.open(), 0);
         log.record([1].into_iter());
         log.close();
-        assert!(log.0.lock().unwrap().marks.is_empty());
+        assert!(log.0.lock().unwrap().hashes.is_empty());
         assert_eq!(log.open(), 1);
     }
 
     #[test]
-    fn who_opens_it_and_does_not_load_closes_it() {
+    fn dropped_reader_closes_the_log() {
         let log = InvalidationLog::default();
         drop(log.reader());
         log.record([1].into_iter());
@@ -216,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_load_sees_every_mark_of_its_tags_since_it_began() {
+    fn overlap_finds_the_first_record_after_the_start() {
         let log = InvalidationLog::default();
         log.open();
         log.record([1, 2].into_iter());
@@ -227,12 +248,13 @@ mod tests {
         assert_eq!(first(&log, 3, &[2]), Some(5));
         assert_eq!(first(&log, start, &[3, 1]), Some(4));
         assert_eq!(first(&log, start, &[]), None);
-        let of_two = log.overlap_since(start, [2].into_iter());
-        assert!(of_two.overlaps_until(3) && !of_two.overlaps_until(2));
+        // The waiter of number 2 came before the record with number 3.
+        let overlap = log.overlap_since(start, [2].into_iter());
+        assert!(overlap.overlaps_until(3) && !overlap.overlaps_until(2));
     }
 
     #[test]
-    fn what_was_forgotten_may_have_been_any_tag() {
+    fn dropped_records_overlap_with_any_tag() {
         let log = InvalidationLog::default();
         let start = log.open();
         let all = MAX_LOGGED as u64;
@@ -241,7 +263,7 @@ mod tests {
         log.record([all + 1].into_iter());
         let forgotten = log.overlap_since(start, [all].into_iter());
         assert!(matches!(forgotten, Overlap::Forgotten) && forgotten.overlaps_until(0));
-        assert!(!log.0.lock().unwrap().numbers.contains_key(&0));
+        assert!(!log.0.lock().unwrap().numbers_by_hash.contains_key(&0));
         assert_eq!(first(&log, start + 1, &[0, 1]), Some(2));
         assert!(matches!(
             log.overlap_since(start, [].into_iter()),

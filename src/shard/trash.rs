@@ -1,4 +1,5 @@
-//! What leaves a shard in one act, to be told of and dropped after the unlock.
+//! Removed entries and values of one operation, for the listener, and for a drop after the
+//! unlock.
 
 use smallvec::SmallVec;
 
@@ -10,25 +11,28 @@ use crate::removal::{Listener, RemovalCause};
 use crate::store::{Entry, MAX_EVICTED_AT_ONCE};
 use crate::value::StoredValue;
 
-/// Most acts take out few entries, if any: those need no memory to wait in.
+/// Most operations remove few entries, if any: few entries take no memory on the heap.
 #[derive(Debug, Default)]
 pub(super) struct Trash {
     entries: SmallVec<[Entry<StoredValue>; MAX_EVICTED_AT_ONCE]>,
-    /// Why each of them left, if somebody listens.
+    /// The cause of each removal, if there is a listener.
     causes: SmallVec<[RemovalCause; MAX_EVICTED_AT_ONCE]>,
-    /// A value that was replaced.
+    /// A replaced value.
     value: Option<StoredValue>,
-    /// Its key, and why it left, if somebody listens.
-    replaced_for: Option<(SmallBytes, RemovalCause)>,
-    /// Whether anybody listens.
+    /// The key of the replaced value, and the cause, if there is a listener.
+    replaced_key: Option<(SmallBytes, RemovalCause)>,
+    /// Set if there is a listener.
     has_listener: bool,
+    /// Other things to drop: rare, and so behind one pointer.
     dropped: Vec<Dropped>,
 }
 
+// Each variant runs code of the caller when dropped, or frees much memory. Neither belongs
+// under the lock.
 #[derive(Debug)]
-#[expect(dead_code, reason = "they are here to be dropped")]
+#[expect(dead_code, reason = "the variants exist to be dropped")]
 enum Dropped {
-    /// Failures hold errors of the caller's.
+    /// With an error of the caller.
     Backoff(Backoff),
     Contents(Box<Contents>),
     InFlight(InFlight),
@@ -36,6 +40,7 @@ enum Dropped {
 }
 
 impl Trash {
+    /// Creates an empty trash.
     #[inline]
     pub(super) fn new(has_listener: bool) -> Self {
         Self {
@@ -44,50 +49,60 @@ impl Trash {
         }
     }
 
+    /// Adds a removed entry.
     #[inline]
     pub(super) fn entry(&mut self, entry: Entry<StoredValue>, cause: RemovalCause) {
         self.entries.push(entry);
         if self.has_listener {
+            // Without a listener nobody reads the cause.
             self.causes.push(cause);
         }
     }
 
-    /// At most one value is replaced in an act.
+    /// Adds a replaced value. An operation replaces at most one value.
     #[inline]
     pub(super) fn replaced(&mut self, value: StoredValue, key: Key<'_>, cause: RemovalCause) {
-        debug_assert!(self.value.is_none(), "a value that would be dropped here");
+        debug_assert!(
+            self.value.is_none(),
+            "the earlier value would be dropped under the lock"
+        );
         self.value = Some(value);
         if self.has_listener {
-            self.replaced_for = Some((key.bytes.into(), cause));
+            self.replaced_key = Some((key.bytes.into(), cause));
         }
     }
 
+    /// Adds whole tables.
     pub(super) fn contents(&mut self, contents: Box<Contents>) {
         self.dropped.push(Dropped::Contents(contents));
     }
 
+    /// Adds the slots of all loads.
     pub(super) fn loads(&mut self, loads: InFlight) {
         self.dropped.push(Dropped::InFlight(loads));
     }
 
+    /// Adds a failure, if there is one.
     pub(super) fn backoff(&mut self, backoff: Option<Backoff>) {
         if let Some(backoff) = backoff {
             self.dropped.push(Dropped::Backoff(backoff));
         }
     }
 
+    /// Adds all failures.
     pub(super) fn backoffs(&mut self, backoffs: Backoffs) {
         self.dropped.push(Dropped::Backoffs(backoffs));
     }
 
-    /// Tells of every entry that left. Foreign code: after the unlock.
+    /// Calls the listener for every removed entry. Code of the caller: only after the unlock.
     pub(super) fn notify(&self, listener: &Listener) {
         let notify = |key: &SmallBytes, value: &StoredValue, cause: RemovalCause| {
             listener(&display(key.as_bytes(), usize::MAX), value.bytes(), cause);
         };
-        if let (Some(value), Some((key, cause))) = (&self.value, &self.replaced_for) {
+        if let (Some(value), Some((key, cause))) = (&self.value, &self.replaced_key) {
             notify(key, value, *cause);
         }
+        // With a listener, both lists have one element for each removed entry.
         for (entry, cause) in self.entries.iter().zip(&self.causes) {
             notify(&entry.key, &entry.value, *cause);
         }

@@ -26,14 +26,15 @@ fn store(keys: &[&'static str]) -> Store<&'static str> {
 }
 
 #[test]
-fn an_entry_with_its_key_is_one_line_of_the_cache() {
+fn an_entry_with_key_is_one_cache_line() {
     assert_eq!(size_of::<Slab<Entry<bytes::Bytes>>>(), 40);
     assert_eq!(size_of::<Entry<bytes::Bytes>>(), 64);
     assert_eq!(size_of::<Option<Entry<bytes::Bytes>>>(), 64);
 }
 
 #[test]
-fn colliding_hashes_are_told_apart_by_key() {
+fn keys_with_equal_hashes_are_told_apart() {
+    // `Hashing::Colliding` gives these three keys one hash.
     let mut store = store(&["a", "d", "g"]);
     let d = store.find(key("d")).unwrap();
     assert_eq!(store.remove(d).0.value, "d");
@@ -44,9 +45,10 @@ fn colliding_hashes_are_told_apart_by_key() {
 }
 
 #[test]
-fn what_was_read_outlives_what_was_not() {
+fn evict_keeps_a_read_entry_longest() {
     let mut store = store(&["a", "b", "c"]);
     let a = store.find(key("a")).unwrap();
+    // Two reads move the entry to the main queue before the end of young.
     store.record_read(a);
     store.record_read(a);
     while store.len() > 1 {
@@ -59,26 +61,28 @@ fn what_was_read_outlives_what_was_not() {
 }
 
 #[test]
-fn many_leave_at_once_and_each_once() {
+fn evict_in_batches_removes_each_entry_once() {
     let keys = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"];
     let mut store = store(&keys);
-    let mut left = Vec::new();
-    for most in (1..=MAX_EVICTED_AT_ONCE).rev().cycle() {
-        let before = left.len();
-        let count = store.evict(most, |_, entry, _| left.push(entry.value));
-        assert_eq!(left.len(), before + count);
-        assert!(count <= most);
+    let mut evicted = Vec::new();
+    // Batches of every size, until nothing is left.
+    for max in (1..=MAX_EVICTED_AT_ONCE).rev().cycle() {
+        let before = evicted.len();
+        let count = store.evict(max, |_, entry, _| evicted.push(entry.value));
+        assert_eq!(evicted.len(), before + count);
+        assert!(count <= max);
         store.validate();
         if count == 0 {
             break;
         }
     }
-    left.sort_unstable();
-    assert_eq!(left, keys);
+    // Each key exactly once.
+    evicted.sort_unstable();
+    assert_eq!(evicted, keys);
 }
 
 #[test]
-fn ids_are_used_again() {
+fn insert_after_remove_uses_the_id_again() {
     let mut store = store(&["a", "b"]);
     let a = store.find(key("a")).unwrap();
     store.remove(a);
@@ -88,11 +92,12 @@ fn ids_are_used_again() {
 }
 
 #[test]
-fn a_value_that_is_replaced_has_a_deadline_of_its_own() {
+fn replace_sets_a_new_deadline() {
     let mut store = store(&[]);
     let id = insert(&mut store, "a", at(1));
     assert_eq!(store.replace(id, "new", Lifetime::Plain(at(5))), "a");
     store.validate();
+    // The old deadline, 1, must not be found.
     assert_eq!(store.next_expired(at(4), &mut 100), None);
     assert_eq!(store.next_expired(at(5), &mut 100), Some(id));
     store.replace(id, "newest", Lifetime::Plain(Moment::NEVER));

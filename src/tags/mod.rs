@@ -1,22 +1,24 @@
-//! Tags: which members carry one, and which tags a member carries.
+//! Tags: the members of each tag, and the tags of each member.
 //!
-//! A tag's name is bound to a tag when the first member or load needs it.
-//! Dooming a tag unbinds the name and marks the tag dead, however many carry it:
-//! a member of a dead tag is dead from then on, and whoever comes with the name
-//! later gets another tag. The members are handed out one by one afterwards, for
-//! their memory. A tag is forgotten when nobody needs it any more.
+//! A name is bound to a tag when the first member or load needs the tag. An invalidation
+//! unbinds the name and marks the tag dead, in the same few steps for any number of members.
+//! From then on a member of the dead tag is unreachable, and the next use of the name creates
+//! a new, live tag. A sweep removes the members of dead tags later, one by one, to free the
+//! memory. A tag without members and pins is removed.
 //!
-//! There are two kinds of doom. One removes; the other expires, and what is expired may
-//! have something left to live for: such a member is readmitted, to the tags that its
-//! names are bound to now, so that a later removal reaches it. Until then its dead tag can
+//! An invalidation has one of two effects: remove or expire. An expired member may still have
+//! a stale value to serve. Such a member is attached again, to the tags to which the names
+//! are bound now, so that a later removal reaches the member. Until then the dead tag can
 //! still be found by name, for the same reason.
 //!
-//! A member is an index; what it stands for is the floor above's business.
+//! A member is an index. The code above uses the ids of entries.
 
 mod hashed_tag;
 mod members;
 mod pinned;
 mod tag_invalidation;
+#[cfg(any(test, fuzzing))]
+mod validate;
 
 use std::collections::VecDeque;
 
@@ -32,45 +34,51 @@ use crate::index::{Index, to_index};
 use crate::key::{Hashing, SmallBytes};
 use crate::sync::Arc;
 
+/// The tags of a shard.
 #[derive(Debug)]
 pub(crate) struct Tags {
     hashing: Hashing,
-    /// Finds a tag by its name. Removed tags are not in it.
+    /// Finds tags by name: the live tag, and expired tags. Removed tags are not in the table.
     names: HashTable<Index>,
+    /// The tags, live and dead.
     records: Slab<Tag>,
     members: Members,
-    /// Removed tags whose members were not all handed out.
+    /// Removed tags that may still have members, oldest first.
     removed: VecDeque<Index>,
-    /// The same of expired ones: they come last, since their members may stay.
+    /// Expired tags that may still have members, oldest first. Swept last, because members may
+    /// stay.
     expired: VecDeque<Index>,
-    /// How many tags are held for members to come: for each there is a number left.
+    /// The number of pinned tags, counting a tag once for each pin. For each a pair is kept
+    /// free.
     reserved: usize,
-    /// How many of `known` are dead: while none is, nobody need look.
+    /// The number of dead tags in `records`. While there is none, no read checks tags.
     dead: usize,
-    /// How many tags were doomed so far.
+    /// The number of dead tags so far, to order the invalidations.
     invalidations: u64,
 }
 
+/// A tag, live or dead.
 #[derive(Debug)]
 struct Tag {
-    /// Kept once, however many members carry it.
+    /// Stored once, for any number of members.
     name: SmallBytes,
-    /// Its members are in the ring of this head.
+    /// The head of the list of members.
     head: Index,
-    /// Loads that carry it, and its places in `removed` and `expired`.
-    holds: usize,
-    /// Whether a doom that removes came over it.
+    /// The number of loads and new entries that pin the tag, plus one for each of `removed` and
+    /// `expired` that contains the tag.
+    pins: usize,
+    /// Set if an invalidation with the effect remove hit the tag.
     removed: bool,
-    /// Which doom came over it first, and in which order.
+    /// The first invalidation of the tag, with a sequence number. `None` in a live tag.
     invalidation: Option<(u64, Arc<TagInvalidation>)>,
 }
 
-/// What came over a member.
+/// The invalidations that hit a member.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Invalidated<'a> {
-    /// The doom that came first.
+    /// The first of these invalidations.
     pub(crate) first: &'a Arc<TagInvalidation>,
-    /// Whether one of them removes.
+    /// Set if any of these invalidations removes.
     pub(crate) removed: bool,
 }
 
@@ -89,7 +97,7 @@ impl Tags {
         }
     }
 
-    /// Holds the tags of these names as they are bound now.
+    /// Pins the tags to which these names are bound now.
     #[inline]
     pub(crate) fn pin<'a>(&mut self, names: impl Iterator<Item = &'a SmallBytes>) -> PinnedTags {
         let mut is_incomplete = false;
@@ -101,12 +109,14 @@ impl Tags {
                 None => is_incomplete = true,
             }
         }
+        // A name given twice reserved two pairs: reserve again after the removal of duplicates.
+        // Sorting keeps n names at n log n steps.
         self.reserved -= tags.len();
         tags.sort_unstable();
         tags.dedup();
         self.reserved += tags.len();
         for &tag in &tags {
-            self.records[tag as usize].holds += 1;
+            self.records[tag as usize].pins += 1;
         }
         PinnedTags {
             tags,
@@ -114,22 +124,25 @@ impl Tags {
         }
     }
 
-    /// The tag of a name, a new one if the name has none, with a number promised for a member
-    /// of it. None if there is no number left.
+    /// Returns the live tag of a name, or creates a tag, and reserves a pair for a future
+    /// member. Returns `None` if there is no free pair.
     fn bind(&mut self, hash: u64, name: &SmallBytes) -> Option<Index> {
-        let room = self.members.free_pairs() - self.reserved;
+        // 1. A member needs one pair, and the head of a new tag another.
+        let unreserved = self.members.free_pairs() - self.reserved;
         let bound = self.bound(hash, name);
-        if room < 1 + usize::from(bound.is_none()) {
+        if unreserved < 1 + usize::from(bound.is_none()) {
             return None;
         }
+        // 2. Reserve now: the attachment of a loaded value must not fail later.
         self.reserved += 1;
         if bound.is_some() {
             return bound;
         }
+        // 3. Create the tag. A dead tag of the same name may exist beside the new tag.
         let tag = to_index(self.records.insert(Tag {
             name: name.clone(),
             head: self.members.add_list(),
-            holds: 0,
+            pins: 0,
             removed: false,
             invalidation: None,
         }));
@@ -139,6 +152,7 @@ impl Tags {
         Some(tag)
     }
 
+    /// Returns the live tag of a name.
     fn bound(&self, hash: u64, name: &SmallBytes) -> Option<Index> {
         let same = |&tag: &Index| {
             let record = &self.records[tag as usize];
@@ -147,49 +161,49 @@ impl Tags {
         self.names.find(hash, same).copied()
     }
 
-    /// Holds the tags of some more names.
+    /// Pins more tags, chosen by a loader.
     pub(crate) fn pin_more(&mut self, pinned: &mut PinnedTags, more: &[HashedTag]) {
         for HashedTag { hash, name } in more {
             match self.bind(*hash, name) {
+                // Pinned already: give the second reservation back.
                 Some(tag) if pinned.tags.contains(&tag) => self.reserved -= 1,
                 Some(tag) => {
                     pinned.tags.push(tag);
-                    self.records[tag as usize].holds += 1;
+                    self.records[tag as usize].pins += 1;
                 }
                 None => pinned.is_incomplete = true,
             }
         }
     }
 
-    /// How many tags a member has.
+    /// Returns the number of a member's tags.
     #[inline]
     pub(crate) fn count_of(&self, member: Index) -> usize {
         self.members.tags_of(member).count()
     }
 
-    /// Makes a member, which has no tags, one of the held tags. `capacity` is for how
-    /// many members there will soon be room.
+    /// Attaches the pinned tags to a member without tags. The pins end.
     #[inline]
     pub(crate) fn attach(&mut self, member: Index, pinned: PinnedTags) {
         self.reserved -= pinned.len();
         for tag in pinned.tags {
-            let carried = &mut self.records[tag as usize];
-            self.members.add_tag(member, tag, carried.head);
-            carried.holds -= 1;
+            let record = &mut self.records[tag as usize];
+            self.members.add_tag(member, tag, record.head);
+            record.pins -= 1;
         }
     }
 
-    /// Holds the tags no longer.
+    /// Ends the pins without a member.
     #[inline]
     pub(crate) fn unpin(&mut self, pinned: PinnedTags) {
         self.reserved -= pinned.len();
         for tag in pinned.tags {
-            self.records[tag as usize].holds -= 1;
+            self.records[tag as usize].pins -= 1;
             self.remove_if_unused(tag);
         }
     }
 
-    /// Takes a member out of all its tags, and says how many they were.
+    /// Removes all tags from a member, and returns the number of removed tags.
     #[inline]
     pub(crate) fn detach(&mut self, member: Index) -> usize {
         let mut count = 0;
@@ -200,28 +214,29 @@ impl Tags {
         count
     }
 
-    /// A tag that nothing carries and nothing holds has no reason to be.
+    /// Removes a tag without members and pins, live or dead.
     fn remove_if_unused(&mut self, tag: Index) {
         let unused = &self.records[tag as usize];
-        if unused.holds > 0 || self.members.has_members(unused.head) {
+        if unused.pins > 0 || self.members.has_members(unused.head) {
             return;
         }
         let unused = self.records.remove(tag as usize);
         self.members.remove_list(unused.head);
         let hash = self.hashing.hash(unused.name.as_bytes());
+        // A removed tag is not in `names`, so the search below may find nothing.
         self.dead -= usize::from(unused.invalidation.is_some());
         if let Ok(named) = self.names.find_entry(hash, |&other| other == tag) {
             named.remove();
         }
     }
 
-    /// How many places are used, by tags and by pairs, and how many reserved.
+    /// Returns the number of used places, of tags and pairs together, and of reserved places.
     pub(crate) fn usage(&self) -> (usize, usize) {
         let reserved = self.records.capacity() + self.members.capacity();
         (self.records.len() + self.members.len(), reserved)
     }
 
-    /// The names of held tags, of dead ones too.
+    /// Returns the names of pinned tags, dead tags included.
     pub(crate) fn pinned_names(&self, pinned: &PinnedTags) -> impl Iterator<Item = &SmallBytes> {
         pinned
             .tags
@@ -229,14 +244,16 @@ impl Tags {
             .map(|&tag| &self.records[tag as usize].name)
     }
 
-    /// The names of a member's tags, of dead ones too.
+    /// Returns the names of a member's tags, dead tags included.
     pub(crate) fn names_of(&self, member: Index) -> impl Iterator<Item = &SmallBytes> {
         let tags = self.members.tags_of(member);
         tags.map(|tag| &self.records[tag as usize].name)
     }
 
-    /// Ends the tag of a name, if it has one, and everything that carries it.
+    /// Marks a tag dead, if its name is bound. All members are unreachable from now on.
     pub(crate) fn invalidate(&mut self, tag: &HashedTag, invalidation: &Arc<TagInvalidation>) {
+        // 1. The live tag dies. An expired tag stays in `names`, for a later removal, and goes
+        //    on the queue for the sweep.
         let (hash, name) = (tag.hash, &tag.name);
         if let Some(tag) = self.bound(hash, name) {
             let record = &mut self.records[tag as usize];
@@ -244,12 +261,17 @@ impl Tags {
             self.dead += 1;
             self.invalidations += 1;
             if invalidation.effect == Effect::Expire {
-                record.holds += 1;
+                record.pins += 1;
                 self.expired.push_back(tag);
             }
         }
+        // 2. A removal takes the tag out of `names`, and every expired tag of this name with
+        //    members left: a stale value must not outlive the removal.
+        //
+        //    A: `expire_tag` makes the tag dead; member M may keep a stale value.
+        //    B: `invalidate_tag` of the same name comes before the sweep of M.
+        //    A: the sweep of M finds `removed`, and does not attach M again.
         if invalidation.effect == Effect::Remove {
-            // The one that was bound, and those that were expired before.
             let records = &mut self.records;
             while let Ok(named) = self
                 .names
@@ -257,35 +279,39 @@ impl Tags {
             {
                 let (tag, _) = named.remove();
                 records[tag as usize].removed = true;
-                records[tag as usize].holds += 1;
+                records[tag as usize].pins += 1;
                 self.removed.push_back(tag);
             }
         }
     }
 
-    /// Whether a held tag has died since, or may have: one that is not held.
+    /// Returns `true` if a pinned tag is dead, or if a tag could not be pinned and so may be
+    /// dead. Returns `false` if all are alive.
     #[inline]
     pub(crate) fn any_dead(&self, pinned: &PinnedTags) -> bool {
         let is_dead = |&tag: &Index| self.invalidation_of(tag).is_some();
         pinned.is_incomplete || (self.dead > 0 && pinned.tags.iter().any(is_dead))
     }
 
+    /// Returns the first invalidation of a tag, with the sequence number.
     fn invalidation_of(&self, tag: Index) -> Option<&(u64, Arc<TagInvalidation>)> {
         self.records[tag as usize].invalidation.as_ref()
     }
 
-    /// Whether any doom came over a member.
+    /// Returns `true` if a member has a dead tag, `false` if not.
     #[inline]
     pub(crate) fn is_invalidated(&self, member: Index) -> bool {
         self.dead > 0 && self.invalidated(member).is_some()
     }
 
-    /// What came over a member.
+    /// Returns the invalidations that hit a member, or `None` if all tags are alive.
     #[inline]
     pub(crate) fn invalidated(&self, member: Index) -> Option<Invalidated<'_>> {
         if self.dead == 0 {
             return None;
         }
+        // An entry has few tags. The first invalidation counts the entry, so look for the
+        // smallest number.
         let tags = || self.members.tags_of(member);
         let invalidations = tags().filter_map(|tag| self.invalidation_of(tag));
         let (_, first) = invalidations.min_by_key(|(order, _)| *order)?;
@@ -293,10 +319,12 @@ impl Tags {
         Some(Invalidated { first, removed })
     }
 
-    /// Makes a member of dead tags one of those that their names are bound to now, if there
-    /// are numbers left for them. Whether there are.
+    /// Attaches a member of dead tags to the tags to which the names are bound now. Returns
+    /// `true` on success, `false` if there are no free pairs; then the member keeps the dead
+    /// tags.
     pub(crate) fn reattach(&mut self, member: Index) -> bool {
         let names: SmallVec<[SmallBytes; 4]> = self.names_of(member).cloned().collect();
+        // Pin first: if a pair is missing, nothing has changed.
         let pinned = self.pin(names.iter());
         if pinned.is_incomplete {
             self.unpin(pinned);
@@ -307,87 +335,35 @@ impl Tags {
         true
     }
 
-    /// Whether dead members may be left.
+    /// Returns `true` if a dead tag may have members, `false` if no sweep is needed.
     #[inline]
     pub(crate) fn has_dead_members(&self) -> bool {
         !(self.removed.is_empty() && self.expired.is_empty())
     }
 
-    /// A dead member that has not left, of the tag doomed longest ago; one that a doom
-    /// removed if there is any.
+    /// Returns a member of a dead tag: of the oldest removed tag, or if there is none, of the
+    /// oldest expired tag. The caller detaches or reattaches the member before the next call.
     pub(crate) fn next_dead_member(&mut self) -> Option<Index> {
         loop {
-            let (tag, was_removed) = match (self.removed.front(), self.expired.front()) {
+            let (tag, is_removed) = match (self.removed.front(), self.expired.front()) {
                 (Some(&tag), _) => (tag, true),
                 (None, Some(&tag)) => (tag, false),
                 (None, None) => return None,
             };
-            let dying = &mut self.records[tag as usize];
-            if let Some(member) = self.members.oldest_member(dying.head) {
+            let dead = &mut self.records[tag as usize];
+            if let Some(member) = self.members.oldest_member(dead.head) {
                 return Some(member);
             }
-            dying.holds -= 1;
-            if was_removed {
+            // No member is left: the tag leaves the queue, and is removed unless pinned by a
+            // load.
+            dead.pins -= 1;
+            if is_removed {
                 self.removed.pop_front();
             } else {
                 self.expired.pop_front();
             }
             self.remove_if_unused(tag);
         }
-    }
-}
-
-#[cfg(any(test, fuzzing))]
-impl Tags {
-    /// For how many tags that are held there is a number left.
-    pub(crate) fn reserved(&self) -> usize {
-        self.reserved
-    }
-
-    /// Checks every inner invariant. `members` are all who may have tags.
-    pub(crate) fn validate(&self, members: &[Index]) {
-        let carried = members
-            .iter()
-            .map(|&member| self.members.tags_of(member).count());
-        let pairs = self.members.len() - self.records.len();
-        assert_eq!(
-            pairs,
-            carried.sum::<usize>(),
-            "pairs of members that are gone"
-        );
-        let mut linked = 0;
-        for (place, tag) in &self.records {
-            linked += self.members.validate(to_index(place), tag.head).len();
-            assert!(
-                tag.holds > 0 || self.members.has_members(tag.head),
-                "an unused tag stays"
-            );
-            let bound = self.bound(self.hashing.hash(tag.name.as_bytes()), &tag.name);
-            assert_eq!(
-                bound == Some(to_index(place)),
-                tag.invalidation.is_none(),
-                "dead is unbound"
-            );
-            let hash = self.hashing.hash(tag.name.as_bytes());
-            let named = self.names.find(hash, |&other| other == to_index(place));
-            assert_eq!(named.is_none(), tag.removed, "removed has no name");
-            assert!(tag.invalidation.is_some() || !tag.removed);
-        }
-        assert_eq!(pairs, linked);
-        let dead = self
-            .records
-            .iter()
-            .filter(|(_, tag)| tag.invalidation.is_some());
-        assert_eq!(dead.count(), self.dead);
-        let removed = self.records.iter().filter(|(_, tag)| tag.removed);
-        assert_eq!(self.names.len() + removed.count(), self.records.len());
-    }
-
-    #[cfg(test)]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.validate(&[]);
-        let nothing = self.records.is_empty() && self.names.is_empty() && self.reserved == 0;
-        nothing && !self.has_dead_members()
     }
 }
 

@@ -1,21 +1,22 @@
-//! Tags that a load or a new entry needs before the entry carries them.
+//! Tags pinned for a load or for a new entry, until an entry has the tags.
 
 use smallvec::SmallVec;
 
 use crate::index::Index;
 
-/// Tags that are held though they may have no member, until `enroll` or
-/// `release`. Each tag once.
+/// Tags pinned even without members, until `attach` or `unpin`. Each tag occurs once.
 #[derive(Debug, Default)]
-#[must_use = "tags are pinned until enrolled or released"]
+#[must_use = "tags stay pinned until attached or unpinned"]
 pub(crate) struct PinnedTags {
+    // Most loads have few tags: up to four take no memory on the heap.
     pub(super) tags: SmallVec<[Index; 4]>,
-    /// There was no number left for one more. What is to carry these must not be stored: a
-    /// doom of that tag would miss it.
+    /// Set if there was no free pair for a tag. An entry with these tags must not be stored: an
+    /// invalidation of the missing tag would not reach the entry.
     pub(crate) is_incomplete: bool,
 }
 
 impl PinnedTags {
+    /// Returns the number of pinned tags.
     pub(crate) fn len(&self) -> usize {
         self.tags.len()
     }

@@ -1,24 +1,27 @@
-//! What comes over tags.
+//! Invalidations of tags.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::runtime::Moment;
 
-/// One invalidation of tags: when it was, and how many entries it ended.
+/// An invalidation of tags: the effect, the time, and the number of ended entries. All shards
+/// share one.
 #[derive(Debug)]
 pub(crate) struct TagInvalidation {
+    /// Removal or expiry.
     pub(crate) effect: Effect,
-    /// The time of its first poll. What had expired by then was not live.
+    /// The time of the first poll. An entry expired by then was not live, and is not counted.
     pub(crate) at: Moment,
+    /// The number of live entries ended.
     ended: AtomicU64,
 }
 
-/// What a doom does to the members it comes over.
+/// The effect of an invalidation on the members of a tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// They are gone.
+    /// The members are removed.
     Remove,
-    /// They are fresh no longer.
+    /// The members are not fresh any more.
     Expire,
 }
 
@@ -28,13 +31,16 @@ impl TagInvalidation {
         Self { effect, at, ended }
     }
 
-    /// Counts one entry that was live when the doom came.
+    /// Counts an entry that was live at the time of the invalidation.
     pub(crate) fn count_one(&self) {
+        // Relaxed is enough. The order comes from the lock of the shard:
+        // 1. A sweeps an entry under the lock of the shard, and counts here.
+        // 2. B takes the same lock, finds no dead member, and reads the count: A's step 1 is
+        //    included.
         self.ended.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many were counted. Exact once every shard has handed out its dead:
-    /// each count was made under the lock that the reader took after it.
+    /// Returns the number of counted entries. Exact after every shard was swept.
     pub(crate) fn count(&self) -> u64 {
         self.ended.load(Ordering::Relaxed)
     }

@@ -6,17 +6,17 @@ use crate::runtime::Moment;
 
 impl Tags {
     fn add(&mut self, member: Index, names: &[&str]) -> Index {
-        let pinned = self.hold_all(names);
+        let pinned = self.pin_names(names);
         self.attach(member, pinned);
         member
     }
 
-    fn hold_all(&mut self, names: &[&str]) -> PinnedTags {
+    fn pin_names(&mut self, names: &[&str]) -> PinnedTags {
         let names: Vec<SmallBytes> = names.iter().map(|&name| name.into()).collect();
         self.pin(names.iter())
     }
 
-    fn end(&mut self, name: &str) -> Arc<TagInvalidation> {
+    fn invalidate_name(&mut self, name: &str) -> Arc<TagInvalidation> {
         let invalidation = Arc::new(TagInvalidation::new(
             Effect::Remove,
             Moment::of(Duration::ZERO),
@@ -28,36 +28,37 @@ impl Tags {
 }
 
 #[test]
-fn a_tag_is_forgotten_with_its_last_member() {
+fn detach_of_the_last_member_removes_the_tag() {
     let mut tags = Tags::new(Hashing::Colliding);
-    let (one, two) = (tags.add(1, &["a", "b"]), tags.add(2, &["b", "c"]));
-    tags.validate(&[one, two]);
-    tags.detach(one);
-    tags.validate(&[two]);
-    tags.detach(two);
+    let (first, second) = (tags.add(1, &["a", "b"]), tags.add(2, &["b", "c"]));
+    tags.validate(&[first, second]);
+    tags.detach(first);
+    tags.validate(&[second]);
+    tags.detach(second);
     assert!(tags.is_empty());
 }
 
 #[test]
-fn a_tag_named_twice_is_one() {
+fn name_given_twice_is_pinned_once() {
     let mut tags = Tags::new(Hashing::Colliding);
     let member = tags.add(1, &["a", "a", "a"]);
     tags.validate(&[member]);
     assert_eq!(tags.count_of(member), 1);
-    let pinned = tags.hold_all(&["a", "a"]);
+    let pinned = tags.pin_names(&["a", "a"]);
     tags.unpin(pinned);
     tags.detach(member);
     assert!(tags.is_empty());
 }
 
 #[test]
-fn doom_reaches_members_and_holders_but_not_those_who_come_later() {
+fn invalidate_reaches_earlier_members_and_pins_only() {
     let mut tags = Tags::new(Hashing::Colliding);
     let before = tags.add(1, &["a"]);
-    let load_before = tags.hold_all(&["a"]);
-    tags.end("a");
+    let load_before = tags.pin_names(&["a"]);
+    tags.invalidate_name("a");
     let after = tags.add(2, &["a"]);
-    let load_after = tags.hold_all(&["a"]);
+    let load_after = tags.pin_names(&["a"]);
+    // The new binding of "a" is another tag.
     assert!(tags.is_invalidated(before));
     assert!(!tags.is_invalidated(after));
     assert!(tags.any_dead(&load_before));
@@ -73,22 +74,23 @@ fn doom_reaches_members_and_holders_but_not_those_who_come_later() {
 }
 
 #[test]
-fn the_first_doom_of_a_member_is_the_one() {
+fn invalidated_member_names_the_first_invalidation() {
     let mut tags = Tags::new(Hashing::Colliding);
     let member = tags.add(1, &["a", "b"]);
-    let first = tags.end("b");
-    tags.end("a");
+    let first = tags.invalidate_name("b");
+    // The order of the invalidations counts, not the order of the tags.
+    tags.invalidate_name("a");
     assert!(Arc::ptr_eq(tags.invalidated(member).unwrap().first, &first));
 }
 
 #[test]
-fn the_dead_are_handed_out_in_order_and_once() {
+fn next_dead_member_returns_each_once_in_order() {
     let mut tags = Tags::new(Hashing::Colliding);
     let mut members: Vec<_> = (0..4)
         .map(|member| tags.add(member, &[["a", "b"][member as usize % 2], "all"]))
         .collect();
-    tags.end("b");
-    tags.end("all");
+    tags.invalidate_name("b");
+    tags.invalidate_name("all");
     let mut order = Vec::new();
     while let Some(dead) = tags.next_dead_member() {
         members.retain(|member| *member != dead);
@@ -96,19 +98,20 @@ fn the_dead_are_handed_out_in_order_and_once() {
         tags.validate(&members);
         order.push(dead);
     }
+    // First the members of "b", then the rest of "all".
     assert_eq!(order, [1, 3, 0, 2]);
     assert!(tags.is_empty());
 }
 
 #[test]
-fn dooming_an_unknown_name_leaves_nothing() {
+fn invalidate_of_an_unknown_name_leaves_nothing() {
     let mut tags = Tags::new(Hashing::Colliding);
-    tags.end("nobody");
+    tags.invalidate_name("unknown");
     assert!(tags.is_empty());
 }
 
 #[test]
-fn thousands_of_tags_on_one_member() {
+fn one_member_with_thousands_of_tags_works() {
     let mut tags = Tags::new(Hashing::new(KeyHasher::Foldhash));
     let names: Vec<String> = (0..3_000).map(|n| format!("tag:{n}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
@@ -119,31 +122,33 @@ fn thousands_of_tags_on_one_member() {
 }
 
 #[test]
-fn when_there_are_no_numbers_left_a_tag_is_not_held() {
+fn pin_without_free_pairs_is_incomplete() {
     let mut tags = Tags::new(Hashing::new(KeyHasher::default()));
-    // Two each: for the tag, and for the pair of it and its member.
-    let most = Index::MAX / 2;
+    // Two pairs each: the head of the tag, and the pair of tag and member.
+    let members_max = Index::MAX / 2;
     let name = |n: Index| n.to_string();
-    for member in 0..most {
-        let pinned = tags.hold_all(&[&name(member)]);
+    for member in 0..members_max {
+        let pinned = tags.pin_names(&[&name(member)]);
         assert!(!pinned.is_incomplete && !tags.any_dead(&pinned));
         tags.attach(member, pinned);
     }
-    // One number is left: for a tag that there is, and not for another.
-    let pinned = tags.hold_all(&["0"]);
+    // One pair is left: enough for an existing tag, not for a new tag.
+    let pinned = tags.pin_names(&["0"]);
     assert!(!pinned.is_incomplete);
     for names in [&["new"][..], &["1"], &["new", "1"]] {
-        let short = tags.hold_all(names);
-        assert!(short.is_incomplete && tags.any_dead(&short));
-        tags.unpin(short);
+        let incomplete = tags.pin_names(names);
+        assert!(incomplete.is_incomplete && tags.any_dead(&incomplete));
+        tags.unpin(incomplete);
     }
-    assert_eq!(tags.end("0").count(), 0);
+    assert_eq!(tags.invalidate_name("0").count(), 0);
+    // The tag had a member and a pin: the invalidation reaches both.
     assert!(tags.any_dead(&pinned));
     tags.unpin(pinned);
-    let members: Vec<Index> = (0..most).collect();
+    let members: Vec<Index> = (0..members_max).collect();
     tags.validate(&members);
     assert_eq!(tags.next_dead_member(), Some(0));
     tags.detach(0);
     assert!(tags.next_dead_member().is_none());
-    assert!(!tags.hold_all(&["new"]).is_incomplete);
+    // The removed member gave pairs back.
+    assert!(!tags.pin_names(&["new"]).is_incomplete);
 }

@@ -1,4 +1,4 @@
-//! A shard at the ends of what can be numbered. Here numbers are narrow: see `src/grow.rs`.
+//! A shard at the largest numbers. Indices are narrow in tests: see `src/index/index_vec.rs`.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ struct World {
 }
 
 impl World {
-    /// Whose limits are none.
+    /// Creates a shard without limits.
     fn new() -> Self {
         let limits = Limits {
             entries: usize::MAX,
@@ -49,7 +49,11 @@ impl World {
         let Some(id) = self.core.contents.find_fresh(self.key(text), &NOW) else {
             return false;
         };
-        assert_eq!(self.core.contents.bytes(id), text, "the value of another");
+        assert_eq!(
+            self.core.contents.bytes(id),
+            text,
+            "{text} has the value of another key"
+        );
         true
     }
 
@@ -64,18 +68,18 @@ impl World {
         let mut request = LoadRequest::new(TypeTag::of::<()>());
         request.started_at = Some(0);
         let key = self.key(text);
-        let look = self.core.claim(key, &request, &options.tags, &NOW);
-        let LoadLookup::Lead(seated) = look else {
-            panic!("{text} has no slot");
+        let lookup = self.core.claim(key, &request, &options.tags, &NOW);
+        let LoadLookup::Lead(claimed) = lookup else {
+            panic!("the load of {text} did not claim a slot");
         };
-        seated.flight
+        claimed.flight
     }
 
-    /// Lands with a tag of its own.
-    fn complete(&mut self, text: &str, flight: &Arc<Flight>, own: &str) {
+    /// Completes a load with a tag chosen by the loader.
+    fn complete(&mut self, text: &str, flight: &Arc<Flight>, chosen: &str) {
         let options = CacheOptions::new();
-        let own_tags = [HashedTag::new(own.into(), &self.hashing)];
-        let landing = Completion {
+        let own_tags = [HashedTag::new(chosen.into(), &self.hashing)];
+        let completion = Completion {
             flight,
             entry: &mut write(text, &options),
             own_tags: &own_tags,
@@ -83,7 +87,7 @@ impl World {
             log: &InvalidationLog::default(),
         };
         let (key, mut trash) = (self.key(text), Trash::default());
-        self.core.complete(key, landing, &NOW, &mut trash);
+        self.core.complete(key, completion, &NOW, &mut trash);
     }
 }
 
@@ -97,17 +101,18 @@ fn write<'a>(text: &str, options: &'a CacheOptions) -> NewEntry<'a> {
 }
 
 #[test]
-fn a_shard_without_limits_evicts_when_there_are_no_numbers_left() {
+fn shard_without_limits_evicts_when_ids_run_out() {
     let mut world = World::new();
-    let (ever, hour) = (CacheOptions::new(), Duration::from_secs(3600));
+    let (forever, hour) = (CacheOptions::new(), Duration::from_secs(3600));
     let texts: Vec<String> = (0..3 * Contents::MAX_ENTRIES)
         .map(|n| n.to_string())
         .collect();
+    // Three times as many entries as ids: some with a deadline, some read again.
     for (n, text) in texts.iter().enumerate() {
         if n % 100 == 0 {
             world.put(text, &CacheOptions::new().ttl(hour));
         } else {
-            world.put(text, &ever);
+            world.put(text, &forever);
         }
         assert!(world.has(text));
         if n % 7 == 0 {
@@ -117,28 +122,30 @@ fn a_shard_without_limits_evicts_when_there_are_no_numbers_left() {
     assert!(
         world.core.len() > Contents::MAX_ENTRIES - 8 && world.core.len() <= Contents::MAX_ENTRIES
     );
-    let held = texts.iter().filter(|text| world.has(text));
-    assert_eq!(held.count(), world.core.len());
+    let stored = texts.iter().filter(|text| world.has(text));
+    assert_eq!(stored.count(), world.core.len());
+    // Each entry is stored or was evicted.
     let (len, evicted) = (world.core.len() as u64, world.core.stats.evictions);
     assert_eq!(len + evicted, texts.len() as u64);
     world.core.validate();
 }
 
-/// Filled with entries of ten tags each, until no number is left for another.
+/// Returns a shard filled with entries of ten tags each until no pair is left, and the number
+/// of entries.
 fn filled() -> (World, usize) {
     let mut world = World::new();
-    let kept = CacheOptions::new().stale_if_error(Duration::from_secs(60));
+    let with_window = CacheOptions::new().stale_if_error(Duration::from_secs(60));
     for n in 0..usize::from(Index::MAX) {
         let tags = (0..10).map(|tag| format!("{n} {tag}"));
-        world.put(&n.to_string(), &kept.clone().tags(tags));
+        world.put(&n.to_string(), &with_window.clone().tags(tags));
         if world.core.stats.rejections > 0 {
             assert!(!world.has(&n.to_string()));
-            // To the last one.
+            // Use up the last pairs.
             let mut more = 0;
             while world.core.stats.rejections < 2 {
                 world.put(
                     &format!("more {more}"),
-                    &kept.clone().tag(format!("more {more}")),
+                    &with_window.clone().tag(format!("more {more}")),
                 );
                 more += 1;
             }
@@ -146,21 +153,21 @@ fn filled() -> (World, usize) {
             return (world, n);
         }
     }
-    panic!("nothing was refused")
+    panic!("no put was refused")
 }
 
 #[test]
-fn what_would_need_more_tags_than_can_be_numbered_is_refused() {
+fn put_without_free_pairs_is_refused() {
     let (mut world, filled) = filled();
     assert!(filled > usize::from(Index::MAX) / 21);
     let tagged = |tag: &str| CacheOptions::new().tag(tag);
-    // What was there goes, as with any value that is refused.
+    // A refused put removes the old value.
     world.put("untagged", &CacheOptions::new());
     assert!(world.has("untagged"));
     world.put("untagged", &tagged("new"));
     assert!(!world.has("untagged"));
     assert_eq!(world.core.stats.rejections, 3);
-    // Nothing was evicted for it, and tags reach their own.
+    // Nothing was evicted, and each tag reaches the right entry.
     assert!((0..filled).all(|n| world.has(&n.to_string())));
     let invalidation = world.invalidate(Effect::Remove, "7 3");
     assert!(!world.has("7") && world.has("6") && world.has("8"));
@@ -168,44 +175,48 @@ fn what_would_need_more_tags_than_can_be_numbered_is_refused() {
     assert_eq!(invalidation.count(), 1);
     world.put("again", &tagged("new"));
     assert!(world.has("again"));
+    // The freed pairs serve a new tag, with working invalidations.
     world.invalidate(Effect::Remove, "new");
     assert!(!world.has("again"));
     world.core.validate();
 }
 
 #[test]
-fn a_load_whose_tags_cannot_be_numbered_is_not_stored() {
+fn load_without_free_pairs_is_not_stored() {
     let (mut world, _) = filled();
+    // The loader chooses the tag: no pair is reserved at the start.
     let flight = world.claim("chosen", &CacheOptions::new());
     world.complete("chosen", &flight, "new");
     assert!(!world.has("chosen"));
     let tagged = CacheOptions::new().tag("other");
-    let flight = world.claim("told", &tagged);
-    let newer = world.claim("told", &tagged);
-    world.complete("told", &flight, "0 0");
-    world.complete("told", &newer, "0 0");
-    assert!(!world.has("told"));
+    let flight = world.claim("in options", &tagged);
+    // The second claim fences the first load.
+    let newer = world.claim("in options", &tagged);
+    world.complete("in options", &flight, "0 0");
+    world.complete("in options", &newer, "0 0");
+    assert!(!world.has("in options"));
     world.core.validate();
-    // One was overtaken; the others were refused, beside the two before.
+    // One load was fenced. The others were refused, after the two refusals of `filled`.
     assert_eq!(world.core.stats.stale_load_discards, 1);
     assert_eq!(world.core.stats.rejections, 4);
     assert_eq!(world.core.in_flight.usage().0, 0);
 }
 
-/// It would live on, and a later removal would not reach it.
+/// Otherwise the entry would stay, and a later removal would not reach the entry.
 #[test]
-fn what_was_expired_and_cannot_be_bound_again_leaves() {
+fn expired_entry_without_free_pairs_is_removed() {
     let (mut world, _) = filled();
     let invalidation = world.invalidate(Effect::Expire, "5 5");
     world.core.sweep(usize::MAX, &mut Trash::default());
     assert_eq!(invalidation.count(), 1);
     assert!(world.core.contents.find(world.key("5")).is_none());
+    // The removal of "5" gave pairs back.
     let invalidation = world.invalidate(Effect::Expire, "6 6");
     world.core.sweep(usize::MAX, &mut Trash::default());
     assert_eq!(invalidation.count(), 1);
     assert!(
         world.core.contents.find(world.key("6")).is_some(),
-        "there is room now"
+        "there are free pairs now"
     );
     world.core.validate();
 }

@@ -1,4 +1,4 @@
-//! What stands under a shard's lock, and every act on it.
+//! The data under the lock of a shard, and every operation on the data.
 
 mod loading;
 mod storing;
@@ -24,36 +24,39 @@ use crate::sync::Arc;
 use crate::tags::{Effect, HashedTag, PinnedTags, TagInvalidation};
 use crate::value::{Access, TypedValue};
 
-/// What a shard may keep.
+/// The bounds of a shard.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
+    /// The largest number of entries.
     pub(crate) entries: usize,
-    /// The sum of what the entries cost: see [`cost`](super::cost::cost).
+    /// The largest sum of the costs of all entries: see [`cost`](super::cost::cost).
     pub(crate) bytes: usize,
-    /// The largest value.
+    /// The length of the largest value.
     pub(crate) entry_bytes: usize,
-    /// How many entries may leave at once to make room for one, if there are many.
+    /// The largest number of entries evicted to make room for one entry, in a shard with many
+    /// entries.
     pub(crate) evicted_at_once: usize,
 }
 
+/// A small cache: entries, loads in flight and back-offs, for single-threaded use.
 #[derive(Debug)]
 pub(super) struct Core {
     limits: Limits,
     contents: Contents,
     in_flight: InFlight,
     backoffs: Backoffs,
-    /// What flushes made unreachable; the oldest at the front.
+    /// The entries of flushes, not yet swept; oldest flush first.
     flushed: VecDeque<Flushed>,
     pub(super) stats: CacheStats,
-    /// How many values were stored, or would have been.
+    /// The number of stored values, refused values included. Wraps.
     writes: usize,
 }
 
-/// What a flush made unreachable and that still takes up room.
+/// The entries of a flush, unreachable, until swept.
 #[derive(Debug)]
 struct Flushed {
     contents: Box<Contents>,
-    /// When it was flushed.
+    /// The time of the flush.
     at: Moment,
     /// No entry with a smaller id is left.
     next: EntryId,
@@ -73,21 +76,25 @@ impl Core {
         }
     }
 
+    /// Returns the number of entries, expired entries included, flushed entries not.
     pub(super) fn len(&self) -> usize {
         self.contents.len()
     }
 
+    /// Returns `true` if a read without a loader sees an entry, `false` if not.
     pub(super) fn contains(&self, key: Key<'_>, now: &Now<'_>) -> bool {
         self.contents.find_fresh(key, now).is_some()
     }
 
+    /// Returns the value for a read without a loader, and records no read.
     #[inline]
     pub(super) fn peek(&self, key: Key<'_>, now: &Now<'_>) -> Option<TypedValue> {
         let id = self.contents.find_fresh(key, now)?;
         Some(self.contents.value(id))
     }
 
-    /// Whether what a read without a loader sees is what was read before.
+    /// Returns `true` if a read without a loader still sees the value `read`, or still sees
+    /// none. Returns `false` if the value has changed.
     pub(super) fn is_unchanged(
         &self,
         key: Key<'_>,
@@ -116,7 +123,7 @@ impl Core {
         self.contents.snapshot::<T>(id)
     }
 
-    /// Looks a key up, and tells the policy if what is there is fresh.
+    /// Finds an entry with the state, and records a read if the entry is fresh.
     #[inline]
     pub(super) fn probe(&self, key: impl Lookup, now: &Now<'_>) -> Probe {
         let found = self.contents.probe(key, now);
@@ -126,8 +133,12 @@ impl Core {
         found
     }
 
-    /// Takes out what a look-up found gone, if it still is.
+    /// Removes the expired entry found by a look-up, if the entry is still expired.
     pub(super) fn remove_expired(&mut self, key: Key<'_>, now: &Now<'_>, trash: &mut Trash) {
+        // The look-up held the readers' lock, and released the lock:
+        // 1. A finds an expired entry under the readers' lock.
+        // 2. B puts a fresh value.
+        // 3. A takes the lock here, and must not remove B's value: check again.
         if let Some(id) = self.contents.find(key) {
             if self.contents.state(id, now) == State::Expired {
                 let liveness = self.contents.liveness(id, now);
@@ -136,8 +147,11 @@ impl Core {
         }
     }
 
+    /// Removes an entry, fences the load and ends the back-off of the key. Returns `true` if
+    /// the entry was live, `false` if not.
     pub(super) fn remove(&mut self, key: Key<'_>, now: &Now<'_>, trash: &mut Trash) -> bool {
         let id = self.contents.find(key);
+        // The clock is read here, before any change: the clock may panic.
         let liveness = id.map(|id| self.contents.liveness(id, now));
         let live = matches!(liveness, Some(Liveness::Live));
         count(&mut self.stats.invalidations, live.into());
@@ -149,15 +163,18 @@ impl Core {
         live
     }
 
-    /// Ends the freshness of an entry and fences the load of its key. Whether it was fresh.
+    /// Ends the freshness of an entry and fences the load of the key. Returns `true` if the
+    /// entry was fresh, `false` if not.
     pub(super) fn expire(&mut self, key: Key<'_>, now: &Now<'_>, trash: &mut Trash) -> bool {
         let id = self.contents.find(key);
         let liveness = id.map(|id| self.contents.liveness(id, now));
+        // 1. End the freshness. An entry without a stale value left is removed.
         let live = matches!(liveness, Some(Liveness::Live));
         match (id, liveness) {
             (Some(id), Some(Liveness::Live | Liveness::Expired))
                 if self.contents.expire(id, now.get()) => {}
-            // Its tag was expired, and it may have something left all the same.
+            // A tag was expired before, and a stale value is left. The earlier call counts the
+            // entry.
             (Some(id), Some(Liveness::Invalidated(invalidation)))
                 if self.contents.survives_expire(id) =>
             {
@@ -169,10 +186,13 @@ impl Core {
             }
             _ => {}
         }
+        // 2. A load that began earlier would bring back a fresh value: fence the load.
         self.fence(key);
         live
     }
 
+    /// Stores a value, or removes the old value if the new value is refused. Returns the number
+    /// of writes.
     #[inline]
     pub(super) fn put(
         &mut self,
@@ -182,15 +202,21 @@ impl Core {
         now: &Now<'_>,
         trash: &mut Trash,
     ) -> usize {
+        // 1. Read the clock while nothing is changed.
         self.ask_time(write.needs_time(), now);
+        // 2. Fence the load of the key, since the put is newer.
         self.fence(key);
+        // 3. Store with pinned tags, as a load does.
         let tags = self.pin(tags);
         self.store(key, write, tags, now, trash);
         self.compact(trash);
         self.writes
     }
 
+    /// Returns the keys of fresh entries. With `all`, also the keys of stale entries and of
+    /// loads in flight, sorted, each key once.
     pub(super) fn keys(&self, all: bool, now: &Now<'_>) -> Vec<String> {
+        // Keys of typed caches are no text, and left out.
         let text = |key: &SmallBytes| {
             let bytes = key.as_bytes();
             is_text(bytes).then(|| display(bytes, usize::MAX).into_owned())
@@ -204,6 +230,7 @@ impl Core {
             }
             next = id.checked_add(1);
         }
+        // An entry and a load may have one key.
         if all {
             keys.extend(self.in_flight.keys().filter_map(text));
             keys.sort_unstable();
@@ -212,13 +239,15 @@ impl Core {
         keys
     }
 
+    /// Makes these tags dead. The members are unreachable from now on, and swept later.
     pub(super) fn invalidate(&mut self, tags: &[HashedTag], invalidation: &Arc<TagInvalidation>) {
         for tag in tags {
             self.contents.tags.invalidate(tag, invalidation);
         }
     }
 
-    /// Takes an entry out and counts it as its fate says. `cause` is that of the act.
+    /// Removes an entry and counts the removal by liveness. `cause` is the cause of the
+    /// operation.
     #[inline]
     fn remove_entry(
         &mut self,
@@ -231,10 +260,11 @@ impl Core {
         self.count_liveness(liveness);
     }
 
+    /// Counts a removal under the counter of the liveness.
     #[inline]
     fn count_liveness(&mut self, liveness: &Liveness) {
         match liveness {
-            // It leaves by an act of its own, which has its own counter or none.
+            // The operation has a counter of its own, or none.
             Liveness::Live => {}
             Liveness::Expired => count(&mut self.stats.expirations, 1),
             Liveness::Invalidated(invalidation) => {
@@ -247,6 +277,7 @@ impl Core {
         }
     }
 
+    /// Pins the tags of these names.
     #[inline]
     fn pin(&mut self, tags: &TagNames) -> PinnedTags {
         if tags.is_empty() {
@@ -255,14 +286,20 @@ impl Core {
         self.contents.tags.pin(tags.iter())
     }
 
-    /// Fences the load of a key: it will find its seat taken, and not store.
+    /// Fences the load of a key: the load finds no slot at the end, and does not store.
     #[inline]
     fn fence(&mut self, key: Key<'_>) {
+        // Without the fence:
+        // 1. Load A claims the slot, and reads the database.
+        // 2. B changes the database, and removes or puts the key.
+        // 3. A completes, and stores the old row over B's change.
+        //
+        // With the fence, step 2 takes the slot of A, so A returns the value without storing.
         let slot = self.in_flight.take(key);
         self.release_slot(slot);
     }
 
-    /// Lets a key be loaded though a load of it failed.
+    /// Ends the back-off of a key, so that the key may be loaded.
     #[inline]
     fn clear_backoff(&mut self, key: Key<'_>, trash: &mut Trash) {
         if !self.backoffs.is_empty() {
@@ -270,7 +307,7 @@ impl Core {
         }
     }
 
-    /// Lets go of what a seat held. Its flight lives on in its leader.
+    /// Ends the pins of a slot. The flight lives on in the leader and the waiters.
     #[inline]
     fn release_slot(&mut self, slot: Option<Slot>) {
         if let Some(slot) = slot {
@@ -279,8 +316,8 @@ impl Core {
         }
     }
 
-    /// Asks the time if a write may need it, while nothing is changed yet: a clock
-    /// is foreign code and may panic.
+    /// Reads the clock if a write may need the time. Comes before any change: the clock is code
+    /// of the caller and may panic.
     #[inline]
     fn ask_time(&self, needed: bool, now: &Now<'_>) {
         if needed || self.contents.may_ask_time() {
@@ -291,7 +328,7 @@ impl Core {
 
 #[cfg(any(test, fuzzing))]
 impl Core {
-    /// Checks every inner invariant.
+    /// Checks every invariant inside.
     pub(super) fn validate(&self) {
         self.contents.validate();
         for flushed in &self.flushed {
@@ -302,7 +339,7 @@ impl Core {
         assert_eq!(self.contents.tags.reserved(), self.in_flight.pinned_count());
     }
 
-    /// How much is in the tables: entries, tags, loads in progress, failures remembered.
+    /// Returns the sizes of the tables: entries, tags, loads in flight, failures.
     pub(super) fn tables(&self) -> [usize; 4] {
         let contents = &self.contents;
         let loads = self.in_flight.usage().0;

@@ -1,4 +1,4 @@
-//! Putting a value where it belongs.
+//! Storing a value, within the bounds.
 
 use std::mem;
 use std::time::Duration;
@@ -16,12 +16,13 @@ use crate::stats::count;
 use crate::store::Lifetime;
 use crate::tags::PinnedTags;
 
-/// For so many entries, one may be evicted before its room is needed.
+/// For each such number of entries, one entry may be evicted before the room is needed.
 const ENTRIES_PER_EARLY_EVICTION: usize = 1024;
 
 impl Core {
-    /// Puts a value in the place of what is there, if it may be kept. Says until when it is
-    /// fresh.
+    /// Stores a value in place of the old value, if the bounds allow. Returns the end of the
+    /// time to live, or `None` if the value was not stored. `tags` are attached or unpinned in
+    /// any case.
     #[inline]
     pub(super) fn store(
         &mut self,
@@ -31,18 +32,21 @@ impl Core {
         now: &Now<'_>,
         trash: &mut Trash,
     ) -> Option<Moment> {
+        // 1. Count the write, end the back-off, and sweep a little.
         self.writes = self.writes.wrapping_add(1);
         self.clear_backoff(key, trash);
         self.reclaim(now, trash);
+        // 2. Compute times and cost of the new entry, and the liveness of the old entry, which
+        //    decides the counter and the cause.
         let random = || self.contents.random(key.hash, self.writes);
-        let life = Lifetime::new(
+        let lifetime = Lifetime::new(
             write.ttl,
             write.extra,
             write.needs_age,
             || now.get(),
             random,
         );
-        let timed = matches!(life, Lifetime::Timed(_));
+        let timed = matches!(lifetime, Lifetime::Timed(_));
         let old = self.contents.find(key);
         let liveness = old.map_or(Liveness::Live, |id| self.contents.liveness(id, now));
         let cost = cost(
@@ -51,6 +55,9 @@ impl Core {
             tags.len(),
             timed,
         );
+        // 3. Refuse a value that does not fit, or without a pair for a tag. A time to live of
+        //    zero counts as no rejection. Either way the old value is removed: a put ends the
+        //    old value.
         let refused = write.value.stored.bytes().len() > self.limits.entry_bytes
             || cost > self.limits.bytes
             || self.limits.entries == 0
@@ -63,56 +70,66 @@ impl Core {
             }
             return None;
         }
-        let fresh_until = life.fresh_until();
+        let fresh_until = lifetime.fresh_until();
+        // 4. Replace in place if the sum of the costs stays within the bound. The policy keeps
+        //    the entry.
         let value = mem::take(&mut write.value);
         let mut rank = None;
         if let Some(id) = old {
             if self.contents.cost() - self.contents.cost_of(id) + cost <= self.limits.bytes {
-                let replaced = self.contents.replace(id, value, life, tags);
+                let replaced = self.contents.replace(id, value, lifetime, tags);
                 trash.replaced(replaced, key, liveness.cause(RemovalCause::Replaced));
                 self.count_liveness(&liveness);
                 return Some(fresh_until);
             }
+            // The new value and all other entries exceed the bound, so other entries must be
+            // evicted. The old entry leaves first, and the new entry gets the rank.
             rank = Some(self.contents.rank(id));
             self.remove_entry(id, &liveness, RemovalCause::Replaced, trash);
         }
+        // 5. Make room, and insert.
         self.make_room(cost, now, trash);
         let key = (key.bytes.into(), key.hash);
-        let id = self.contents.insert(key, value, life, tags);
+        let id = self.contents.insert(key, value, lifetime, tags);
         if let Some(rank) = rank {
             self.contents.restore_rank(id, rank);
         }
         Some(fresh_until)
     }
 
-    /// Makes room for one entry. What is gone goes first: a live entry leaves only a
-    /// shard in which every entry is live.
+    /// Makes room for one entry of a cost. Dead and expired entries go first: a live entry is
+    /// evicted only if no other entry is found.
     #[inline]
     fn make_room(&mut self, cost: usize, now: &Now<'_>, trash: &mut Trash) {
-        let mut readmitted = 0;
+        // 1. Entries with dead tags. An expired entry may stay, with live tags, and gives no
+        //    room: bound the number of such entries, since a caller waits.
+        let mut reattached = 0;
         while self.contents.len() >= self.limits.entries
             || self.contents.cost() + cost > self.limits.bytes
         {
-            if readmitted < MAX_RECLAIMED_PER_WRITE {
-                if let Some(left) = self.sweep_invalidated(trash) {
-                    readmitted += usize::from(!left);
+            if reattached < MAX_RECLAIMED_PER_WRITE {
+                if let Some(removed) = self.sweep_invalidated(trash) {
+                    reattached += usize::from(!removed);
                     continue;
                 }
             }
+            // 2. Expired entries, without a bound on re-filing: an eviction would cost a live
+            //    entry.
             let mut budget = usize::MAX;
             if self.sweep_expired(now, &mut budget, trash) {
                 continue;
             }
-            let most = self.limits.evicted_at_once;
-            let most = most.min(1 + self.contents.len() / ENTRIES_PER_EARLY_EVICTION);
-            let leave = |entry, cause| trash.entry(entry, cause);
-            let (evicted, gone) = self.contents.evict(most, now, leave);
+            // 3. Live entries. In a large shard several at once, since a batch is cheaper.
+            let max = self.limits.evicted_at_once;
+            let max = max.min(1 + self.contents.len() / ENTRIES_PER_EARLY_EVICTION);
+            let out = |entry, cause| trash.entry(entry, cause);
+            let (evicted, not_live) = self.contents.evict(max, now, out);
             if evicted == 0 {
                 return;
             }
-            // What had expired, and was kept to be served in need, was not live.
-            count(&mut self.stats.evictions, (evicted - gone.len()) as u64);
-            for liveness in &gone {
+            // An entry in a stale window was expired, not live.
+            count(&mut self.stats.evictions, (evicted - not_live.len()) as u64);
+            for liveness in &not_live {
                 self.count_liveness(liveness);
             }
         }

@@ -1,4 +1,4 @@
-//! Giving back what is gone but still takes up room.
+//! Sweeping: giving back the memory of unreachable and expired entries.
 
 use std::mem;
 
@@ -8,24 +8,30 @@ use crate::runtime::{Moment, Now};
 use crate::shard::entry_status::Liveness;
 use crate::shard::trash::Trash;
 
-/// How many entries a write gives back at most of each kind: flushed, invalidated,
-/// expired. A write adds one, so writes catch up with any backlog.
+/// The largest number of entries of each kind (flushed, invalidated, expired) swept by a
+/// write. A write adds one entry, so writes catch up with any backlog.
 pub(super) const MAX_RECLAIMED_PER_WRITE: usize = 256;
 
-/// How many entries a write moves at most on their way to be due.
+/// The largest number of entries re-filed in the timing wheel by a write.
 const MAX_REFILED_PER_WRITE: usize = 512;
 
-/// Room for so many entries, tags and loads is kept however few there are, so that
-/// a small cache does not reserve it again and again.
+/// Places for entries, tags and loads that are never given back, so that a small cache does
+/// not allocate again and again.
 const MIN_CAPACITY: usize = 1024;
 
-/// Room is given back when less than one part in so many is used.
+/// Memory is given back when less than one part in this many is used.
 const SPARSE_RATIO: usize = 8;
 
 impl Core {
+    /// Makes all entries unreachable, and fences all loads, in a constant number of steps.
     pub(in crate::shard) fn flush(&mut self, at: Moment, trash: &mut Trash) {
+        // The loads lose the slots, and so cannot store:
+        // 1. Load A claims a slot.
+        // 2. B flushes: the slots go to the trash.
+        // 3. A completes, finds no slot, and does not store.
         trash.loads(mem::take(&mut self.in_flight));
         trash.backoffs(mem::take(&mut self.backoffs));
+        // The entries are set aside as a whole, and swept in slices.
         let empty = self.contents.empty_copy();
         let contents = Box::new(mem::replace(&mut self.contents, empty));
         if contents.len() > 0 {
@@ -39,39 +45,47 @@ impl Core {
         }
     }
 
-    /// Takes out up to `most` unreachable entries, the longest unreachable first.
-    pub(in crate::shard) fn sweep(&mut self, most: usize, trash: &mut Trash) -> usize {
-        for swept in 0..most {
+    /// Sweeps up to `max` unreachable entries, the longest unreachable first. Returns the
+    /// number of swept entries; fewer than `max` means that none is left.
+    pub(in crate::shard) fn sweep(&mut self, max: usize, trash: &mut Trash) -> usize {
+        for swept in 0..max {
             if !(self.sweep_flushed(trash) || self.sweep_invalidated(trash).is_some()) {
                 self.compact(trash);
                 return swept;
             }
         }
-        most
+        max
     }
 
-    /// Gives back a little of each kind that is gone but still takes up room.
+    /// Sweeps a few entries of each kind.
     #[inline]
     pub(in crate::shard) fn reclaim(&mut self, now: &Now<'_>, trash: &mut Trash) {
+        // Before any change: the clock may panic.
         self.ask_time(false, now);
-        let most = 0..MAX_RECLAIMED_PER_WRITE;
+        let attempts = 0..MAX_RECLAIMED_PER_WRITE;
         if !self.flushed.is_empty() {
-            most.clone().all(|_| self.sweep_flushed(trash));
+            attempts.clone().all(|_| self.sweep_flushed(trash));
         }
         if self.contents.tags.has_dead_members() {
-            most.clone()
+            attempts
+                .clone()
                 .all(|_| self.sweep_invalidated(trash).is_some());
         }
         if self.contents.can_expire() {
             let mut budget = MAX_REFILED_PER_WRITE;
-            most.clone()
+            attempts
+                .clone()
                 .all(|_| self.sweep_expired(now, &mut budget, trash));
         }
     }
 
+    /// Removes an entry of the oldest flush. Returns `true` if an entry was removed, `false` if
+    /// no flushed entry is left.
     fn sweep_flushed(&mut self, trash: &mut Trash) -> bool {
         while let Some(flushed) = self.flushed.front_mut() {
             if let Some(id) = flushed.contents.next_from(flushed.next) {
+                // The state at the time of the flush, not now: an entry that was live then was
+                // flushed.
                 let liveness = flushed.contents.liveness(id, &Now::Known(flushed.at));
                 let cause = liveness.cause(RemovalCause::Flushed);
                 trash.entry(flushed.contents.remove(id), cause);
@@ -86,21 +100,25 @@ impl Core {
         false
     }
 
-    /// Looks after one entry that a doom came over. Whether it left: what was expired may
-    /// have something left to be served.
+    /// Sweeps an entry with a dead tag. Returns `true` if the entry was removed, `false` if an
+    /// expired entry stays with a stale value, and `None` if there is no entry with a dead tag.
     #[inline]
     pub(super) fn sweep_invalidated(&mut self, trash: &mut Trash) -> Option<bool> {
-        let (leaves, liveness) = self.contents.next_invalidated()?;
-        match (leaves, &liveness) {
+        let (to_remove, liveness) = self.contents.next_invalidated()?;
+        match (to_remove, &liveness) {
             (Some(id), liveness) => {
                 self.remove_entry(id, liveness, RemovalCause::Invalidated, trash);
             }
+            // The entry stays, but was fresh until the invalidation: `expire_tag` counts the
+            // entry.
             (None, Liveness::Invalidated(invalidation)) => invalidation.count_one(),
             (None, Liveness::Live | Liveness::Expired) => {}
         }
-        Some(leaves.is_some())
+        Some(to_remove.is_some())
     }
 
+    /// Removes an expired entry. Returns `true` if an entry was removed, `false` if none is
+    /// expired or the budget is exhausted.
     #[inline]
     pub(super) fn sweep_expired(
         &mut self,
@@ -116,8 +134,8 @@ impl Core {
         true
     }
 
-    /// Moves what is left to smaller tables when most of the room is unused. The many
-    /// that have left pay for it: room must grow eightfold before it happens again.
+    /// Moves entries and loads to smaller tables when most of the memory is unused. Earlier
+    /// removals pay for the move: usage must grow eightfold before the next move.
     #[inline]
     pub(in crate::shard) fn compact(&mut self, trash: &mut Trash) {
         let sparse = |(used, reserved)| reserved > MIN_CAPACITY && used < reserved / SPARSE_RATIO;
@@ -129,11 +147,16 @@ impl Core {
         }
     }
 
-    /// Must not be called while a member of a dead tag is left.
+    /// Moves all entries to new tables. No member of a dead tag may be left.
     pub(super) fn move_to_new_tables(&mut self, trash: &mut Trash) {
-        // A load with a dead tag is fenced: with or without a seat, it will not store.
+        // The move binds tags again by name, so a load must not take a dead tag along:
+        // 1. Load A pins tag `t`.
+        // 2. `t` is invalidated: A is fenced by the dead tag.
+        // 3. The move would bind A to the live tag of the same name, and A would store.
+        //
+        // So a load with a dead tag loses the slot, and is fenced in this way.
         let tags = &self.contents.tags;
-        self.in_flight.drop_dead(|held| tags.any_dead(held));
+        self.in_flight.drop_dead(|pinned| tags.any_dead(pinned));
         let old = self.contents.compact(self.in_flight.pinned_mut());
         trash.contents(Box::new(old));
     }

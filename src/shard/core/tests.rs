@@ -1,5 +1,5 @@
-//! Random acts on one shard, every inner invariant checked after each. What the
-//! acts mean is tested from outside; here it is that nothing is left behind.
+//! Random operations on a shard, with a check of every invariant after each operation.
+//! Other tests check the results from outside; here nothing may be left behind.
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -19,19 +19,19 @@ use crate::value::{NewValue, TypeTag};
 const KEYS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
 const TAGS: [&str; 4] = ["w", "x", "y", "z"];
 
-/// Three hashes for eight keys: most of them collide.
+/// Three hashes for eight keys: most keys collide.
 fn key(text: &str) -> Key<'_> {
     let bytes = text.as_bytes();
     let hash = Hashing::Colliding.hash(bytes);
     Key { hash, bytes }
 }
 
-/// One shard, and what its callers hold.
+/// A shard, and the state of the callers.
 struct World {
     rng: StdRng,
     core: Core,
     now: Moment,
-    leads: Vec<(Key<'static>, Arc<Flight>)>,
+    loads: Vec<(Key<'static>, Arc<Flight>)>,
     invalidations: Vec<Arc<TagInvalidation>>,
 }
 
@@ -48,7 +48,7 @@ impl World {
             rng: StdRng::seed_from_u64(seed),
             core: Core::new(limits, Hashing::Colliding),
             now: Moment::of(Duration::ZERO),
-            leads: Vec::new(),
+            loads: Vec::new(),
             invalidations: Vec::new(),
         }
     }
@@ -71,6 +71,7 @@ impl World {
         };
         let bytes = Bytes::from(vec![0; self.rng.random_range(0..5)]);
         let value = NewValue::reused(bytes, None);
+        // Values of up to four bytes: the longest exceeds `entry_bytes`.
         let window = |rng: &mut StdRng| Duration::from_secs(rng.random_range(1..4));
         if self.rng.random_bool(0.3) {
             *options = CacheOptions::new().stale_if_error(window(&mut self.rng));
@@ -89,6 +90,7 @@ impl World {
     fn step(&mut self) {
         let mut trash = Trash::default();
         let (key, now) = (self.key(), Now::Known(self.now));
+        // Each branch is an operation of a caller, a sweep, or a step of the clock.
         match self.rng.random_range(0..14) {
             0..3 => {
                 let mut options = CacheOptions::new();
@@ -97,19 +99,21 @@ impl World {
             }
             3..6 => {
                 let tags = self.tags();
+                // With or without chosen tags, in the caller or in the background.
                 let mut request = LoadRequest::new(TypeTag::of::<()>());
                 request.started_at = self.rng.random_bool(0.5).then_some(0);
                 let after = Duration::from_secs(self.rng.random_range(0..3));
                 request.deadline = self.rng.random_bool(0.3).then(|| self.now.after(after));
-                let look = self.core.claim(key, &request, &tags, &now);
-                if let LoadLookup::Lead(seated) = look {
-                    self.leads.push((key, seated.flight));
+                let lookup = self.core.claim(key, &request, &tags, &now);
+                if let LoadLookup::Lead(claimed) = lookup {
+                    self.loads.push((key, claimed.flight));
                 }
             }
-            6..8 if !self.leads.is_empty() => {
-                let at = self.rng.random_range(0..self.leads.len());
-                let (key, flight) = self.leads.swap_remove(at);
+            6..8 if !self.loads.is_empty() => {
+                let at = self.rng.random_range(0..self.loads.len());
+                let (key, flight) = self.loads.swap_remove(at);
                 if self.rng.random_bool(0.3) {
+                    // Cancelled, failed, or failed with a back-off of a second.
                     let error = CacheError::panic(key.bytes);
                     let failure = match self.rng.random_range(0..3) {
                         0 => Failure::None,
@@ -122,20 +126,21 @@ impl World {
                     let tags = self.tags().into_iter();
                     let hashed = |name| self.core.contents.hashed_tag(name);
                     let own_tags: Vec<_> = tags.map(hashed).collect();
-                    let landing = Completion {
+                    let completion = Completion {
                         flight: &flight,
                         entry: &mut self.write(&mut options),
                         own_tags: &own_tags,
                         is_unchanged: self.rng.random_bool(0.2),
                         log: &InvalidationLog::default(),
                     };
-                    self.core.complete(key, landing, &now, &mut trash);
+                    self.core.complete(key, completion, &now, &mut trash);
                 }
             }
             8 => {
                 self.core.remove(key, &now, &mut trash);
             }
             9 => {
+                // Any tag, known to the shard or not.
                 let effects = [Effect::Remove, Effect::Expire];
                 let effect = effects[self.rng.random_range(0..2)];
                 let invalidation = Arc::new(TagInvalidation::new(effect, self.now));
@@ -145,6 +150,7 @@ impl World {
                 self.invalidations.push(invalidation);
             }
             10 if self.rng.random_bool(0.2) => self.core.flush(self.now, &mut trash),
+            // As `compact` does: never with dead members.
             10 if !self.core.contents.tags.has_dead_members() => {
                 self.core.move_to_new_tables(&mut trash);
             }
@@ -164,7 +170,7 @@ impl World {
 }
 
 #[test]
-fn random_acts_keep_every_invariant() {
+fn random_operations_keep_every_invariant() {
     for seed in 0..200 {
         let mut world = World::new(seed);
         for _ in 0..200 {
@@ -174,44 +180,47 @@ fn random_acts_keep_every_invariant() {
 }
 
 #[test]
-fn nothing_is_left_behind() {
+fn ended_loads_and_removed_entries_leave_nothing() {
     for seed in 0..200 {
         let mut world = World::new(seed);
         for _ in 0..100 {
             world.step();
         }
         let mut trash = Trash::default();
-        for (key, flight) in world.leads.drain(..) {
+        // 1. End all loads.
+        for (key, flight) in world.loads.drain(..) {
             let now = Now::Known(world.now);
             world
                 .core
                 .abandon(key, &flight, &Failure::None, &now, &mut trash);
         }
         assert_eq!(world.core.in_flight.usage().0, 0);
+        // 2. Remove all entries, and sweep.
         for text in KEYS {
             let now = Now::Known(world.now);
             world.core.remove(key(text), &now, &mut trash);
         }
         world.core.sweep(usize::MAX, &mut trash);
         assert_eq!(world.core.len(), 0);
+        // 3. Nothing is left, and no invalidation counted more than the statistics.
         assert!(world.core.contents.tags.is_empty());
-        let of = |kind| {
+        let counted_by = |effect| {
             let invalidations = world
                 .invalidations
                 .iter()
-                .filter(move |invalidation| invalidation.effect == kind);
+                .filter(move |invalidation| invalidation.effect == effect);
             invalidations
                 .map(|invalidation| invalidation.count())
                 .sum::<u64>()
         };
         let stats = world.core.stats;
-        assert!(of(Effect::Remove) <= stats.invalidations);
+        assert!(counted_by(Effect::Remove) <= stats.invalidations);
         assert_eq!(world.core.backoffs.len(), 0);
     }
 }
 
 #[test]
-fn counters_that_are_full_go_on_from_zero() {
+fn full_counters_wrap_to_zero() {
     for seed in 0..100 {
         let (mut world, mut full) = (World::new(seed), World::new(seed));
         full.core.stats = CacheStats::full();
@@ -224,7 +233,7 @@ fn counters_that_are_full_go_on_from_zero() {
     }
 }
 
-/// A value of a byte, under `a`.
+/// Returns a value of a single byte, fresh for a second.
 fn byte(options: &CacheOptions) -> NewEntry<'_> {
     NewEntry {
         value: NewValue::typed(Bytes::from_static(&[1]), TypeTag::of::<u8>()),
@@ -234,11 +243,11 @@ fn byte(options: &CacheOptions) -> NewEntry<'_> {
     }
 }
 
-/// The tag died before the load began, if one goes by the journal; and after it, if one goes
-/// by this shard, which the invalidation came to last.
+// In the log, the invalidation of the tag is before the load. In this shard, the last one
+// visited by the invalidation, the tag dies after the start.
 #[test]
-fn what_is_unchanged_is_not_stored_if_its_old_tags_are_dead() {
-    for dies in [false, true] {
+fn unchanged_value_with_a_dead_old_tag_is_discarded() {
+    for tag_dies in [false, true] {
         let (mut core, mut trash) = (World::new(0).core, Trash::default());
         let old = CacheOptions::new();
         let old = old.stale_if_error(Duration::from_secs(9)).tag("old");
@@ -253,33 +262,34 @@ fn what_is_unchanged_is_not_stored_if_its_old_tags_are_dead() {
         let (now, none) = (Now::Known(time), CacheOptions::new());
         let mut request = LoadRequest::new(TypeTag::of::<u8>());
         request.started_at = Some(0);
-        let LoadLookup::Lead(seated) = core.claim(key("a"), &request, &none.tags, &now) else {
-            panic!("nobody loads it");
+        let LoadLookup::Lead(claimed) = core.claim(key("a"), &request, &none.tags, &now) else {
+            panic!("the key was not claimed");
         };
-        if dies {
+        // The invalidation visits this shard only now.
+        if tag_dies {
             let tag = core.contents.hashed_tag("old");
             core.invalidate(
                 &[tag],
                 &Arc::new(TagInvalidation::new(Effect::Remove, time)),
             );
         }
-        let landing = Completion {
-            flight: &seated.flight,
+        let completion = Completion {
+            flight: &claimed.flight,
             entry: &mut byte(&none),
             own_tags: &[],
             is_unchanged: true,
             log: &InvalidationLog::default(),
         };
-        core.complete(key("a"), landing, &now, &mut trash);
-        assert_eq!(core.contains(key("a"), &now), !dies);
-        assert_eq!(core.stats.stale_load_discards, u64::from(dies));
+        core.complete(key("a"), completion, &now, &mut trash);
+        assert_eq!(core.contains(key("a"), &now), !tag_dies);
+        assert_eq!(core.stats.stale_load_discards, u64::from(tag_dies));
     }
 }
 
-/// What had expired before an invalidation came over it is not that one's.
+// An entry expired before an invalidation is not counted by the invalidation.
 #[test]
-fn what_is_evicted_is_counted_for_what_ended_it_first() {
-    for (ends, at) in [("in time", 2), ("by the invalidation", 0)] {
+fn evicted_entry_counts_under_the_first_end() {
+    for (expected, at) in [("in time", 2), ("by the invalidation", 0)] {
         let (mut core, mut trash) = (World::new(0).core, Trash::default());
         let options = CacheOptions::new().tag("w");
         let put = &mut byte(&options);
@@ -293,30 +303,30 @@ fn what_is_evicted_is_counted_for_what_ended_it_first() {
         let at = Moment::of(Duration::from_secs(at));
         let tag = core.contents.hashed_tag("w");
         core.invalidate(&[tag], &Arc::new(TagInvalidation::new(Effect::Remove, at)));
-        let (evicted, gone) = core
+        let (evicted, not_live) = core
             .contents
             .evict(1, &Now::Known(at), |entry, cause| trash.entry(entry, cause));
         assert_eq!(evicted, 1);
-        match &gone[..] {
-            [Liveness::Expired] => assert_eq!(ends, "in time"),
-            [Liveness::Invalidated(_)] => assert_eq!(ends, "by the invalidation"),
-            gone => panic!("{gone:?}"),
+        match &not_live[..] {
+            [Liveness::Expired] => assert_eq!(expected, "in time"),
+            [Liveness::Invalidated(_)] => assert_eq!(expected, "by the invalidation"),
+            not_live => panic!("{not_live:?}"),
         }
     }
 }
 
-/// Takes the seat of a key that is missing.
+/// Claims the slot of a missing key.
 fn lead(core: &mut Core, text: &'static str, tags: &TagNames) -> Arc<Flight> {
     let request = LoadRequest::new(TypeTag::of::<u8>());
     match core.claim(key(text), &request, tags, &Now::Known(Moment::ZERO)) {
-        LoadLookup::Lead(seated) => seated.flight,
+        LoadLookup::Lead(claimed) => claimed.flight,
         other => panic!("{other:?}"),
     }
 }
 
-/// A load's tags are bound anew, too.
+// The move binds the tags of loads again, too.
 #[test]
-fn what_is_invalidated_after_tables_moved_fences_the_loads_of_before() {
+fn invalidation_after_compact_fences_earlier_loads() {
     let (mut core, mut trash) = (World::new(0).core, Trash::default());
     let (now, options) = (Now::Known(Moment::ZERO), CacheOptions::new().tag("w"));
     let flight = &lead(&mut core, "a", &options.tags);
@@ -325,20 +335,20 @@ fn what_is_invalidated_after_tables_moved_fences_the_loads_of_before() {
     let invalidation = Arc::new(TagInvalidation::new(Effect::Remove, Moment::ZERO));
     let tag = core.contents.hashed_tag("w");
     core.invalidate(&[tag], &invalidation);
-    let landing = Completion {
+    let completion = Completion {
         flight,
         entry: &mut byte(&options),
         own_tags: &[],
         is_unchanged: false,
         log: &InvalidationLog::default(),
     };
-    core.complete(key("a"), landing, &now, &mut trash);
+    core.complete(key("a"), completion, &now, &mut trash);
     assert_eq!((core.len(), core.stats.stale_load_discards), (0, 1));
 }
 
-/// Two keys of one hash: one is loaded, and has failed, and the other is not, and has not.
+// Two keys with one hash: one load fails, and the other goes on.
 #[test]
-fn loads_are_told_apart_by_their_keys() {
+fn loads_with_equal_hashes_are_told_apart() {
     let (a, b) = (key("a"), key("d"));
     assert_eq!(a.hash, b.hash);
     let (mut core, mut trash) = (World::new(0).core, Trash::default());
@@ -347,14 +357,14 @@ fn loads_are_told_apart_by_their_keys() {
     let error = CacheError::panic(a.bytes);
     let failure = Failure::Error(&error, Duration::ZERO);
     core.abandon(a, &first, &failure, &now, &mut trash);
-    assert_eq!(core.backoffs.len(), 0, "nobody asked to remember it");
+    assert_eq!(core.backoffs.len(), 0, "a back-off of zero is kept");
     assert!(core.in_flight.get(a).is_none());
     assert!(Arc::ptr_eq(&core.in_flight.get(b).unwrap().flight, &second));
 }
 
-/// Though it is asked to leave twice before its memory is given back.
+// Two operations meet the entry before the sweep.
 #[test]
-fn what_an_invalidation_ended_is_counted_once() {
+fn invalidated_entry_is_counted_once() {
     let (mut core, mut trash) = (World::new(0).core, Trash::default());
     let (now, options) = (Now::Known(Moment::ZERO), CacheOptions::new().tag("w"));
     core.put(
@@ -368,20 +378,23 @@ fn what_an_invalidation_ended_is_counted_once() {
     let tag = core.contents.hashed_tag("w");
     core.invalidate(&[tag], &invalidation);
     assert!(!core.expire(key("a"), &now, &mut trash));
+    // `expire` removed the entry, and so the sweep finds none.
     core.sweep(usize::MAX, &mut trash);
     assert_eq!((invalidation.count(), core.stats.invalidations), (1, 1));
 }
 
-/// What came between the look and the seat is of another type: nothing is loaded over it.
+// A fresh value of another type came between the look-up and the claim: no load may replace
+// the value.
 #[test]
-fn nobody_sits_down_to_replace_a_fresh_value_of_another_type() {
+fn claim_returns_a_fresh_value_of_another_type() {
     let (mut core, now) = (World::new(0).core, Now::Known(Moment::ZERO));
     let mut trash = Trash::default();
     let due = CacheOptions::new().refresh_ahead(0.0);
     core.put(key("a"), &mut byte(&due), &due.tags, &now, &mut trash);
+    // The entry is due, so a load of the same type may start.
     let same = LoadRequest::new(TypeTag::of::<u8>());
     let other = LoadRequest::new(TypeTag::of::<bool>());
-    let mut sit = |request| core.claim(key("a"), request, &due.tags, &now);
-    assert!(matches!(sit(&other), LoadLookup::Hit(_)));
-    assert!(matches!(sit(&same), LoadLookup::Lead(_)));
+    let mut claim = |request| core.claim(key("a"), request, &due.tags, &now);
+    assert!(matches!(claim(&other), LoadLookup::Hit(_)));
+    assert!(matches!(claim(&same), LoadLookup::Lead(_)));
 }

@@ -1,16 +1,17 @@
-//! Fresh, stale, gone: the state machine of an entry.
+//! Fresh, stale, expired: the states of an entry.
 //!
-//! Its times are computed once, when the entry is stored; its state at any moment is a
-//! comparison with them. Most entries have one time, their end; the others have a record.
+//! The times of an entry are computed once, when the entry is stored. The state at any moment
+//! is a comparison with these times. Most entries have a single time, the end; other entries
+//! have a record of times, [`Deadlines`].
 //!
 //! ```text
 //! stored      refresh_at    fresh_until    servable_until    on_error_until
-//!   |  Fresh      |     Due     |     Stale      |     Fallback     |  Gone
+//!   |  Fresh      |     Due     |     Stale      |     Fallback     |  Expired
 //! ```
 //!
-//! The windows after `fresh_until` both begin there: `Fallback` is what `on_error_until`
-//! has beyond `servable_until`, and either may be missing. An idle entry is gone, whatever
-//! its windows say. `docs/freshness.md` draws it, and says who does what in which state.
+//! Both windows begin at `fresh_until`. `Fallback` is the part of `on_error_until` beyond
+//! `servable_until`. Either window may be missing. An idle entry is expired, windows or not.
+//! `docs/freshness.md` has the picture, and a table of the calls in each state.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -18,28 +19,30 @@ use std::time::Duration;
 use crate::options::ExtraOptions;
 use crate::runtime::Moment;
 
-/// How it stands with an entry.
+/// The state of an entry, in the order of time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum State {
-    /// To be served.
+    /// Served. No load is needed.
     Fresh,
-    /// To be served, and to be loaded anew.
+    /// Served. A call should load a new value.
     Due,
-    /// To be loaded anew; who does not load is served.
+    /// A call should load a new value; other calls get the stale value.
     Stale,
-    /// To be loaded anew; to be served if that fails.
+    /// A call should load a new value; the stale value is served if the load fails.
     Fallback,
-    /// To be served to nobody.
+    /// Absent for every call.
     Expired,
 }
 
 impl State {
-    /// Whether a read without a loader sees the entry.
+    /// Returns `true` if a read without a loader sees the entry, `false` if the entry is absent
+    /// for such a read.
     pub(crate) fn is_fresh(self) -> bool {
         self <= Self::Due
     }
 
-    /// Whether a caller may be served at once while another loads.
+    /// Returns `true` if a call may get the value at once while another call loads, `false` if
+    /// the call has to wait.
     pub(crate) fn is_servable(self) -> bool {
         self <= Self::Stale
     }
@@ -48,34 +51,41 @@ impl State {
 /// The times of an entry.
 #[derive(Debug)]
 pub(crate) enum Lifetime {
-    /// Fresh until then, and gone from then on.
+    /// Fresh before this time, expired from this time on.
     Plain(Moment),
+    /// More times than the end, in a record.
     Timed(Box<Deadlines>),
 }
 
-/// The times of an entry that has more than one. A window that it does not have ended at
-/// the origin of time.
+/// The times of an entry with more than one time. A missing window ends at the origin of
+/// time.
 #[derive(Debug)]
 pub(crate) struct Deadlines {
+    /// The time of storing, for the age.
     pub(crate) stored: Moment,
+    /// Start of the state `Due`, or `NEVER`.
     refresh_at: Moment,
+    /// End of the time to live.
     pub(crate) fresh_until: Moment,
+    /// End of the window of `stale_while_revalidate`.
     servable_until: Moment,
+    /// End of the window of `stale_if_error`.
     on_error_until: Moment,
-    /// The window of errors: it is counted anew if an entry without an end is expired.
+    /// Length of the error window, for an entry without an end: `expire` starts the window.
     error_window: Duration,
-    /// In nanoseconds; zero is none.
+    /// Time to idle in nanoseconds. Zero means none.
     idle: u64,
-    /// When it was last read, in nanoseconds.
+    /// Time of the last recorded read, in nanoseconds.
     read: AtomicU64,
 }
 
-/// A read is written down when so many parts of the time to idle have gone by.
+/// A read is recorded only after this part of the time to idle since the last recorded read.
 const IDLE_PARTS: u64 = 32;
 
 impl Lifetime {
-    /// The times of what is stored now. `random`, any number, is what jitter goes by.
-    /// `needs_age` asks for a record for the sake of the age alone.
+    /// Computes the times of a value stored now. Jitter shortens the time to live by `random`,
+    /// any number. `needs_age` asks for a record for the age alone. `now` and `random` are
+    /// called only if needed.
     #[inline]
     pub(crate) fn new(
         ttl: Option<Duration>,
@@ -84,12 +94,14 @@ impl Lifetime {
         now: impl Fn() -> Moment,
         random: impl FnOnce() -> u64,
     ) -> Self {
+        // The common case, inlined into every put: a time to live or none, and no record.
         if extra.is_none() && !needs_age {
             return Self::Plain(ttl.map_or(Moment::NEVER, |ttl| now().after(ttl)));
         }
         Self::extra(ttl, extra, needs_age, now, random)
     }
 
+    /// Computes the times for options beyond the time to live.
     fn extra(
         ttl: Option<Duration>,
         extra: Option<&ExtraOptions>,
@@ -99,6 +111,7 @@ impl Lifetime {
     ) -> Self {
         let none = ExtraOptions::default();
         let extra = extra.unwrap_or(&none);
+        // Jitter first: all other times follow from the shortened time to live.
         let ttl = match (ttl, extra.jitter) {
             (Some(ttl), Some(part)) => Some(shortened(ttl, part, random())),
             _ => ttl,
@@ -110,54 +123,62 @@ impl Lifetime {
         }
     }
 
-    /// Until then the entry is fresh, and nothing else need be asked.
+    /// Returns the time up to which the entry is fresh without a look at other times.
     pub(crate) fn surely_fresh_until(&self) -> Moment {
         match self {
             Self::Plain(end) => *end,
-            Self::Timed(times) if times.idle > 0 => Moment::ZERO,
-            Self::Timed(times) => times.fresh_until.min(times.refresh_at),
+            // Never for an entry with a time to idle: each read must look at, and perhaps move,
+            // the read time.
+            Self::Timed(deadlines) if deadlines.idle > 0 => Moment::ZERO,
+            Self::Timed(deadlines) => deadlines.fresh_until.min(deadlines.refresh_at),
         }
     }
 
-    /// How it stands with the entry.
+    /// Returns the state of the entry.
     pub(crate) fn state(&self, now: Moment) -> State {
         match self {
             Self::Plain(end) if end.has_passed(now) => State::Expired,
             Self::Plain(_) => State::Fresh,
-            Self::Timed(times) => times.state(now),
+            Self::Timed(deadlines) => deadlines.state(now),
         }
     }
 
+    /// Returns the end of the time to live.
     pub(crate) fn fresh_until(&self) -> Moment {
         match self {
             Self::Plain(end) => *end,
-            Self::Timed(times) => times.fresh_until,
+            Self::Timed(deadlines) => deadlines.fresh_until,
         }
     }
 
-    /// From then on the entry is gone; if it is read, perhaps later.
+    /// Returns the time from which the entry is expired for every call. A read of an entry with
+    /// a time to idle may move this time to a later time.
     pub(crate) fn expires_at(&self) -> Moment {
         match self {
             Self::Plain(end) => *end,
-            Self::Timed(times) => times.expires_at(),
+            Self::Timed(deadlines) => deadlines.expires_at(),
         }
     }
 }
 
 impl Deadlines {
+    /// Computes all times from the options.
     fn new(ttl: Option<Duration>, extra: &ExtraOptions, now: Moment) -> Self {
+        // 1. The time to live, and the windows from there on.
         let fresh_until = ttl.map_or(Moment::NEVER, |ttl| now.after(ttl));
         let window = |window: Option<Duration>| match window {
             Some(window) => fresh_until.after(window),
             None => Moment::ZERO,
         };
+        // 2. A part of the time to live. Without an end there is no such part.
         let refresh_at = match (ttl, extra.refresh_ahead) {
             (Some(ttl), Some(part)) if fresh_until != Moment::NEVER => {
                 now.after(part_of(ttl, part))
             }
             _ => Moment::NEVER,
         };
-        // Idle for no time at all is idle at once: the least that can be told apart.
+        // 3. Zero means no time to idle in the record. So an idle time of zero becomes one
+        //    nanosecond, the shortest time there is.
         let idle = extra
             .time_to_idle
             .map(|idle| Moment::of(idle).nanos().max(1));
@@ -173,8 +194,9 @@ impl Deadlines {
         }
     }
 
-    /// How it stands with the entry.
+    /// Returns the state of the entry.
     pub(crate) fn state(&self, now: Moment) -> State {
+        // The time to idle goes first: an idle entry is expired in spite of windows.
         if self.idle_end().has_passed(now) {
             State::Expired
         } else if !self.refresh_at.has_passed(now) && !self.fresh_until.has_passed(now) {
@@ -190,7 +212,7 @@ impl Deadlines {
         }
     }
 
-    /// How it would stand had the entry been expired `at` a time.
+    /// Returns the state of the entry at `now`, had the entry been expired at `at`.
     pub(crate) fn state_if_expired(&self, at: Moment, now: Moment) -> State {
         let over = self.idle_end().has_passed(now) || self.error_window_end(at).has_passed(now);
         if over {
@@ -200,16 +222,18 @@ impl Deadlines {
         }
     }
 
-    /// Ends the freshness at a time, and the window of serving while it is loaded anew: for
-    /// good, though the clock may go back to before that time.
+    /// Ends the freshness and the window of `stale_while_revalidate` at a time. Both stay ended
+    /// even if the clock goes back to before that time.
     pub(crate) fn expire(&mut self, at: Moment) {
+        // First, because the end of the error window depends on the current times.
         self.on_error_until = self.error_window_end(at);
+        // Not `at`: a clock that goes back to before `at` would make the entry fresh again.
         self.fresh_until = Moment::ZERO;
         self.servable_until = Moment::ZERO;
     }
 
-    /// When the window of errors ends if the entry is expired at a time. It ends when it
-    /// would have; if that is never, it begins with the expiry.
+    /// Returns the end of the error window if the entry is expired at a time. The end does not
+    /// move, except for an entry without an end: there the window begins at the time of expiry.
     fn error_window_end(&self, at: Moment) -> Moment {
         match self.on_error_until {
             Moment::NEVER => at.after(self.error_window),
@@ -217,60 +241,70 @@ impl Deadlines {
         }
     }
 
-    /// Whether there is a window after the time to live.
+    /// Returns `true` if a window follows the time to live, `false` if not.
     pub(crate) fn has_window(&self) -> bool {
         self.servable_until.max(self.on_error_until) > self.fresh_until
     }
 
+    /// Returns the time at which the entry is idle, or `NEVER`.
     fn idle_end(&self) -> Moment {
         match self.idle {
             0 | u64::MAX => Moment::NEVER,
             idle => {
                 let read = self.read.load(Ordering::Relaxed);
-                // A time that is to come may be read later, but never becomes none.
+                // The sum must not become `NEVER`: the wheel skips `NEVER`, and could not
+                // remove the entry.
                 Moment::of_nanos(read.saturating_add(idle).min(u64::MAX - 1))
             }
         }
     }
 
-    /// From then on the entry is gone.
+    /// Returns the time from which the entry is expired for every call.
     pub(crate) fn expires_at(&self) -> Moment {
         let windows = self.servable_until.max(self.on_error_until);
         self.fresh_until.max(windows).min(self.idle_end())
     }
 
-    /// Writes a read down, if the time to idle asks for it.
+    /// Records a read, if the entry has a time to idle.
     pub(crate) fn note_read(&self, now: impl FnOnce() -> Moment) {
         if self.idle == 0 {
             return;
         }
         let (now, read) = (now().nanos(), self.read.load(Ordering::Relaxed));
+        // Readers share the lock and may race here:
+        // 1. A reads the clock at 10, B at 11, and both load the same old read time.
+        // 2. B stores 11.
+        // 3. A stores 10.
+        // So the entry may expire earlier by the distance between both readings, and no more. Most
+        // reads store nothing, so that readers share the cache line.
         if now.saturating_sub(read) >= self.idle.div_ceil(IDLE_PARTS) {
             self.read.store(now, Ordering::Relaxed);
         }
     }
 }
 
-/// A part of a time. Parts are rounded to seven digits, which is what an `f32` has: so
-/// that 0.8 of ten seconds are eight.
+/// Returns a part of a duration. The part is rounded to seven digits, the precision of an
+/// `f32`: 0.8 of ten seconds is eight seconds.
 fn part_of(time: Duration, part: f32) -> Duration {
     const ONE: u64 = 10_000_000;
     #[allow(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
-        reason = "the setters take parts from 0 to 1 alone"
+        reason = "the setters accept only parts from 0 to 1"
     )]
     let part = (f64::from(part) * 1e7).round() as u64;
     from_nanos(time.as_nanos() * u128::from(part.min(ONE)) / u128::from(ONE))
 }
 
-/// A time less a random part of it.
-fn shortened(time: Duration, most: f32, random: u64) -> Duration {
-    let most = part_of(time, most);
-    let part = from_nanos((most.as_nanos() * u128::from(random >> 32)) >> 32);
+/// Returns a duration shortened by a random part, up to the part `max`.
+fn shortened(time: Duration, max: f32, random: u64) -> Duration {
+    let max = part_of(time, max);
+    // The upper half of `random` is a fraction of 2^32.
+    let part = from_nanos((max.as_nanos() * u128::from(random >> 32)) >> 32);
     time.saturating_sub(part)
 }
 
+/// Returns a duration in nanoseconds, or the longest one if there are too many.
 fn from_nanos(nanos: u128) -> Duration {
     Duration::from_nanos(nanos.try_into().unwrap_or(u64::MAX))
 }

@@ -1,4 +1,4 @@
-//! The whole table: every set of windows, at every moment that matters.
+//! The whole table of states: every combination of windows, at every second.
 
 use super::*;
 
@@ -10,36 +10,36 @@ fn at(time: u64) -> Moment {
     Moment::of(seconds(time))
 }
 
-/// Stored at 100 seconds.
-fn life(ttl: Option<u64>, extra: &ExtraOptions) -> Lifetime {
+/// Returns the times of an entry stored at 100 seconds.
+fn lifetime(ttl: Option<u64>, extra: &ExtraOptions) -> Lifetime {
     Lifetime::new(ttl.map(seconds), Some(extra), false, || at(100), || 0)
 }
 
-fn times(ttl: Option<u64>, extra: &ExtraOptions) -> Deadlines {
+fn deadlines(ttl: Option<u64>, extra: &ExtraOptions) -> Deadlines {
     Deadlines::new(ttl.map(seconds), extra, at(100))
 }
 
-/// The states of an entry, and when each begins, in seconds after it was stored.
-fn course(times: &Deadlines) -> Vec<(u64, State)> {
-    let mut course = Vec::new();
+/// Returns the states of an entry, each with the second of its start after storing.
+fn states(deadlines: &Deadlines) -> Vec<(u64, State)> {
+    let mut states = Vec::new();
     for second in 0..200 {
-        let state = times.state(at(100 + second));
-        if course.last().is_none_or(|&(_, last)| last != state) {
-            course.push((second, state));
+        let state = deadlines.state(at(100 + second));
+        if states.last().is_none_or(|&(_, last)| last != state) {
+            states.push((second, state));
         }
     }
-    course
+    states
 }
 
 #[test]
-fn every_set_of_windows_has_its_course() {
+fn windows_in_every_combination_give_the_drawn_states() {
     use State::{Due, Expired, Fallback, Fresh, Stale};
     let parts = [None, Some(0.8)];
     let windows = [None, Some(5), Some(20)];
     for ahead in parts {
         for revalidate in windows {
             for on_error in windows {
-                let times = times(
+                let deadlines = deadlines(
                     Some(10),
                     &ExtraOptions {
                         refresh_ahead: ahead,
@@ -48,6 +48,7 @@ fn every_set_of_windows_has_its_course() {
                         ..ExtraOptions::default()
                     },
                 );
+                // The expected states, from the picture in `docs/freshness.md`.
                 let mut expected = vec![(0, Fresh)];
                 if ahead.is_some() {
                     expected.push((8, Due));
@@ -62,54 +63,56 @@ fn every_set_of_windows_has_its_course() {
                 }
                 let end = stale_end.max(error_end);
                 expected.push((end, Expired));
-                assert_eq!(course(&times), expected);
-                assert_eq!(times.expires_at(), at(100 + end));
-                assert_eq!(times.has_window(), end > 10);
+                assert_eq!(states(&deadlines), expected);
+                assert_eq!(deadlines.expires_at(), at(100 + end));
+                assert_eq!(deadlines.has_window(), end > 10);
             }
         }
     }
 }
 
 #[test]
-fn a_plain_entry_has_one_time() {
-    let surely_fresh_until = |life: &Lifetime| {
+fn entry_without_windows_has_one_time() {
+    let surely_fresh_until = |lifetime: &Lifetime| {
         (
-            life.surely_fresh_until(),
-            life.expires_at(),
-            life.fresh_until(),
+            lifetime.surely_fresh_until(),
+            lifetime.expires_at(),
+            lifetime.fresh_until(),
         )
     };
     let extra = ExtraOptions {
         load_timeout: Some(seconds(1)),
         ..ExtraOptions::default()
     };
-    for life in [
-        life(Some(10), &extra),
+    // An option without influence on times needs no record.
+    for lifetime in [
+        lifetime(Some(10), &extra),
         Lifetime::new(Some(seconds(10)), None, false, || at(100), || 0),
     ] {
-        assert!(matches!(life, Lifetime::Plain(_)));
-        assert_eq!(surely_fresh_until(&life), (at(110), at(110), at(110)));
+        assert!(matches!(lifetime, Lifetime::Plain(_)));
+        assert_eq!(surely_fresh_until(&lifetime), (at(110), at(110), at(110)));
     }
-    let never = Lifetime::new(None, None, false, || panic!("nobody asks"), || 0);
+    let never = Lifetime::new(None, None, false, || panic!("no time is needed"), || 0);
     assert_eq!(never.expires_at(), Moment::NEVER);
+    // The age alone needs a record.
     let needs_age = Lifetime::new(Some(seconds(10)), None, true, || at(100), || 0);
-    assert!(matches!(&needs_age, Lifetime::Timed(times) if times.stored == at(100)));
+    assert!(matches!(&needs_age, Lifetime::Timed(deadlines) if deadlines.stored == at(100)));
     assert_eq!(surely_fresh_until(&needs_age), (at(110), at(110), at(110)));
 }
 
 #[test]
-fn nobody_need_look_closer_before_the_first_time() {
+fn surely_fresh_until_is_the_first_time() {
     let extra = ExtraOptions {
         refresh_ahead: Some(0.5),
         stale_if_error: Some(seconds(60)),
         ..ExtraOptions::default()
     };
-    assert_eq!(life(Some(10), &extra).surely_fresh_until(), at(105));
-    assert_eq!(life(None, &extra).surely_fresh_until(), Moment::NEVER);
+    assert_eq!(lifetime(Some(10), &extra).surely_fresh_until(), at(105));
+    assert_eq!(lifetime(None, &extra).surely_fresh_until(), Moment::NEVER);
 }
 
 #[test]
-fn expiry_leaves_the_window_of_errors() {
+fn expire_keeps_the_error_window() {
     use State::{Expired, Fallback, Fresh};
     let extra = |on_error: Option<u64>| ExtraOptions {
         refresh_ahead: Some(0.8),
@@ -118,65 +121,69 @@ fn expiry_leaves_the_window_of_errors() {
         ..ExtraOptions::default()
     };
     for (on_error, left) in [(None, None), (Some(20), Some(30))] {
-        let mut times = times(Some(10), &extra(on_error));
-        let states = |times: &Deadlines| [4, 5, 29, 30].map(|second| times.state(at(100 + second)));
-        assert_eq!(times.state(at(104)), Fresh);
-        let foreseen = [5, 29, 30].map(|s| times.state_if_expired(at(105), at(100 + s)));
-        times.expire(at(105));
+        let mut deadlines = deadlines(Some(10), &extra(on_error));
+        let states =
+            |deadlines: &Deadlines| [4, 5, 29, 30].map(|second| deadlines.state(at(100 + second)));
+        assert_eq!(deadlines.state(at(104)), Fresh);
+        // The prediction for a tagged entry must agree with the change.
+        let foreseen = [5, 29, 30].map(|s| deadlines.state_if_expired(at(105), at(100 + s)));
+        deadlines.expire(at(105));
         let expected = match left {
             None => [Expired, Expired, Expired],
             Some(_) => [Fallback, Fallback, Expired],
         };
-        assert_eq!(states(&times)[1..], expected);
+        assert_eq!(states(&deadlines)[1..], expected);
         assert_eq!(foreseen, expected);
         let end = left.map_or(Moment::ZERO, |left| at(100 + left));
-        assert_eq!(times.expires_at(), end);
+        assert_eq!(deadlines.expires_at(), end);
         // A clock that goes back revives nothing.
-        assert!(times.state(at(101)) >= Fallback);
+        assert!(deadlines.state(at(101)) >= Fallback);
     }
 }
 
 #[test]
-fn of_an_entry_without_end_the_window_begins_with_its_expiry() {
+fn expire_starts_the_error_window_of_an_endless_entry() {
     let extra = ExtraOptions {
         stale_if_error: Some(seconds(20)),
         ..ExtraOptions::default()
     };
-    let mut times = times(None, &extra);
-    assert_eq!(times.expires_at(), Moment::NEVER);
-    times.expire(at(150));
-    assert_eq!(times.state(at(169)), State::Fallback);
-    assert_eq!(times.state(at(170)), State::Expired);
-    times.expire(at(160));
-    assert_eq!(times.expires_at(), at(170));
+    let mut deadlines = deadlines(None, &extra);
+    assert_eq!(deadlines.expires_at(), Moment::NEVER);
+    deadlines.expire(at(150));
+    assert_eq!(deadlines.state(at(169)), State::Fallback);
+    assert_eq!(deadlines.state(at(170)), State::Expired);
+    // A second `expire` does not prolong the window.
+    deadlines.expire(at(160));
+    assert_eq!(deadlines.expires_at(), at(170));
 }
 
 #[test]
-fn an_idle_entry_is_gone_whatever_its_windows_say() {
+fn idle_entry_expires_in_spite_of_windows() {
     let extra = ExtraOptions {
         stale_if_error: Some(seconds(60)),
         time_to_idle: Some(seconds(32)),
         ..ExtraOptions::default()
     };
-    let times = times(Some(10), &extra);
-    assert_eq!(times.state(at(131)), State::Fallback);
-    assert_eq!(times.state(at(132)), State::Expired);
-    times.note_read(|| at(120));
-    assert_eq!(times.expires_at(), at(152));
-    // Less than a thirty-second of the time after the last.
-    times.note_read(|| Moment::of(Duration::from_millis(120_999)));
-    assert_eq!(times.expires_at(), at(152));
-    times.note_read(|| at(121));
-    assert_eq!(times.expires_at(), at(153));
-    // A clock that goes back takes nothing away.
-    times.note_read(|| at(50));
-    assert_eq!(times.expires_at(), at(153));
-    times.note_read(|| at(152));
-    assert_eq!(times.expires_at(), at(170));
+    let deadlines = deadlines(Some(10), &extra);
+    assert_eq!(deadlines.state(at(131)), State::Fallback);
+    assert_eq!(deadlines.state(at(132)), State::Expired);
+    deadlines.note_read(|| at(120));
+    assert_eq!(deadlines.expires_at(), at(152));
+    // Less than 1/32 of the time to idle after the last recorded read: not recorded.
+    deadlines.note_read(|| Moment::of(Duration::from_millis(120_999)));
+    assert_eq!(deadlines.expires_at(), at(152));
+    deadlines.note_read(|| at(121));
+    assert_eq!(deadlines.expires_at(), at(153));
+    // A clock that goes back shortens nothing.
+    deadlines.note_read(|| at(50));
+    assert_eq!(deadlines.expires_at(), at(153));
+    // Windows and time to idle: the earlier end counts.
+    deadlines.note_read(|| at(152));
+    assert_eq!(deadlines.expires_at(), at(170));
 }
 
 #[test]
-fn jitter_shortens_by_up_to_its_part() {
+fn jitter_shortens_by_at_most_the_part() {
     let ttl = |part, random| shortened(seconds(10), part, random);
     assert_eq!(ttl(0.2, 0), seconds(10));
     assert_eq!(ttl(0.2, u64::MAX / 2 + 1), seconds(9));
@@ -188,7 +195,7 @@ fn jitter_shortens_by_up_to_its_part() {
 }
 
 #[test]
-fn parts_are_those_that_were_written() {
+fn part_of_uses_the_decimal_number_in_the_source() {
     assert_eq!(part_of(seconds(10), 0.8), seconds(8));
     assert_eq!(part_of(seconds(3600), 0.1), seconds(360));
     assert_eq!(part_of(Duration::MAX, 1.0), Duration::from_nanos(u64::MAX));
@@ -196,14 +203,15 @@ fn parts_are_those_that_were_written() {
 }
 
 #[test]
-fn times_that_overflow_never_come() {
+fn overflowing_times_never_come() {
     let extra = ExtraOptions {
         stale_if_error: Some(Duration::MAX),
         refresh_ahead: Some(0.5),
         ..ExtraOptions::default()
     };
-    let endless = times(Some(10), &extra);
+    let endless = deadlines(Some(10), &extra);
     assert_eq!(endless.state(Moment::NEVER), State::Fallback);
+    // A time to live without an end: the part for `refresh_ahead` must not overflow either.
     let fresh = Deadlines::new(Some(Duration::MAX), &extra, at(100));
     assert_eq!(fresh.state(at(1 << 33)), State::Fresh);
 }

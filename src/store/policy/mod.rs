@@ -1,31 +1,29 @@
-//! Which entry goes when there is no room.
+//! The choice of the entry to evict when the cache is full.
 //!
-//! Two queues, ghosts of what left them, and one number that tunes itself:
+//! Two queues, ghosts of evicted entries, and one number that adapts:
 //!
-//! - **Young** is where newcomers wait, first in, first out. One that was read twice
-//!   before it reaches the end moves to main; any other is evicted there and leaves a
+//! - **Young** is the queue of new entries, first in, first out. An entry with two reads
+//!   moves to main at the end of the queue. Any other entry is evicted there and leaves a
 //!   ghost.
-//! - **Main** is a clock. Its oldest entry goes round once more for each read it has to
-//!   its credit, three at most, and is evicted, leaving a ghost of the other kind, once
-//!   it has none, or once many in a row had some.
-//! - A key that comes back while its **ghost** is known may enter main at once: if
-//!   main's oldest entry has gone unread for longer than that key has. So a loop longer
-//!   than the cache cannot wash main out: a part of it stays, and is hit every round,
-//!   where LRU hits nothing.
-//! - The **share** is the part of the entries meant for young. A key that young gave up
-//!   a moment ago and that is asked for again would have been a hit, had young been a
-//!   little longer; one that main gave up, had main been. Each moves the share by one
-//!   entry. Under loops, scans and skewed popularity young stays short; where only
-//!   recency counts it takes all.
+//! - **Main** is a clock. The oldest entry goes round again once for each read, at most three
+//!   times. The oldest entry is evicted, and leaves a ghost marked as from main, if no read
+//!   is left, or if many entries before had reads left.
+//! - A key with a **ghost** may enter main at once: if main's oldest entry has been unread
+//!   for longer than the key. So a loop longer than the cache cannot displace main. A part of
+//!   the loop stays, and is hit in every round, where LRU hits nothing.
+//! - The **share** is the part of the entries meant for young. If a key evicted from young
+//!   recently is requested again, a slightly longer young would have made a hit; the same
+//!   holds for main. Each such key moves the share by one entry. With loops, scans and skewed
+//!   popularity young stays short. Where only recency matters, young takes everything.
 //!
-//! A read bumps a two-bit counter and nothing else. All other work is done when an entry
-//! comes or goes, in a bounded number of steps but for the closing of holes and the making
-//! of ghosts, which the many that came or went before have paid for. The capacity is not known here:
-//! an eviction is asked for when there is no room, so what is stored then is the
-//! capacity. `docs/eviction.md` has the sources, and what else was tried.
+//! A read increments a two-bit counter, and does nothing else. All other work is done when an
+//! entry is stored or removed, in a bounded number of steps. Two parts are only bounded on
+//! average: closing the holes of a queue, and allocating the ghosts. The policy does not know
+//! the capacity. An eviction is requested when the cache is full, so the number of stored
+//! entries is the capacity then. `docs/eviction.md` has the sources and the alternatives.
 
-// The numbers cut and rounded here are counts of entries, which fit 32 bits, and parts
-// of them, where one more or less does not matter.
+// The numbers that are cut or rounded here are counts of entries, which fit 32 bits, and
+// parts of such counts, where a difference of one does not matter.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_possible_wrap,
@@ -42,56 +40,63 @@ use self::queue::Queue;
 use crate::index::{Index, IndexVec};
 use crate::store::entry::EntryId;
 
-/// How many entries are evicted at once at most.
+/// The largest number of entries evicted in one batch.
 pub(crate) const MAX_EVICTED_AT_ONCE: usize = 8;
 
-/// How many reads in young earn a place in main. With one, keys that are read twice in a
-/// row and never again would get there.
+/// Reads in young that earn a place in main. With one read, keys read twice in a row and
+/// never again would enter main.
 const READS_TO_PROMOTE: u8 = 2;
 
-/// The least and the most that young's share can be, and where it starts.
+/// The smallest share of young, the whole, and the share at the start. The share is a
+/// fixed-point number.
 const MIN_SHARE: u64 = FULL_SHARE / 100;
 const FULL_SHARE: u64 = 1 << 32;
 const INITIAL_SHARE: u64 = FULL_SHARE / 20;
 
-/// "A moment ago" is one part in so many of the entries, counted in evictions.
+/// A ghost is recent if, since then, the queue had at most the number of entries divided by
+/// this many evictions.
 const RECENT_PART: usize = 10;
 
-/// Main is idle when this part of `ALL` of its oldest entries was unread when looked at,
-/// over about the last two to the power of `PAST`.
-const IDLE: i32 = ALL / 20 * 19;
-const ALL: i32 = 1 << 20;
-const PAST: u32 = 9;
+/// Main is idle if more than 95 % of the recently checked oldest entries of main were unread.
+/// The ratio is a fixed-point number with `RATIO_ONE` for 1. The average is exponential, over
+/// about the last `2^RATIO_SHIFT` checks.
+const IDLE_RATIO: i32 = RATIO_ONE / 20 * 19;
+const RATIO_ONE: i32 = 1 << 20;
+const RATIO_SHIFT: u32 = 9;
 
-/// How many entries are looked at for one eviction at most.
+/// The largest number of entries checked for one eviction.
 const MAX_STEPS: usize = 64;
-/// How many of main's are, for one ghost that asks to enter.
+/// The largest number of main's entries checked for one ghost that may enter main.
 const MAX_ADMISSION_CHECKS: usize = 4;
 
+/// The queues, the ghosts and the share.
 #[derive(Debug)]
 pub(super) struct Policy {
     marks: EntryMarks,
-    /// By id: its number in its queue.
+    /// By id: the number of the entry in the queue of the entry.
     numbers: IndexVec<Index>,
-    /// Beside each id: main's next number when the entry was stored.
+    /// Each slot holds an id and `queued_at`: main's next number at the time of storing.
     young: Queue<2>,
     main: Queue<1>,
     ghosts: Ghosts,
+    /// The share of young, from `MIN_SHARE` to `FULL_SHARE`.
     share: u64,
-    /// The part of `ALL` of main's oldest entries that were unread, of late.
-    unread: i32,
+    /// The part of main's recently checked oldest entries that were unread.
+    unread_ratio: i32,
 }
 
-/// What an entry has earned: its reads, and whether it is in main.
+/// The standing of an entry: the reads, and the queue.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rank(u8);
 
-/// An entry that was let go, and what its ghost is to know.
+/// An entry chosen for eviction, with the data for the ghost.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Victim {
     pub(super) id: EntryId,
     origin: Origin,
-    born: Index,
+    /// Time of the entry in numbers of main. In young: main's next number when the entry was
+    /// stored. In main: the entry's own number.
+    queued_at: Index,
 }
 
 impl Default for Policy {
@@ -103,29 +108,29 @@ impl Default for Policy {
             main: Queue::default(),
             ghosts: Ghosts::default(),
             share: INITIAL_SHARE,
-            unread: ALL / 2,
+            unread_ratio: RATIO_ONE / 2,
         }
     }
 }
 
 impl Policy {
-    /// An entry was stored under a new id. `capacity` is for how many there will soon be
-    /// room.
+    /// Adds an entry under an unused id. The entry enters main if a ghost of the key says so,
+    /// else young.
     #[inline]
     pub(super) fn insert(&mut self, id: EntryId, hash: u64) {
         self.marks.extend_to(id);
         self.numbers.extend_to(id, || 0);
-        debug_assert!(self.marks.get(id) == 0, "the id is in use");
+        debug_assert!(self.marks.get(id) == 0, "the id {id} is in use");
         let len = self.len() + 1;
         if !self.enters_from_ghost(id, hash, len) {
             *self.marks.at(id) = STORED;
             self.numbers[id] = self.young.push([id, self.main.next()]);
         }
-        // While the cache grows, and after entries were removed, main is filled from
-        // young.
-        let most = self.max_in_main(len);
+        // Main is filled from young while the cache grows, and after removals. Two entries a
+        // call suffice: main catches up, and the work stays bounded.
+        let max_main = self.max_in_main(len);
         for _ in 0..2 {
-            if self.main.len() >= most {
+            if self.main.len() >= max_main {
                 break;
             }
             let Some([oldest, _]) = self.young.pop() else {
@@ -135,45 +140,48 @@ impl Policy {
         }
     }
 
-    /// What a ghost of the key teaches, if there is one; and whether the entry enters
-    /// main for it.
+    /// Removes the ghost of a key and learns from the ghost. Returns `true` if the entry enters
+    /// main, `false` if there is no ghost or main does not admit the key.
     #[inline]
     fn enters_from_ghost(&mut self, id: EntryId, hash: u64, len: usize) -> bool {
         let Some(ghost) = self.ghosts.take(hash) else {
             return false;
         };
-        let near = ghost.age <= len / RECENT_PART + 1;
-        // Had young been as long as the cache, it would have kept the key; and main has
-        // no use for its part.
-        let in_reach = self.unread > IDLE && ghost.age + self.young.len() <= len;
+        // 1. A recent ghost: a slightly longer queue would have kept the key.
+        let is_recent = ghost.age <= len / RECENT_PART + 1;
+        // 2. An older ghost of young counts if main is idle and so has nothing to lose. In
+        //    reach means that young would have kept the key with the length of the whole cache.
+        let in_reach = self.unread_ratio > IDLE_RATIO && ghost.age + self.young.len() <= len;
+        // 3. Move the share by one entry, for the queue that was too short.
         let step = FULL_SHARE / len as u64;
         let share = match ghost.origin {
-            Origin::Main if near => self.share.saturating_sub(step),
-            Origin::Young if near || in_reach => self.share + step,
+            Origin::Main if is_recent => self.share.saturating_sub(step),
+            Origin::Young if is_recent || in_reach => self.share + step,
             _ => self.share,
         };
         self.share = share.clamp(MIN_SHARE, FULL_SHARE);
-        let enters = self.main_admits(ghost.born, len);
+        // 4. Ask main. The share above is the new share.
+        let enters = self.main_admits(ghost.queued_at, len);
         if enters {
             self.promote(id);
-            // Main was wrong to let it go.
+            // The eviction from main was wrong: one read to start with.
             *self.marks.at(id) |= u8::from(ghost.origin == Origin::Main);
         }
         enters
     }
 
-    /// An entry was read.
+    /// Records a read of an entry.
     #[inline]
     pub(super) fn record_read(&self, id: EntryId) {
         self.marks.count_read(id);
     }
 
-    /// What an entry has earned.
+    /// Returns the rank of an entry.
     pub(super) fn rank(&self, id: EntryId) -> Rank {
         Rank(self.marks.get(id))
     }
 
-    /// Gives a newcomer what another has earned, and one read more.
+    /// Gives a new entry the rank of the replaced entry, and one read more.
     pub(super) fn restore_rank(&mut self, id: EntryId, rank: Rank) {
         let reads = rank.0 & READS;
         if rank.0 & MAIN == MAIN && self.marks.get(id) & MAIN == 0 {
@@ -184,7 +192,7 @@ impl Policy {
         self.record_read(id);
     }
 
-    /// An entry left by another act than eviction.
+    /// Removes an entry without eviction: no ghost is added.
     pub(super) fn remove(&mut self, id: EntryId) {
         let number = self.numbers[id];
         if self.marks.get(id) & MAIN == MAIN {
@@ -195,68 +203,74 @@ impl Policy {
         *self.marks.at(id) = 0;
     }
 
-    /// The entry to let go. It is forgotten here; its ghost is to be [buried](Self::bury).
+    /// Removes and returns the entry to evict. The caller adds the ghost with
+    /// [`add_ghost`](Self::add_ghost). Returns `None` if the queue to evict from is empty.
     ///
-    /// `vacant` places were made before this one and have not been filled again: newcomers
-    /// will be there soon, so they count as young ones.
+    /// `vacant` places were freed before in the same batch and are still empty. New entries
+    /// will take these places, so the places count as young.
     pub(super) fn choose_victim(&mut self, vacant: usize) -> Option<Victim> {
         let len = self.len() + vacant;
+        // 1. The number of entries is the capacity now: fit the ghosts, and compute the part of
+        //    main.
         self.ghosts.fit(len);
-        let most = self.max_in_main(len);
-        let mut left = MAX_STEPS;
-        let (victim, origin, born) = loop {
-            left = left.saturating_sub(1);
-            if self.young.len() + vacant >= len - most || self.main.len() == 0 {
-                let [id, born] = self.young.pop()?;
-                let earned = self.marks.get(id) & READS >= READS_TO_PROMOTE;
-                if left == 0 || !(earned || self.main.len() < most) {
-                    break (id, Origin::Young, born);
+        let max_main = self.max_in_main(len);
+        // 2. Check oldest entries until one entry has no reason to stay, or no step is left.
+        let mut steps_left = MAX_STEPS;
+        let (victim, origin, queued_at) = loop {
+            steps_left = steps_left.saturating_sub(1);
+            if self.young.len() + vacant >= len - max_main || self.main.len() == 0 {
+                // Young is longer than the share: move on to main, or evict.
+                let [id, queued_at] = self.young.pop()?;
+                let earns_main = self.marks.get(id) & READS >= READS_TO_PROMOTE;
+                if steps_left == 0 || !(earns_main || self.main.len() < max_main) {
+                    break (id, Origin::Young, queued_at);
                 }
                 self.promote(id);
             } else {
+                // Main is longer: evict an unread entry, or let the entry go round.
                 let [id] = self.main.pop()?;
-                if self.check_unread(id) || left == 0 {
+                if self.check_unread(id) || steps_left == 0 {
                     break (id, Origin::Main, self.numbers[id]);
                 }
                 self.requeue(id);
             }
         };
+        // 3. Clear the flags: the id may be used again.
         *self.marks.at(victim) = 0;
         Some(Victim {
             id: victim,
             origin,
-            born,
+            queued_at,
         })
     }
 
-    /// Keeps the ghost of what was let go.
+    /// Adds the ghost of an evicted entry.
     #[cfg_attr(
         test,
         allow(
             clippy::trivially_copy_pass_by_ref,
-            reason = "indices are to_index here"
+            reason = "a narrow index makes the victim small"
         )
     )]
     #[inline]
     pub(super) fn add_ghost(&mut self, victim: &Victim, hash: u64) {
-        self.ghosts.put(hash, victim.origin, victim.born);
+        self.ghosts.put(hash, victim.origin, victim.queued_at);
     }
 
-    /// How many entries there are.
+    /// Returns the number of entries.
     fn len(&self) -> usize {
         self.young.len() + self.main.len()
     }
 
-    /// How many of the entries are for main. At least one is for young.
+    /// Returns the number of entries meant for main. At least one entry is meant for young.
     fn max_in_main(&self, len: usize) -> usize {
         let young = (len as u64 * self.share / FULL_SHARE) as usize;
         len.saturating_sub(young.max(1))
     }
 
-    /// Whether a key may enter main that was last stored when main's next number was
-    /// `born`: if there is room, or if main's oldest entry has been there, unread, since
-    /// before that.
-    fn main_admits(&mut self, born: Index, len: usize) -> bool {
+    /// Returns `true` if a key of time `queued_at` may enter main: if main has free places, or
+    /// if main's oldest entry is older and unread. Returns `false` otherwise.
+    fn main_admits(&mut self, queued_at: Index, len: usize) -> bool {
         if self.main.len() < self.max_in_main(len) {
             return true;
         }
@@ -265,7 +279,8 @@ impl Policy {
                 return true;
             };
             if self.check_unread(oldest) {
-                return is_before(self.numbers[oldest], born);
+                // In a loop, each entry of main was read after the key: no new key enters.
+                return is_before(self.numbers[oldest], queued_at);
             }
             self.main.pop();
             self.requeue(oldest);
@@ -273,43 +288,48 @@ impl Policy {
         false
     }
 
-    /// Whether main's oldest entry is unread.
+    /// Returns `true` if main's oldest entry is unread, `false` if reads are left. Updates the
+    /// ratio.
     fn check_unread(&mut self, oldest: EntryId) -> bool {
         let unread = self.marks.get(oldest) & READS == 0;
-        let now = if unread { ALL } else { 0 };
-        self.unread += (now - self.unread) >> PAST;
+        let sample = if unread { RATIO_ONE } else { 0 };
+        self.unread_ratio += (sample - self.unread_ratio) >> RATIO_SHIFT;
         unread
     }
 
-    /// Into main again, for one read.
+    /// Moves an entry to the end of main, for one read.
     fn requeue(&mut self, id: EntryId) {
         *self.marks.at(id) -= 1;
         self.numbers[id] = self.main.push([id]);
     }
 
+    /// Adds an entry to main, with no reads.
     fn promote(&mut self, id: EntryId) {
         *self.marks.at(id) = STORED | MAIN;
         self.numbers[id] = self.main.push([id]);
     }
 }
 
-/// For numbers that wrap.
+/// Compares numbers that wrap. Returns `true` if `a` is before `b`, `false` if not.
 fn is_before(a: Index, b: Index) -> bool {
     a.wrapping_sub(b) > Index::MAX / 2
 }
 
 #[cfg(any(test, fuzzing))]
 impl Policy {
-    /// Every id it knows, after a check of every inner invariant.
+    /// Returns the ids of all entries, after a check of every invariant inside.
     pub(super) fn validate(&self) -> Vec<EntryId> {
         assert_eq!(self.marks.count(STORED), self.len());
         assert!((MIN_SHARE..=FULL_SHARE).contains(&self.share));
-        assert!((0..=ALL).contains(&self.unread));
-        let mut born = None;
+        assert!((0..=RATIO_ONE).contains(&self.unread_ratio));
+        let mut queued_at = None;
         for slot in self.young.slots() {
-            assert!(!is_before(self.main.next(), slot[1]), "stored later");
-            assert!(born.is_none_or(|born| !is_before(slot[1], born)));
-            born = Some(slot[1]);
+            assert!(
+                !is_before(self.main.next(), slot[1]),
+                "stored in the future"
+            );
+            assert!(queued_at.is_none_or(|before| !is_before(slot[1], before)));
+            queued_at = Some(slot[1]);
         }
         self.ghosts.validate();
         let is_in = |queue: u8, id: EntryId| self.marks.get(id) & (STORED | MAIN) == queue;

@@ -1,48 +1,56 @@
-//! Entries in the order they expire: a hierarchical timing wheel.
+//! Entries in the order of expiry: a hierarchical timing wheel.
 //!
-//! From G. Varghese and T. Lauck, "Hashed and Hierarchical Timing Wheels", SOSP
-//! 1987. A deadline is a number of 22 digits to the base 8. The wheel stands at
-//! some time; a deadline is filed under the highest digit in which it differs from
-//! that time (the level) and under that digit (the slot). So all that is filed at a
-//! lower level ends before all that is filed at a higher one, and at one level the
-//! slots are in order. When the time comes to a slot, what is in it is filed again,
-//! at lower levels: each entry moves at most 22 times, and every move is a few steps.
-//! The order is exact, to the nanosecond, but among those that are due.
+//! From G. Varghese and T. Lauck, "Hashed and Hierarchical Timing Wheels", SOSP 1987.
+//!
+//! - A deadline is a number of 22 digits to the base 8. The wheel has a time, too.
+//! - A deadline is filed under the highest digit in which the deadline differs from the time
+//!   of the wheel. The position of this digit is the level, the value of the digit is the
+//!   slot.
+//! - So all entries at a lower level end before all entries at a higher level, and at each
+//!   level the slots are in order.
+//! - When the time reaches a slot, the entries of the slot are filed again, at lower levels.
+//!
+//! With a fixed deadline, and a clock that never goes back, an entry moves at most 22 times,
+//! and each move takes a few steps. The order is exact, to the nanosecond, except among due
+//! entries.
 
 use crate::index::{Index, LinkedLists};
 use crate::runtime::Moment;
 use crate::store::entry::EntryId;
 
-/// Three bits make a digit: with larger ones entries would move less often, and the
-/// heads of an almost empty wheel take more room.
+/// Bits in a digit.
+// With more bits, entries would move less often, and the heads of an almost empty wheel
+// would take more memory.
 const BITS: u32 = 3;
+/// Slots in a level.
 const SLOTS: Index = 1 << BITS;
 /// 64 bits make 22 digits.
 const LEVELS: Index = 22;
-/// The slot of what is not after the wheel's time.
+/// Slot of the due entries, with deadlines not after the time of the wheel.
 const DUE: Index = LEVELS * SLOTS;
-/// How many slots there are: the heads of the rings. The node of an entry is its id and
-/// this.
+/// Number of slots. Each slot is the head of a list. The node of an entry is the id plus
+/// `HEADS`.
 const HEADS: Index = DUE + 1;
 
-/// The entries that can expire, and no others. It is told their deadlines when it needs
-/// them: they are kept with the entries.
+/// The entries that can expire, and no others. Deadlines are kept with the entries, not here;
+/// a caller passes them when needed.
 #[derive(Debug, Default)]
 pub(super) struct TimingWheel {
-    /// None before the first deadline.
+    /// Empty before the first deadline.
     lists: LinkedLists,
-    /// Of each level, a bit a slot: set if there may be something in it.
+    /// A byte for each level, a bit for each slot. The bit is set if the slot may hold entries.
     occupied: [u8; LEVELS as usize],
-    /// What the wheel stands at. Nothing is filed by level that ends before it.
+    /// Time of the wheel. Entries filed under a level have later deadlines.
     time: u64,
-    /// Before this time there is nothing to do.
+    /// No entry is due, and no slot is reached, before this time.
     next_due_at: u64,
-    /// The slot that the time has come to, while there is something left in it.
+    /// The slot that contains the current time, while entries are left in the slot.
     current_slot: Option<Index>,
+    /// Number of entries.
     len: usize,
 }
 
-/// A slot, as its first and its last moment.
+/// A slot with the first and the last moment of the slot.
 struct WheelSlot {
     index: Index,
     start: u64,
@@ -50,19 +58,23 @@ struct WheelSlot {
 }
 
 impl TimingWheel {
+    /// Returns the number of entries that can expire.
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
-    /// Adds an entry. `capacity` is for how many entries there will soon be room.
+    /// Adds an entry. Does nothing for the deadline `NEVER`.
     pub(super) fn insert(&mut self, id: EntryId, deadline: Moment) {
         if deadline == Moment::NEVER {
             return;
         }
+        // A cache without deadlines never allocates the heads.
         if self.lists.is_empty() {
             self.lists.extend_to(DUE);
             (0..HEADS).for_each(|slot| self.lists.init_head(slot));
         }
+        // Removals leave `next_due_at` too low, which costs a search. An empty wheel starts
+        // again.
         if self.len == 0 {
             self.next_due_at = u64::MAX;
         }
@@ -71,8 +83,8 @@ impl TimingWheel {
         self.len += 1;
     }
 
-    /// Takes an entry out. `deadline` is the one it was added with, or any that has taken
-    /// its place.
+    /// Removes an entry. `deadline` is the current deadline of the entry; only the comparison
+    /// with `NEVER` matters.
     pub(super) fn remove(&mut self, id: EntryId, deadline: Moment) {
         if deadline != Moment::NEVER {
             self.lists.unlink(id + HEADS);
@@ -80,11 +92,11 @@ impl TimingWheel {
         }
     }
 
-    /// An entry whose time has come. Deadlines may have moved meanwhile, to a later time:
-    /// who comes upon such an entry files it again.
+    /// Returns an entry with a deadline not after `now`. The entry stays in the wheel.
     ///
-    /// Each entry that is filed again on the way takes one from `budget`: when none is
-    /// left, more may be due than was found.
+    /// The deadline of a filed entry may have moved to a later time (a read of an entry with a
+    /// time to idle). Such an entry is filed again when reached. Each re-filing takes one from
+    /// `budget`. At zero the search stops and returns `None`, and due entries may remain.
     pub(super) fn next_due(
         &mut self,
         now: Moment,
@@ -95,18 +107,22 @@ impl TimingWheel {
             return None;
         }
         loop {
+            // 1. Due entries first.
             if let Some(id) = self.oldest(DUE) {
-                let at = deadline(id);
-                if at <= now {
+                let deadline = deadline(id);
+                if deadline <= now {
                     return Some(id);
                 }
-                // It has moved; or the clock has gone back, and so does the wheel.
-                if at.nanos() <= self.time {
+                // Not due after all. If the deadline is not after the time of the wheel, the
+                // clock has gone back, and the wheel follows. Else the deadline has moved.
+                if deadline.nanos() <= self.time {
                     self.rewind(now.nanos());
                 }
-                self.refile(id, at, budget)?;
+                self.refile(id, deadline, budget)?;
                 continue;
             }
+            // 2. File the rest of the current slot again. `current_slot` stays over calls, so
+            //    an exhausted budget loses nothing.
             if let Some(slot) = self.current_slot {
                 let Some(id) = self.oldest(slot) else {
                     self.current_slot = None;
@@ -115,39 +131,48 @@ impl TimingWheel {
                 self.refile(id, deadline(id), budget)?;
                 continue;
             }
+            // 3. The first occupied slot holds the earliest deadlines.
             let slot = self.first_slot()?;
+            // In the future: skip the search until then.
             if slot.start > now.nanos() {
                 self.next_due_at = slot.start;
                 return None;
             }
+            // Wholly in the past: the entries are due in place. A moved deadline is filed again.
             if slot.end <= now.nanos() {
                 let id = self.oldest(slot.index)?;
-                let at = deadline(id);
-                if at <= now {
+                let deadline = deadline(id);
+                if deadline <= now {
                     return Some(id);
                 }
-                self.refile(id, at, budget)?;
+                self.refile(id, deadline, budget)?;
                 continue;
             }
+            // 4. The slot contains `now`: advance the wheel, and file the entries again.
             self.time = now.nanos();
             self.current_slot = Some(slot.index);
         }
     }
 
-    /// Lets the wheel stand at an earlier time. All that is filed below the highest digit in
-    /// which the two differ has the later one's digit there: it goes to that slot.
+    /// Moves the wheel back to an earlier time. Let `level` be the highest digit in which both
+    /// times differ. All entries below this level share the digit of the later time there, so
+    /// all of them go to the slot of this digit.
     fn rewind(&mut self, time: u64) {
         let level = level(self.time, time);
         let digit = digit(self.time, level);
         let slot = level * SLOTS + digit;
         (0..level * SLOTS).for_each(|below| self.lists.append(slot, below));
         self.occupied[level as usize] |= 1 << digit;
+        // The current slot contains the later time. At `level` and below, the slot does not
+        // contain the earlier time.
         self.current_slot = self
             .current_slot
             .filter(|&current_slot| current_slot >= (level + 1) * SLOTS);
         self.time = time;
     }
 
+    /// Files an entry again, for one unit of `budget`. Returns `None` if the budget is
+    /// exhausted.
     fn refile(&mut self, id: EntryId, deadline: Moment, budget: &mut usize) -> Option<()> {
         *budget = budget.checked_sub(1)?;
         self.lists.unlink(id + HEADS);
@@ -155,11 +180,12 @@ impl TimingWheel {
         Some(())
     }
 
+    /// Returns the entry that is longest in a slot.
     fn oldest(&self, slot: Index) -> Option<EntryId> {
         Some(self.lists.oldest(slot)? - HEADS)
     }
 
-    /// The first slot with something in it.
+    /// Returns the first occupied slot, and clears the bits of empty slots on the way.
     #[allow(clippy::cast_possible_truncation, reason = "a digit is small")]
     fn first_slot(&mut self) -> Option<WheelSlot> {
         for (level, occupied) in (0..).zip(&mut self.occupied) {
@@ -167,7 +193,8 @@ impl TimingWheel {
                 let digit = occupied.trailing_zeros() as Index;
                 let index = level * SLOTS + digit;
                 if self.lists.oldest(index).is_some() {
-                    // The digits above are those of the wheel's time, those below any.
+                    // The digits above are the digits of the wheel's time; the digits below are
+                    // free.
                     let shift = shift(level);
                     let above = u64::MAX.checked_shl(shift + BITS).unwrap_or(0);
                     let start = (self.time & above) | (u64::from(digit) << shift);
@@ -180,6 +207,7 @@ impl TimingWheel {
         None
     }
 
+    /// Files an entry under the deadline. Lowers `next_due_at` if needed.
     fn file(&mut self, id: EntryId, deadline: Moment) {
         let deadline = deadline.nanos();
         let (slot, start) = if deadline <= self.time {
@@ -196,18 +224,19 @@ impl TimingWheel {
     }
 }
 
-/// How many bits are below a digit.
-#[allow(clippy::useless_conversion, reason = "indices may be to_index")]
+/// Returns the number of bits below a digit.
+#[allow(clippy::useless_conversion, reason = "an index may be narrow")]
 fn shift(level: Index) -> u32 {
     u32::from(level) * BITS
 }
 
-/// The highest digit in which two times differ.
-#[allow(clippy::cast_possible_truncation, reason = "there are 22")]
+/// Returns the highest digit in which two different times differ.
+#[allow(clippy::cast_possible_truncation, reason = "there are 22 levels")]
 fn level(a: u64, b: u64) -> Index {
     ((a ^ b).ilog2() / BITS) as Index
 }
 
+/// Returns the value of a digit.
 #[allow(clippy::cast_possible_truncation, reason = "a digit is small")]
 fn digit(time: u64, level: Index) -> Index {
     (time >> shift(level)) as Index % SLOTS
@@ -215,9 +244,11 @@ fn digit(time: u64, level: Index) -> Index {
 
 #[cfg(any(test, fuzzing))]
 impl TimingWheel {
-    /// Checks every inner invariant. `entries` are all there are.
+    /// Checks every invariant inside. `entries` are all stored entries.
     pub(super) fn validate(&self, entries: &[(EntryId, Moment)]) {
-        let expiring = entries.iter().filter(|(_, at)| *at != Moment::NEVER);
+        let expiring = entries
+            .iter()
+            .filter(|(_, deadline)| *deadline != Moment::NEVER);
         assert_eq!(self.len, expiring.clone().count());
         if self.len == 0 {
             return;
@@ -225,23 +256,31 @@ impl TimingWheel {
         let mut filed = 0;
         for slot in 0..HEADS {
             for node in self.lists.validate(slot) {
-                let at = expiring.clone().find(|(id, _)| id + HEADS == node);
-                let at = at.expect("an entry that cannot expire").1.nanos();
+                let deadline = expiring.clone().find(|(id, _)| id + HEADS == node);
+                let deadline = deadline
+                    .expect("an entry without a deadline is filed")
+                    .1
+                    .nanos();
                 filed += 1;
-                assert!(self.next_due_at <= at, "an entry would be late");
+                assert!(
+                    self.next_due_at <= deadline,
+                    "next_due_at is after the deadline"
+                );
+                // The wheel has reached these two slots, so there is no lower bound on the
+                // deadlines.
                 if slot == DUE || self.current_slot == Some(slot) {
                     continue;
                 }
                 let (level, digit) = (slot / SLOTS, u64::from(slot % SLOTS));
                 let shift = shift(level);
                 assert!(self.occupied[level as usize] & (1 << digit) != 0);
-                assert!(self.time < at, "the wheel has gone past an entry");
-                // A deadline may have moved to a later time since it was filed.
+                assert!(self.time < deadline, "the wheel has passed a deadline");
+                // A deadline may have moved to a later time since the filing.
                 let above = u64::MAX.checked_shl(shift + BITS).unwrap_or(0);
                 let start = (self.time & above) | digit << shift;
                 assert!(
-                    self.next_due_at <= start && start <= at,
-                    "its slot would be late"
+                    self.next_due_at <= start && start <= deadline,
+                    "the slot starts too late"
                 );
             }
         }

@@ -8,7 +8,7 @@ fn nanos(nanos: u64) -> Moment {
     Moment::of(Duration::from_nanos(nanos))
 }
 
-/// The wheel beside what it must do.
+/// The wheel, and the expected contents as a plain list.
 #[derive(Default)]
 struct World {
     wheel: TimingWheel,
@@ -34,9 +34,10 @@ impl World {
 }
 
 #[test]
-fn one_nanosecond_tells() {
+fn entry_is_due_at_the_deadline_and_not_a_nanosecond_before() {
     let mut world = World::default();
     let high = 1 << 40;
+    // Around the borders of slots and levels, and at the end of time.
     for at in [1, 63, 64, 65, 4095, 4096, high, high + 1, u64::MAX - 1] {
         world.add(nanos(at));
         assert_eq!(world.due(nanos(at - 1), &mut 100), None);
@@ -44,11 +45,12 @@ fn one_nanosecond_tells() {
     }
 }
 
-/// Each entry is filed again once a level at most.
+/// An entry is filed again at most once for each level.
 #[test]
-fn patience_is_not_wasted() {
+fn next_due_refiles_an_entry_once_a_level_at_most() {
     let mut world = World::default();
     (0..100).for_each(|at| world.add(nanos((1 << 30) + at)));
+    // Two steps of the clock: some 6 moves for each of 100 entries suffice.
     let budget = &mut 600;
     for now in [1 << 29, (1 << 30) + 49] {
         while world.due(nanos(now), budget).is_some() {}
@@ -58,9 +60,9 @@ fn patience_is_not_wasted() {
 }
 
 #[test]
-fn patience_ends_and_the_rest_is_found_later() {
+fn next_due_without_budget_finds_the_rest_in_later_calls() {
     let mut world = World::default();
-    // All in one slot of a high level, which the time comes into the middle of.
+    // All in one slot of a high level; `now` is in the middle of the slot.
     (0..100).for_each(|at| world.add(nanos((1 << 30) + at)));
     let now = nanos((1 << 30) + 49);
     let mut found = 0;
@@ -72,8 +74,9 @@ fn patience_ends_and_the_rest_is_found_later() {
 }
 
 #[test]
-fn a_clock_that_goes_back_loses_nothing() {
+fn entry_added_before_the_wheel_time_is_found() {
     let mut world = World::default();
+    // The wheel advances to 900,000. Then the clock goes back.
     world.add(nanos(1_000_000));
     assert_eq!(world.due(nanos(900_000), &mut 100), None);
     world.add(nanos(500));
@@ -86,11 +89,12 @@ fn a_clock_that_goes_back_loses_nothing() {
 }
 
 #[test]
-fn what_is_added_after_the_clock_went_back_is_found_in_its_order() {
+fn entries_added_after_a_rewind_are_found_in_order() {
     let mut world = World::default();
     let (far, budget) = (1 << 62, &mut 100);
     world.add(nanos(far + 1));
     assert_eq!(world.due(nanos(far), budget), None);
+    // All before the time of the wheel: these go to the slot of due entries, in any order.
     for at in [5000, 10, far - 1, 20] {
         world.add(nanos(at));
     }
@@ -102,10 +106,9 @@ fn what_is_added_after_the_clock_went_back_is_found_in_its_order() {
 }
 
 proptest! {
-    /// What is due is found, all of it and nothing else, whatever the deadlines, and
-    /// wherever the clock goes.
+    /// Finds every due entry and no other, for any deadlines and any jumps of the clock.
     #[test]
-    fn finds_what_a_list_would_find(
+    fn next_due_finds_the_same_as_a_plain_list(
         steps in prop::collection::vec(
             (0_u32..50, 0_u32..60, 0..4, any::<u64>()),
             1..60,
@@ -117,7 +120,7 @@ proptest! {
                 let after = (random | 1) >> (63 - ahead);
                 world.add(nanos(now.saturating_add(after)));
             }
-            // One of them was read, and is due later than it is filed.
+            // An entry was read: the deadline is later than the filing says.
             let moved = ahead as usize % world.at.len();
             let later = world.at[moved].1.nanos().saturating_add(random >> 40);
             if later < u64::MAX {
@@ -127,15 +130,16 @@ proptest! {
                 0 => now.saturating_sub(random >> (63 - far)),
                 _ => now.saturating_add(random >> (63 - far)),
             };
-            // A write may stop on the way, and the next one come at any time.
-            let hurried = direction < 2;
-            let mut budget = if hurried { 3 } else { usize::MAX };
+            // A write may stop early, and the next write may come at any time.
+            let has_small_budget = direction < 2;
+            let mut budget = if has_small_budget { 3 } else { usize::MAX };
             while let Some(at) = world.due(nanos(now), &mut budget) {
                 prop_assert!(at <= nanos(now));
                 world.wheel.validate(&world.at);
             }
-            let left = budget == 0 || world.at.iter().all(|(_, at)| *at > nanos(now) || *at == Moment::NEVER);
-            prop_assert!(left, "something due was not found");
+            let is_later = |at: Moment| at > nanos(now) || at == Moment::NEVER;
+            let complete = budget == 0 || world.at.iter().all(|(_, at)| is_later(*at));
+            prop_assert!(complete, "a due entry was not found");
             world.wheel.validate(&world.at);
         }
     }

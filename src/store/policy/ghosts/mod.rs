@@ -1,74 +1,82 @@
-//! Keys that were evicted not long ago.
+//! Keys that were evicted recently.
 //!
-//! Of each: fifteen bits of its hash, which queue it was in, and eight bits of the time.
-//! They are in groups of one line of the processor's cache, so that one line is touched
-//! to look a key up and one to add it; in a group the oldest is overwritten. Time is
-//! counted in evictions from a key's queue, and cut into ticks.
+//! A ghost is fifteen bits of the hash, a bit for the queue, and eight bits of time. Ghosts
+//! are kept in groups of one line of the processor's cache: a look-up touches one line, and
+//! so does an insert. In a group the oldest ghost is overwritten. Time is counted in
+//! evictions from the queue of the key, and cut into ticks.
 
 use crate::index::Index;
 
-/// For how many evictions a ghost is known, by the number of entries, and for how many at
-/// least: in a small cache there is much to learn from and little to pay.
+/// Evictions for which a ghost is remembered: by the number of entries, and at least. In a
+/// small cache there is much to learn and little to pay.
 const GHOSTS_PER_ENTRY: usize = 3;
 const MIN_GHOSTS: usize = 256;
 
-/// How many ghosts a group has.
+/// Ghosts in a group.
 const WAYS: usize = 20;
-/// About how many ticks a ghost lives.
+/// The lifetime of a ghost in ticks, about.
 const TICKS: usize = 96;
 
+/// The ghosts of both queues.
 #[derive(Debug, Default)]
 pub(super) struct Ghosts {
     groups: Vec<Group>,
-    /// How many entries there were when the groups were made.
+    /// The number of entries when the groups were allocated.
     len: usize,
-    /// How many evictions are a tick.
+    /// Evictions in a tick.
     per_tick: usize,
-    /// The age in ticks at which a ghost is no more; at about that age it is overwritten.
-    dead: u8,
-    /// Of young and of main.
+    /// A ghost of this age in ticks, or older, is ignored. At about this age the ghost is
+    /// overwritten.
+    max_age: u8,
+    /// The clock of young, and the clock of main.
     clocks: [GhostClock; 2],
 }
 
+/// Time of a queue, in evictions from the queue.
 #[derive(Debug, Default)]
 struct GhostClock {
+    /// The current tick, wrapping.
     tick: u8,
-    /// How many evictions there were in this tick.
+    /// Evictions in the current tick.
     count: usize,
-    /// By tick: when the first of its ghosts was born.
-    born: Vec<Index>,
+    /// By tick: `queued_at` of the first ghost of the tick. Kept per tick, since a value for
+    /// each ghost would not fit into the group.
+    queued_at: Vec<Index>,
 }
 
+/// Ghosts in one line of the processor's cache.
 #[derive(Clone, Debug, Default)]
 #[repr(align(64))]
 struct Group {
-    /// The lowest bit is the origin. Zero is no ghost.
+    /// Part of the hash; the lowest bit is the origin. Zero means no ghost.
     fingerprints: [u16; WAYS],
+    /// The tick in which each ghost was added.
     ticks: [u8; WAYS],
-    /// The way that is overwritten next.
+    /// The ghost to overwrite next.
     next: u8,
 }
 
-/// Which queue a ghost was in.
+/// The queue of a ghost's entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
     Young,
     Main,
 }
 
+/// The knowledge about an evicted key.
 #[derive(Debug)]
 pub(super) struct Ghost {
     pub(super) origin: Origin,
-    /// What was main's next number when the key was stored, or if it was in main, its own
-    /// number; that of the first ghost of its tick.
-    pub(super) born: Index,
-    /// How many evictions from its queue there were since, in whole ticks.
+    /// Time of the key in numbers of main: see `Victim::queued_at`. The value is the value of
+    /// the first ghost of the tick.
+    pub(super) queued_at: Index,
+    /// Evictions from the queue of the key since then, in whole ticks.
     pub(super) age: usize,
 }
 
 impl Ghosts {
-    /// Makes room for the ghosts of so many entries. If that is far from what there was
-    /// room for, the ghosts are forgotten.
+    /// Allocates room for the ghosts of `len` entries. Forgets all ghosts if the room has to
+    /// change much.
     #[inline]
     pub(super) fn fit(&mut self, len: usize) {
         if len > self.len + self.len / 4 || len < self.len / 3 {
@@ -76,34 +84,38 @@ impl Ghosts {
         }
     }
 
+    /// Allocates empty groups for `len` entries.
     #[cold]
     fn rebuild(&mut self, len: usize) {
-        let life = (len * GHOSTS_PER_ENTRY).max(MIN_GHOSTS);
+        let lifetime = (len * GHOSTS_PER_ENTRY).max(MIN_GHOSTS);
         self.len = len;
-        self.per_tick = life / TICKS;
-        self.dead = life.div_ceil(self.per_tick) as u8;
-        // Some are taken before they are overwritten.
-        self.groups = vec![Group::default(); (life * 5 / 6).div_ceil(WAYS)];
+        self.per_tick = lifetime / TICKS;
+        self.max_age = lifetime.div_ceil(self.per_tick) as u8;
+        // Fewer places than ghosts: some ghosts are taken before they would be overwritten.
+        self.groups = vec![Group::default(); (lifetime * 5 / 6).div_ceil(WAYS)];
+        // Both clocks start again, since the ticks of the old ghosts mean nothing now.
         for clock in &mut self.clocks {
             *clock = GhostClock {
                 tick: 0,
                 count: 0,
-                born: vec![0; 256],
+                queued_at: vec![0; 256],
             };
         }
     }
 
-    /// Adds the ghost of a key, after `fit`.
+    /// Adds the ghost of a key. `fit` comes before.
     #[inline]
-    pub(super) fn put(&mut self, hash: u64, origin: Origin, born: Index) {
-        let (group, print) = self.locate(hash);
+    pub(super) fn put(&mut self, hash: u64, origin: Origin, queued_at: Index) {
+        let (group, fingerprint) = self.locate(hash);
         let clock = &mut self.clocks[origin as usize];
+        // The first ghost of a tick gives the time of all ghosts of the tick.
         if clock.count == 0 {
-            clock.born[usize::from(clock.tick)] = born;
+            clock.queued_at[usize::from(clock.tick)] = queued_at;
         }
         let group = &mut self.groups[group];
+        // The group is a ring: the oldest ghost is next.
         let way = usize::from(group.next) % WAYS;
-        group.fingerprints[way] = print | origin as u16;
+        group.fingerprints[way] = fingerprint | origin as u16;
         group.ticks[way] = clock.tick;
         group.next = way as u8 + 1;
         clock.count += 1;
@@ -113,43 +125,44 @@ impl Ghosts {
         }
     }
 
-    /// Takes the ghost of a key that is stored again.
+    /// Removes and returns the ghost of a key, at the next insert of the key.
     #[inline]
     pub(super) fn take(&mut self, hash: u64) -> Option<Ghost> {
         if self.groups.is_empty() {
             return None;
         }
-        let (group, print) = self.locate(hash);
+        let (group, fingerprint) = self.locate(hash);
         let group = &mut self.groups[group];
-        let is_it = |other: &u16| other & !1 == print;
-        // Most often there is none: a pass without branches says so.
+        let is_same = |other: &u16| other & !1 == fingerprint;
+        // Most keys have no ghost. A pass without branches finds that out.
         if !group
             .fingerprints
             .iter()
-            .fold(false, |any, it| any | is_it(it))
+            .fold(false, |any, other| any | is_same(other))
         {
             return None;
         }
-        let way = group.fingerprints.iter().position(is_it)?;
+        let way = group.fingerprints.iter().position(is_same)?;
         let origin = match group.fingerprints[way] & 1 {
             0 => Origin::Young,
             _ => Origin::Main,
         };
+        // A ghost teaches once. An ignored ghost is removed too.
         group.fingerprints[way] = 0;
         let clock = &self.clocks[origin as usize];
         let tick = group.ticks[way];
         let age = clock.tick.wrapping_sub(tick);
-        (age < self.dead).then(|| Ghost {
+        (age < self.max_age).then(|| Ghost {
             origin,
-            born: clock.born[usize::from(tick)],
+            queued_at: clock.queued_at[usize::from(tick)],
             age: usize::from(age) * self.per_tick,
         })
     }
 
-    /// The group of a key and its print, which is never zero.
+    /// Returns the group and the fingerprint of a key. A fingerprint is never zero.
     #[inline]
     fn locate(&self, hash: u64) -> (usize, u16) {
-        // The table and the choice of the shard use the same hash.
+        // Mix again: the table and the choice of the shard use bits of the same hash.
         let mixed = hash.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let group = ((mixed >> 32) * self.groups.len() as u64) >> 32;
         (group as usize, ((mixed >> 16) as u16 & !1).max(2))
@@ -158,19 +171,20 @@ impl Ghosts {
 
 #[cfg(any(test, fuzzing))]
 impl Ghosts {
+    /// Checks the sizes and the clocks.
     pub(super) fn validate(&self) {
         assert_eq!(size_of::<Group>(), 64);
         if self.groups.is_empty() {
             return;
         }
-        assert!(self.per_tick > 0 && self.dead > 0);
+        assert!(self.per_tick > 0 && self.max_age > 0);
         assert!(
             self.groups
                 .iter()
                 .all(|group| usize::from(group.next) <= WAYS)
         );
         for clock in &self.clocks {
-            assert!(clock.count < self.per_tick && clock.born.len() == 256);
+            assert!(clock.count < self.per_tick && clock.queued_at.len() == 256);
         }
     }
 }

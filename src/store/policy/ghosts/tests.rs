@@ -1,25 +1,25 @@
 use super::Origin::{Main, Young};
 use super::*;
 
-/// The hash of which `place` makes a group, a part of 2^32, and a print.
-fn hash(group: u32, print: u16) -> u64 {
+/// Returns a hash with this group, a part of 2^32, and this fingerprint.
+fn hash(group: u32, fingerprint: u16) -> u64 {
     let factor: u64 = 0x9E37_79B9_7F4A_7C15;
-    // Newton's way to the inverse: each round has twice as many bits right.
+    // Newton's method for the inverse: each round doubles the number of correct bits.
     let mut inverse = factor;
     for _ in 0..6 {
         inverse = inverse.wrapping_mul(2_u64.wrapping_sub(factor.wrapping_mul(inverse)));
     }
-    let mixed = u64::from(group) << 32 | u64::from(print) << 16;
+    let mixed = u64::from(group) << 32 | u64::from(fingerprint) << 16;
     mixed.wrapping_mul(inverse)
 }
 
-fn of(len: usize) -> Ghosts {
+fn ghosts_for(len: usize) -> Ghosts {
     let mut ghosts = Ghosts::default();
     ghosts.fit(len);
     ghosts
 }
 
-/// Evictions of others, which are all in one group.
+/// Adds ghosts of other keys, all in the last group.
 fn evict(ghosts: &mut Ghosts, count: usize, origin: Origin) {
     for _ in 0..count {
         ghosts.put(hash(u32::MAX, 8), origin, 0);
@@ -27,49 +27,53 @@ fn evict(ghosts: &mut Ghosts, count: usize, origin: Origin) {
 }
 
 #[test]
-fn a_place_has_a_group_and_a_print() {
-    let ghosts = of(960);
+fn locate_gives_group_and_fingerprint() {
+    let ghosts = ghosts_for(960);
     assert_eq!(ghosts.groups.len(), 120);
     assert_eq!(ghosts.locate(hash(0, 100)), (0, 100));
+    // The lowest bit is for the origin.
     assert_eq!(ghosts.locate(hash(1 << 31, 101)), (60, 100));
     assert_eq!(ghosts.locate(hash(u32::MAX, u16::MAX)), (119, u16::MAX - 1));
+    // Zero would mean no ghost.
     for none in [0, 1] {
         assert_eq!(ghosts.locate(hash(0, none)), (0, 2));
     }
 }
 
-/// Three for each entry, and never fewer than a few; five sixths have a way of their own.
+/// Three ghosts for each entry, 256 at least, and places for five sixths of the ghosts.
 #[test]
-fn there_is_room_by_the_number_of_entries() {
-    for (len, life, groups) in [(1, 256, 11), (85, 256, 11), (86, 258, 11), (960, 2880, 120)] {
-        let ghosts = of(len);
+fn fit_allocates_by_the_number_of_entries() {
+    for (len, lifetime, groups) in [(1, 256, 11), (85, 256, 11), (86, 258, 11), (960, 2880, 120)] {
+        let ghosts = ghosts_for(len);
         assert_eq!(ghosts.groups.len(), groups, "{len}");
-        assert_eq!(ghosts.per_tick, life / 96, "{len}");
-        let dead = life.div_ceil(life / 96);
-        assert_eq!(usize::from(ghosts.dead), dead, "{len}");
+        assert_eq!(ghosts.per_tick, lifetime / 96, "{len}");
+        let max_age = lifetime.div_ceil(lifetime / 96);
+        assert_eq!(usize::from(ghosts.max_age), max_age, "{len}");
     }
 }
 
 #[test]
-fn age_is_in_whole_ticks_of_its_own_queue() {
+fn ghost_age_counts_whole_ticks_of_one_queue() {
     for (own, other) in [(Young, Main), (Main, Young)] {
+        // Around the border of a tick, and up to nearly the lifetime of a ghost.
         for others in [0, 1, 28, 29, 30, 59, 300, 2849] {
-            let mut ghosts = of(960);
+            let mut ghosts = ghosts_for(960);
             ghosts.put(hash(0, 100), own, 7);
             evict(&mut ghosts, others, own);
             evict(&mut ghosts, 5_000, other);
             let ghost = ghosts.take(hash(0, 100)).unwrap();
             assert_eq!(ghost.origin, own);
             assert_eq!(ghost.age, (others + 1) / 30 * 30, "{others}");
-            assert_eq!(ghost.born, 7);
+            assert_eq!(ghost.queued_at, 7);
         }
     }
 }
 
 #[test]
-fn a_ghost_is_known_for_three_times_as_many_evictions_as_there_are_entries() {
+fn ghost_lives_for_three_evictions_per_entry() {
+    // 960 entries have ticks of 30 evictions, and ghosts live for 96 ticks.
     for (others, known) in [(2878, true), (2879, false), (7000, false)] {
-        let mut ghosts = of(960);
+        let mut ghosts = ghosts_for(960);
         ghosts.put(hash(0, 100), Young, 7);
         evict(&mut ghosts, others, Young);
         assert_eq!(ghosts.take(hash(0, 100)).is_some(), known, "{others}");
@@ -77,8 +81,8 @@ fn a_ghost_is_known_for_three_times_as_many_evictions_as_there_are_entries() {
 }
 
 #[test]
-fn a_ghost_is_taken_once_and_only_by_its_key() {
-    let mut ghosts = of(960);
+fn take_returns_a_ghost_once_for_the_same_key() {
+    let mut ghosts = ghosts_for(960);
     assert!(Ghosts::default().take(hash(0, 100)).is_none());
     ghosts.put(hash(0, 100), Main, 7);
     assert!(ghosts.take(hash(0, 102)).is_none());
@@ -87,10 +91,10 @@ fn a_ghost_is_taken_once_and_only_by_its_key() {
     assert!(ghosts.take(hash(0, 100)).is_none());
 }
 
-/// Two keys of one place are the same key here.
+/// Two keys with equal group and fingerprint cannot be told apart.
 #[test]
-fn two_ghosts_of_one_place_are_taken_one_by_one() {
-    let mut ghosts = of(960);
+fn take_of_equal_fingerprints_returns_one_by_one() {
+    let mut ghosts = ghosts_for(960);
     for origin in [Young, Main] {
         ghosts.put(hash(0, 100), origin, 7);
     }
@@ -99,24 +103,25 @@ fn two_ghosts_of_one_place_are_taken_one_by_one() {
 }
 
 #[test]
-fn a_tick_keeps_the_birth_of_its_first() {
-    let mut ghosts = of(960);
-    for (number, born) in (0..31).zip(0..) {
-        ghosts.put(hash(1 << 31, 100 + 2 * number), Young, born);
+fn tick_keeps_the_time_of_the_first_ghost() {
+    let mut ghosts = ghosts_for(960);
+    for (number, queued_at) in (0..31).zip(0..) {
+        ghosts.put(hash(1 << 31, 100 + 2 * number), Young, queued_at);
     }
-    // The oldest of the first tick are overwritten: a group holds twenty.
+    // The oldest ghosts of the first tick are overwritten: a group holds twenty.
     let last = ghosts.take(hash(1 << 31, 100 + 2 * 29)).unwrap();
-    assert_eq!((last.born, last.age), (0, 30));
+    assert_eq!((last.queued_at, last.age), (0, 30));
     let next = ghosts.take(hash(1 << 31, 100 + 2 * 30)).unwrap();
-    assert_eq!((next.born, next.age), (30, 0));
+    assert_eq!((next.queued_at, next.age), (30, 0));
 }
 
 #[test]
-fn in_a_group_the_oldest_is_overwritten() {
-    let mut ghosts = of(960);
+fn full_group_overwrites_the_oldest_ghost() {
+    let mut ghosts = ghosts_for(960);
     for number in 0..25_u16 {
         ghosts.put(hash(0, 100 + 2 * number), Young, 0);
     }
+    // The first five were overwritten.
     for number in 0..25_u16 {
         let known = ghosts.take(hash(0, 100 + 2 * number)).is_some();
         assert_eq!(known, number >= 5, "{number}");
@@ -124,9 +129,9 @@ fn in_a_group_the_oldest_is_overwritten() {
     ghosts.validate();
 }
 
-/// A quarter more, or less than a third.
+/// The limits are a quarter more, and less than a third.
 #[test]
-fn ghosts_are_forgotten_when_the_room_is_made_anew() {
+fn fit_to_another_size_forgets_ghosts() {
     for (len, known) in [
         (1000, true),
         (1250, true),
@@ -134,7 +139,7 @@ fn ghosts_are_forgotten_when_the_room_is_made_anew() {
         (333, true),
         (332, false),
     ] {
-        let mut ghosts = of(1000);
+        let mut ghosts = ghosts_for(1000);
         ghosts.put(hash(0, 100), Young, 0);
         ghosts.fit(len);
         assert_eq!(ghosts.take(hash(0, 100)).is_some(), known, "{len}");

@@ -5,22 +5,22 @@ use std::collections::HashMap;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
-use self::plain::Plain;
+use self::plain::PlainPolicy;
 use super::*;
 use crate::store::MAX_EVICTED_AT_ONCE;
 
-/// Any good hash will do: this one ends `SplitMix64`.
+/// Any good hash will do: this one is the end of `SplitMix64`.
 fn hash(key: u64) -> u64 {
     let mixed = (key ^ key >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
     mixed ^ mixed >> 31
 }
 
-/// A cache of keys and nothing else.
+/// A cache of keys without values.
 #[derive(Default)]
 struct Cache {
-    /// How many entries leave at once, less one.
-    early: usize,
+    /// Evictions in a batch, less one.
+    extra_evictions: usize,
     policy: Policy,
     ids: HashMap<u64, EntryId>,
     keys: Vec<u64>,
@@ -29,14 +29,15 @@ struct Cache {
 }
 
 impl Cache {
-    /// Whether a key is a hit. If not, it is one now.
+    /// Returns `true` if the key is stored. If not, stores the key and returns `false`.
     fn get(&mut self, key: u64, capacity: usize) -> bool {
         if let Some(&id) = self.ids.get(&key) {
             self.policy.record_read(id);
             return true;
         }
         while self.ids.len() >= capacity {
-            for vacant in 0..=self.early {
+            // As `Store::evict` does, in batches.
+            for vacant in 0..=self.extra_evictions {
                 let victim = self.policy.choose_victim(vacant).unwrap();
                 let evicted = self.keys[victim.id as usize];
                 self.policy.add_ghost(&victim, hash(evicted));
@@ -45,6 +46,7 @@ impl Cache {
                 self.free.push(victim.id);
             }
         }
+        // Use ids again, as the slab does.
         let id = self.free.pop().unwrap_or_else(|| {
             self.keys.push(0);
             self.keys.len() as EntryId - 1
@@ -70,24 +72,27 @@ impl Cache {
 }
 
 #[test]
-fn random_acts_keep_every_invariant() {
+fn random_operations_keep_every_invariant() {
     for seed in 0..30 {
         let mut rng = StdRng::seed_from_u64(seed);
         let mut cache = Cache::default();
         let mut capacity: usize = rng.random_range(1..=300);
         let span = rng.random_range(2..2000);
         for step in 0..4000 {
+            // Uniform requests, requests for a few hot keys, and removals.
             match rng.random_range(0..100) {
                 0..70 => drop(cache.get(rng.random_range(0..span), capacity)),
                 70..90 => drop(cache.get(rng.random_range(0..=span / 10), capacity)),
                 90..99 => cache.remove(rng.random_range(0..span)),
-                // As with a bound in bytes: how many fit changes.
                 _ => {
+                    // As with a bound in bytes: the number of entries that fit changes.
                     let change = rng.random_range(0..21);
                     capacity = (capacity + change).saturating_sub(10).max(1);
                 }
             }
+            // Empty the cache now and then.
             if rng.random_range(0..2000) == 0 {
+                // Removals alone must close the holes of both queues.
                 (0..span).for_each(|key| cache.remove(key));
             }
             if step % 16 == 0 {
@@ -97,19 +102,20 @@ fn random_acts_keep_every_invariant() {
     }
 }
 
-/// Loops, scans, skewed and recent keys in turn, of caches of many sizes that grow and
-/// shrink; some entries are removed, some leave many at once, and some are stored anew in the
-/// place of what they were.
+/// Loops, scans, skewed and recent keys in turn, with growing and shrinking capacities. Some
+/// entries are removed, some are evicted in batches, and some are removed and stored again
+/// with the same rank.
 #[test]
-fn the_policy_does_as_its_description() {
+fn policy_agrees_with_the_plain_policy() {
     for seed in 0..24 {
         let mut rng = StdRng::seed_from_u64(seed);
-        let mut both = Both::default();
+        let mut policies = SideBySide::default();
         let mut capacity: usize = [1, 2, 5, 20, 100, 700][rng.random_range(0..6)];
         for phase in 0..12_u64 {
             let span = capacity as u64 * rng.random_range(1..6) + 2;
             let kind = rng.random_range(0..4);
             for step in 0..(4 * capacity as u64).max(200) {
+                // A loop, a scan, skewed keys, recent keys.
                 let key = match kind {
                     0 => step % span,
                     1 => phase * 1_000_000 + step,
@@ -120,9 +126,9 @@ fn the_policy_does_as_its_description() {
                     _ => (1000 * phase + step).saturating_sub(rng.random_range(0..span)),
                 };
                 match rng.random_range(0..400) {
-                    0 => both.remove(key),
-                    1 => both.store_anew(key),
-                    _ => both.get(
+                    0 => policies.remove(key),
+                    1 => policies.store_again(key),
+                    _ => policies.get(
                         key,
                         capacity,
                         rng.random_range(0..8) / 7 * (MAX_EVICTED_AT_ONCE - 1),
@@ -134,41 +140,44 @@ fn the_policy_does_as_its_description() {
     }
 }
 
-/// The policy and its description, side by side.
+/// The policy beside the plain policy. Both get the same calls.
 #[derive(Default)]
-struct Both {
+struct SideBySide {
     policy: Policy,
-    plain: Option<Plain>,
+    plain: Option<PlainPolicy>,
     ids: HashMap<u64, EntryId>,
     keys: Vec<u64>,
     free: Vec<EntryId>,
 }
 
-impl Both {
-    fn get(&mut self, key: u64, capacity: usize, early: usize) {
-        let plain = self.plain.get_or_insert_with(Plain::new);
+impl SideBySide {
+    fn get(&mut self, key: u64, capacity: usize, extra_evictions: usize) {
+        let plain = self.plain.get_or_insert_with(PlainPolicy::new);
         if let Some(&id) = self.ids.get(&key) {
             self.policy.record_read(id);
             plain.read(id);
             return;
         }
         if self.ids.len() >= capacity {
-            let many = (self.ids.len() - capacity + 1).max(early + 1);
-            for vacant in 0..many.min(self.ids.len()) {
-                // Newcomers to come count as young: there may be no other young one.
-                let (chosen, plainly) = (
+            let evictions = (self.ids.len() - capacity + 1).max(extra_evictions + 1);
+            for vacant in 0..evictions.min(self.ids.len()) {
+                // Vacant places count as young, so young may have no entry left.
+                let (chosen, expected) = (
                     self.policy.choose_victim(vacant),
                     plain.choose_victim(vacant),
                 );
                 assert!(vacant > 0 || chosen.is_some());
-                let (Some(victim), Some((id, origin, born))) = (chosen, plainly) else {
-                    assert!(chosen.is_none() && plainly.is_none());
+                let (Some(victim), Some((id, origin, queued_at))) = (chosen, expected) else {
+                    assert!(chosen.is_none() && expected.is_none());
                     break;
                 };
-                assert_eq!((victim.id, victim.origin, victim.born), (id, origin, born));
+                assert_eq!(
+                    (victim.id, victim.origin, victim.queued_at),
+                    (id, origin, queued_at)
+                );
                 let evicted = self.keys[id as usize];
                 self.policy.add_ghost(&victim, hash(evicted));
-                plain.add_ghost(hash(evicted), origin, born);
+                plain.add_ghost(hash(evicted), origin, queued_at);
                 self.ids.remove(&evicted);
                 self.free.push(id);
             }
@@ -178,7 +187,7 @@ impl Both {
     }
 
     fn store(&mut self, key: u64) -> EntryId {
-        let plain = self.plain.get_or_insert_with(Plain::new);
+        let plain = self.plain.get_or_insert_with(PlainPolicy::new);
         let id = self.free.pop().unwrap_or_else(|| {
             self.keys.push(0);
             self.keys.len() as EntryId - 1
@@ -199,21 +208,22 @@ impl Both {
         }
     }
 
-    /// What was there leaves, and the key is stored again with the same standing.
-    fn store_anew(&mut self, key: u64) {
+    /// Removes a key and stores the key again with the same rank.
+    fn store_again(&mut self, key: u64) {
         let Some(&id) = self.ids.get(&key) else {
             return;
         };
         let rank = self.policy.rank(id);
-        let plainly = self.plain.as_ref().unwrap().rank(id);
+        let expected = self.plain.as_ref().unwrap().rank(id);
         self.remove(key);
         let id = self.store(key);
         self.policy.restore_rank(id, rank);
-        self.plain.as_mut().unwrap().restore_rank(id, plainly);
+        self.plain.as_mut().unwrap().restore_rank(id, expected);
         self.compare();
     }
 
     fn compare(&self) {
+        // The share shows every decision about ghosts; twenty entries are a sample.
         let plain = self.plain.as_ref().unwrap();
         assert_eq!(self.policy.share, plain.share());
         for &id in self.ids.values().take(20) {
@@ -224,8 +234,9 @@ impl Both {
 }
 
 #[test]
-fn numbers_may_wrap() {
+fn wrapping_numbers_change_no_decision() {
     let (mut low, mut high) = (Cache::default(), Cache::default());
+    // The numbers wrap after 500 and 700 pushes.
     high.policy.young = Queue::from(Index::MAX - 500);
     high.policy.main = Queue::from(Index::MAX - 700);
     let mut rng = StdRng::seed_from_u64(9);
@@ -242,7 +253,7 @@ fn numbers_may_wrap() {
 }
 
 #[test]
-fn the_smallest_caches_work() {
+fn policy_works_with_one_to_four_entries() {
     assert!(Policy::default().choose_victim(0).is_none());
     for capacity in 1..5 {
         let mut cache = Cache::default();
@@ -254,61 +265,65 @@ fn the_smallest_caches_work() {
     }
 }
 
-/// LRU hits nothing here; the best possible is a quarter.
+/// LRU has no hit here; the best possible is a quarter.
 #[test]
-fn a_part_of_a_long_loop_stays() {
+fn long_loop_is_hit_in_part() {
     let mut cache = Cache::default();
     let hits = cache.hits(1000, (0..40).flat_map(|_| 0..4000));
     assert!(hits > 160_000 * 21 / 100, "{hits}");
 }
 
-/// Each key is asked for twice more soon after it first appears, and then never again.
+/// Each key is requested twice more soon after the first request, and never again.
 #[test]
-fn recency_alone_is_enough() {
+fn recency_moves_the_share_to_young() {
     let (mut cache, mut rng) = (Cache::default(), StdRng::seed_from_u64(3));
     let mut ago = |n: u64| n.saturating_sub(rng.random_range(0..500));
     let keys: Vec<u64> = (0..200_000).flat_map(|n| [n, ago(n), ago(n)]).collect();
     let hits = cache.hits(1000, keys);
     assert!(hits > 400_000 * 95 / 100, "{hits}");
+    // The share started at a twentieth.
     assert!(cache.policy.share > FULL_SHARE / 2);
 }
 
-/// Each key comes once more, after a delay that only nearly all of the cache can span.
+/// Each key is requested once more, after a delay that only nearly the whole cache can span.
 #[test]
-fn recency_after_a_delay_is_learned() {
+fn reuse_after_a_delay_is_learned() {
     let mut cache = Cache::default();
+    // 390 keys back is 780 requests back, of a capacity of 1000.
     let keys = (0..200_000_u64).flat_map(|n| [n, n.saturating_sub(390)]);
     let hits = cache.hits(1000, keys);
     assert!(hits > 200_000 * 9 / 10, "{hits}");
 }
 
-/// However many leave at once.
+/// With any number of evictions in a batch.
 #[test]
-fn a_scan_passes_by() {
-    for early in [0, MAX_EVICTED_AT_ONCE - 1] {
+fn scan_does_not_displace_read_entries() {
+    for extra_evictions in [0, MAX_EVICTED_AT_ONCE - 1] {
         let mut rng = StdRng::seed_from_u64(1);
         let mut cache = Cache {
-            early,
+            extra_evictions,
             ..Cache::default()
         };
         for _ in 0..20_000 {
             cache.get(rng.random_range(0..800), 1000);
         }
+        // The scan is ten times as long as the cache.
         cache.hits(1000, 1_000_000..1_010_000);
         let hits = cache.hits(1000, 0..800);
-        assert!(hits > 700, "{early}: {hits}");
+        assert!(hits > 700, "{extra_evictions}: {hits}");
     }
 }
 
 /// Even if all entries were read often.
 #[test]
-fn an_eviction_looks_at_few() {
+fn eviction_checks_a_bounded_number_of_entries() {
     let mut cache = Cache::default();
     for _ in 0..3 {
         cache.hits(10_000, (0..10_000).flat_map(|key| [key; 5]));
     }
     let before = cache.policy.main.next();
     cache.get(1_000_000, 10_000);
+    // Each checked entry of main is pushed again, so main's numbers count the checks.
     let moved = cache.policy.main.next().wrapping_sub(before);
     assert!(moved as usize <= MAX_STEPS + 3, "{moved}");
 }

@@ -1,4 +1,5 @@
-//! The policy as its description has it: no marks in bytes, no queues with holes.
+//! The policy written plainly, after the description: no flags in bytes, no queues with
+//! holes.
 
 use std::collections::HashMap;
 
@@ -6,35 +7,37 @@ use super::super::ghosts::{Ghosts, Origin};
 use crate::index::Index;
 use crate::store::EntryId;
 
-/// Young's share: all, a twentieth at the start, and a hundredth at least.
+/// The share of young: the whole, a twentieth at the start, a hundredth at least.
 const FULL_SHARE: u64 = 4_294_967_296;
 const INITIAL_SHARE: u64 = 214_748_364;
 const MIN_SHARE: u64 = 42_949_672;
-/// Above 95 in a hundred of `ALL`.
-const IDLE: i32 = 996_132;
-const ALL: i32 = 1_048_576;
+/// 95 % of `RATIO_ONE`.
+const IDLE_RATIO: i32 = 996_132;
+const RATIO_ONE: i32 = 1_048_576;
 
+/// The state of an entry.
 #[derive(Debug, Default)]
 struct Known {
     reads: u8,
     in_main: bool,
-    /// Of what is young, main's next number when it was stored; of main, its own.
+    /// In young: main's next number when the entry was stored. In main: the entry's own number.
     number: Index,
 }
 
+/// The same decisions as `Policy`, in linear time.
 #[derive(Debug)]
-pub(super) struct Plain {
+pub(super) struct PlainPolicy {
     young: Vec<EntryId>,
     main: Vec<EntryId>,
     known: HashMap<EntryId, Known>,
     ghosts: Ghosts,
-    /// How many have entered main, or gone round in it.
+    /// The number of entries that entered main or went round in main.
     next: Index,
     share: u64,
-    unread: i32,
+    unread_ratio: i32,
 }
 
-impl Plain {
+impl PlainPolicy {
     pub(super) fn new() -> Self {
         Self {
             young: Vec::new(),
@@ -43,7 +46,7 @@ impl Plain {
             ghosts: Ghosts::default(),
             next: 0,
             share: INITIAL_SHARE,
-            unread: ALL / 2,
+            unread_ratio: RATIO_ONE / 2,
         }
     }
 
@@ -52,7 +55,7 @@ impl Plain {
         known.reads = (known.reads + 1).min(3);
     }
 
-    /// How often it was read, and whether it is in main.
+    /// Returns the number of reads, and `true` if the entry is in main, `false` if in young.
     pub(super) fn rank(&self, id: EntryId) -> (u8, bool) {
         (self.known[&id].reads, self.known[&id].in_main)
     }
@@ -68,6 +71,7 @@ impl Plain {
             self.known.get_mut(&id).unwrap().number = self.next;
             self.young.push(id);
         }
+        // At most two entries move to main for each insert.
         for _ in 0..2 {
             if self.main.len() < self.for_main(len) && !self.young.is_empty() {
                 let oldest = self.young.remove(0);
@@ -80,62 +84,68 @@ impl Plain {
         let Some(ghost) = self.ghosts.take(hash) else {
             return false;
         };
-        let (a_moment, step) = (len / 10 + 1, FULL_SHARE / len as u64);
-        let a_moment_ago = ghost.age <= a_moment;
-        let main_is_idle = self.unread > IDLE;
-        let within_the_cache = ghost.age + self.young.len() <= len;
-        if ghost.origin == Origin::Main && a_moment_ago {
+        // Recent means a tenth of the entries, and the share moves by one entry.
+        let (recent, step) = (len / 10 + 1, FULL_SHARE / len as u64);
+        let is_recent = ghost.age <= recent;
+        let main_is_idle = self.unread_ratio > IDLE_RATIO;
+        let is_in_reach = ghost.age + self.young.len() <= len;
+        if ghost.origin == Origin::Main && is_recent {
             self.share = self.share.saturating_sub(step).max(MIN_SHARE);
         }
-        if ghost.origin == Origin::Young && (a_moment_ago || main_is_idle && within_the_cache) {
+        if ghost.origin == Origin::Young && (is_recent || main_is_idle && is_in_reach) {
             self.share = (self.share + step).min(FULL_SHARE);
         }
-        if !self.main_admits(ghost.born, len) {
+        if !self.main_admits(ghost.queued_at, len) {
             return false;
         }
         self.enter(id);
+        // A wrong eviction from main counts as a read.
         if ghost.origin == Origin::Main {
             self.read(id);
         }
         true
     }
 
-    fn main_admits(&mut self, born: Index, len: usize) -> bool {
+    fn main_admits(&mut self, queued_at: Index, len: usize) -> bool {
         if self.main.len() < self.for_main(len) {
             return true;
         }
+        // At most four entries of main are checked.
         for _ in 0..4 {
             let Some(&oldest) = self.main.first() else {
                 return true;
             };
             if self.is_unread(oldest) {
-                let ago = born.wrapping_sub(self.known[&oldest].number);
-                // Half of the numbers are before, and half after.
-                return ago != 0 && ago <= Index::MAX / 2 + 1;
+                let distance = queued_at.wrapping_sub(self.known[&oldest].number);
+                // Numbers wrap: half of the numbers are before, and half after.
+                return distance != 0 && distance <= Index::MAX / 2 + 1;
             }
             self.requeue();
         }
         false
     }
 
-    /// With `vacant` places that were made already. Gives the ghost too.
+    /// Returns the id, the origin and the time of the entry to evict. `vacant` places were
+    /// freed before.
     pub(super) fn choose_victim(&mut self, vacant: usize) -> Option<(EntryId, Origin, Index)> {
         let len = self.young.len() + self.main.len() + vacant;
         self.ghosts.fit(len);
         let for_main = self.for_main(len);
-        for look in 1.. {
+        // At most 64 entries are checked.
+        for step in 1.. {
             let young_is_long = self.young.len() + vacant >= len - for_main;
             if young_is_long || self.main.is_empty() {
                 let id = *self.young.first()?;
                 self.young.remove(0);
+                // Two reads earn a place in main; free places of main are filled in any case.
                 let stays = self.known[&id].reads >= 2 || self.main.len() < for_main;
-                if look >= 64 || !stays {
+                if step >= 64 || !stays {
                     return Some((id, Origin::Young, self.known.remove(&id)?.number));
                 }
                 self.enter(id);
             } else {
                 let id = self.main[0];
-                if self.is_unread(id) || look >= 64 {
+                if self.is_unread(id) || step >= 64 {
                     self.main.remove(0);
                     return Some((id, Origin::Main, self.known.remove(&id)?.number));
                 }
@@ -145,8 +155,8 @@ impl Plain {
         None
     }
 
-    pub(super) fn add_ghost(&mut self, hash: u64, origin: Origin, born: Index) {
-        self.ghosts.put(hash, origin, born);
+    pub(super) fn add_ghost(&mut self, hash: u64, origin: Origin, queued_at: Index) {
+        self.ghosts.put(hash, origin, queued_at);
     }
 
     pub(super) fn removed(&mut self, id: EntryId) {
@@ -155,7 +165,7 @@ impl Plain {
         self.main.retain(|&other| other != id);
     }
 
-    /// A newcomer takes the place of one that had this standing.
+    /// Gives a new entry the rank of the replaced entry, and one read more.
     pub(super) fn restore_rank(&mut self, id: EntryId, (reads, in_main): (u8, bool)) {
         if in_main && !self.known[&id].in_main {
             self.young.retain(|&other| other != id);
@@ -170,11 +180,12 @@ impl Plain {
         len.saturating_sub(usize::try_from(young).unwrap().max(1))
     }
 
-    /// Counts as an experience of main, the last 2^9 of which weigh most.
+    /// Updates the ratio: an average over about the last 2^9 checks.
     fn is_unread(&mut self, id: EntryId) -> bool {
         let unread = self.known[&id].reads == 0;
-        let now = if unread { ALL } else { 0 };
-        self.unread += (now - self.unread).div_euclid(512);
+        let sample = if unread { RATIO_ONE } else { 0 };
+        // The same as an arithmetic shift by nine.
+        self.unread_ratio += (sample - self.unread_ratio).div_euclid(512);
         unread
     }
 
@@ -189,6 +200,7 @@ impl Plain {
         let number = self.next;
         self.next = self.next.wrapping_add(1);
         self.main.push(id);
+        // Every move within main, or into main, takes a new number.
         let known = Known {
             reads: 0,
             in_main: true,
