@@ -1,5 +1,5 @@
-//! A local async cache for services, on any runtime or none. The main rule: a value read after
-//! an invalidation returned was loaded or put after that invalidation began.
+//! A local async cache for services, on any runtime or none. The main rule: a value read after an
+//! invalidation returned was loaded or put after that invalidation began.
 //!
 //! ```
 //! use hydracache::{CacheError, CacheOptions, HydraCache};
@@ -23,24 +23,24 @@
 //!
 //! # Guarantees
 //!
-//! - **Single load.** If many callers miss a key at once, a single loader runs, and all callers
-//!   get the same value or the same error. If the leader (the call with this loader) is dropped,
-//!   the load ends, and a waiter starts another load. A panic in the loader unwinds through the
-//!   leader; the waiters get an error, and the key is usable at once.
+//! - **Single load.** If many callers miss a key at once, a single loader runs, and all callers get
+//!   the same value or the same error. If the leader (the call with this loader) is dropped, the
+//!   load ends, and a waiter starts another load. A panic in the loader unwinds through the leader;
+//!   the waiters get an error, and the key is usable at once.
 //! - **Freshness.** The first poll of [`remove`], [`invalidate_tag`] or [`flush`] affects entries
-//!   and running loads alike. A load fenced by such a call, or by a [`put`], returns the value
-//!   to the leader and to the current waiters, and stores nothing.
+//!   and running loads alike. A load fenced by such a call, or by a [`put`], returns the value to
+//!   the leader and to the current waiters, and stores nothing.
 //! - **Types.** A key holds a single type. A read as another type is an error with both names:
 //!   never garbage, never a silent miss.
-//! - **Windows.** After the time to live, a stale value may be served during a load, or if the
-//!   load fails: exactly as long as the options of the entry allow.
+//! - **Windows.** After the time to live, a stale value may be served during a load, or if the load
+//!   fails: exactly as long as the options of the entry allow.
 //! - **Exact statistics.** Each evicted, expired or invalidated entry is counted once, under the
 //!   reason for the removal. See [`CacheStats`].
 //! - **Independence.** The cache needs no runtime and starts no thread: all work runs inside the
 //!   calls of the callers, unless the builder gets a [`Spawn`]. Time comes from a [`Clock`] and
 //!   timeouts from a [`Timer`]; tests control both.
-//! - **No foreign code under a lock** of the cache, except [`Clock::now`]: values, codecs,
-//!   loaders, timers, spawners and wakers may call the cache.
+//! - **No foreign code under a lock** of the cache, except [`Clock::now`]: values, codecs, loaders,
+//!   timers, spawners and wakers may call the cache.
 //!
 //! # Trade-offs
 //!
@@ -51,22 +51,22 @@
 //!   the load stops if the call is dropped, and pauses while the call is not polled.
 //!   [`get_or_refresh`] takes ownership of the loader, and can load in the background.
 //! - Expired entries give memory back during later writes, not at the tick of a timer.
-//! - A cache for fewer than 16,384 entries has a single lock, shared by readers. A larger cache
-//!   has up to 64 locks.
+//! - A cache for fewer than 16,384 entries has a single lock, shared by readers. A larger cache has
+//!   up to 64 locks.
 //! - A stored value has memory of its own: bytes shared with others are copied.
 //! - Keys are text. The keys of a [`TypedCache`] are any type that serde can serialize.
 //!
 //! # When not to use it
 //!
-//! - Values to be shared, not read (connections, locks, handles), or to be evicted by an event:
-//!   use a map of `Arc`s.
+//! - Values to be shared, not read (connections, locks, handles), or to be evicted by an event: use
+//!   a map of `Arc`s.
 //! - A cache shared by several processes: use a server.
 //!
 //! # Features
 //!
-//! - `async-io`, on by default: `AsyncIoTimer`, the timer for timeouts if the builder gets no
-//!   other timer. The first use starts the single thread of the crate async-io. Without this
-//!   feature, ten dependencies fewer are built.
+//! - `async-io`, on by default: `AsyncIoTimer`, the timer for timeouts if the builder gets no other
+//!   timer. The first use starts the single thread of the crate async-io. Without this feature, ten
+//!   dependencies fewer are built.
 //! - `testing`: the module `testing`, a simulation for tests of a service.
 //!
 //! `bytes` and `serde` are public dependencies: a new major version of either means a new major

@@ -6,8 +6,8 @@ use std::time::Duration;
 // Shared between clones; a setter copies first if a clone exists.
 pub(crate) type SharedExtra = Arc<ExtraOptions>;
 
-/// The rare options of a call. The setters of [`CacheOptions`](crate::CacheOptions) document
-/// each field.
+/// The rare options of a call. The setters of [`CacheOptions`](crate::CacheOptions) document each
+/// field.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ExtraOptions {
     // Times of the entry.
@@ -23,8 +23,8 @@ pub(crate) struct ExtraOptions {
 }
 
 impl ExtraOptions {
-    /// Returns `true` if an entry needs a record of several times, `false` if the end of the
-    /// time to live is enough.
+    /// Returns `true` if an entry needs a record of several times, `false` if the end of the time
+    /// to live is enough.
     pub(crate) fn needs_deadlines(&self) -> bool {
         // Not `jitter`: a shorter time to live is still a single time.
         self.stale_while_revalidate.is_some()
@@ -33,8 +33,8 @@ impl ExtraOptions {
             || self.time_to_idle.is_some()
     }
 
-    /// Returns `true` if a call with these options needs a timer to load or to wait, `false` if
-    /// the call works without a timer.
+    /// Returns `true` if a call with these options needs a timer to load or to wait, `false` if the
+    /// call works without a timer.
     pub(crate) fn needs_timer(&self) -> bool {
         // A soft timeout of zero is over at once: the call never waits for that.
         let soft = self.soft_timeout.is_some_and(|time| !time.is_zero());

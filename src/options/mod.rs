@@ -24,9 +24,9 @@ use crate::key::SmallBytes;
 /// storing, and a waiter does not add tags to the load of another call. Unset options come from
 /// [`default_options`](crate::CacheBuilder::default_options) of the builder; tags are added up.
 ///
-/// Options are plain values: build options once and clone, or build options at each call. A time
-/// to live and up to two tags of up to 22 bytes allocate nothing. All other options share a
-/// single allocation, and clones share this allocation too.
+/// Options are plain values: build options once and clone, or build options at each call. A time to
+/// live and up to two tags of up to 22 bytes allocate nothing. All other options share a single
+/// allocation, and clones share this allocation too.
 ///
 /// # Examples
 ///
@@ -54,8 +54,8 @@ use crate::key::SmallBytes;
 pub struct CacheOptions {
     pub(crate) ttl: Option<Duration>,
     pub(crate) tags: TagNames,
-    /// The rare options. Behind a pointer, so that most calls stay small; shared, so that a
-    /// clone stays cheap.
+    /// The rare options. Behind a pointer, so that most calls stay small; shared, so that a clone
+    /// stays cheap.
     pub(crate) extra: Option<SharedExtra>,
 }
 
@@ -84,8 +84,8 @@ impl CacheOptions {
 
     /// Sets the time to live, counted from the moment of storing.
     ///
-    /// Default: `default_ttl` of the builder; else no limit. Zero stores nothing, and
-    /// removes the current entry.
+    /// Default: `default_ttl` of the builder; else no limit. Zero stores nothing, and removes the
+    /// current entry.
     ///
     /// The entry is fresh before exactly `stored + ttl`, then stale if a window follows, else
     /// expired. If the sum overflows the clock, the end never comes: `Duration::MAX` overrides a
@@ -171,8 +171,7 @@ impl CacheOptions {
         self
     }
 
-    /// Returns the rare options for writing: created if absent, copied if shared with a
-    /// clone.
+    /// Returns the rare options for writing: created if absent, copied if shared with a clone.
     fn extra_mut(&mut self) -> &mut ExtraOptions {
         // A clone of the options keeps the earlier values: `make_mut` copies for this call.
         Arc::make_mut(self.extra.get_or_insert_default())

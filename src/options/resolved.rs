@@ -53,8 +53,8 @@ impl From<CacheOptions> for CallOptions<'_> {
 }
 
 impl CacheOptions {
-    /// Returns `true` if nothing but a time to live can be set, `false` if tags or rare options
-    /// are set.
+    /// Returns `true` if nothing but a time to live can be set, `false` if tags or rare options are
+    /// set.
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {
         self.extra.is_none() && self.tags.is_empty()
@@ -82,6 +82,7 @@ impl CacheOptions {
             return;
         };
         let extra = Arc::make_mut(extra);
+        // Field by field: a forgotten field does not compile.
         *extra = ExtraOptions {
             stale_while_revalidate: extra
                 .stale_while_revalidate

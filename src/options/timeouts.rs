@@ -44,12 +44,12 @@ impl CacheOptions {
 
     /// Bounds the time that a call waits for a load, if a stale value can be served instead.
     ///
-    /// Default: no bound. Counted from the first poll of the call. Needs a timer, except for
-    /// zero: with zero, a call serves the stale value at once.
+    /// Default: no bound. Counted from the first poll of the call. Needs a timer, except for zero:
+    /// with zero, a call serves the stale value at once.
     ///
-    /// The bound applies to waiters. A leader with a borrowed loader drives the load to the end.
-    /// An owned loader runs in the background if the cache has a spawner; then the bound applies
-    /// to every caller, and the load goes on.
+    /// The bound applies to waiters. A leader with a borrowed loader drives the load to the end. An
+    /// owned loader runs in the background if the cache has a spawner; then the bound applies to
+    /// every caller, and the load goes on.
     ///
     /// # Examples
     ///
@@ -91,11 +91,12 @@ impl CacheOptions {
 
     /// Keeps a key from being loaded for this time after a failed load of the key.
     ///
-    /// Default: none. Counted from the end of the failed load. The options of the failed load count.
+    /// Default: none. Counted from the end of the failed load. The options of the failed load
+    /// count.
     ///
-    /// During the back-off, loading calls get the stale value if the entry allows, else a clone
-    /// of the error. `put`, `remove` and `flush` end the back-off; `refresh` loads all the same.
-    /// Each shard remembers up to 1,024 keys, and forgets the oldest first.
+    /// During the back-off, loading calls get the stale value if the entry allows, else a clone of
+    /// the error. `put`, `remove` and `flush` end the back-off; `refresh` loads all the same. Each
+    /// shard remembers up to 1,024 keys, and forgets the oldest first.
     ///
     /// # Examples
     ///

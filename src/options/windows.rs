@@ -13,8 +13,8 @@ impl CacheOptions {
     ///
     /// In this window, the first loading call with a borrowed loader loads and waits for the new
     /// value. All other loading calls get the stale value at once. An owned loader
-    /// ([`get_or_refresh`], [`LoadingCache`]) runs in the background if the cache has a spawner
-    /// and a timer; then no call waits. Reads without a loader do not see the stale value.
+    /// ([`get_or_refresh`], [`LoadingCache`]) runs in the background if the cache has a spawner and
+    /// a timer; then no call waits. Reads without a loader do not see the stale value.
     ///
     /// [`get_or_refresh`]: crate::HydraCache::get_or_refresh
     /// [`LoadingCache`]: crate::LoadingCache
@@ -58,9 +58,9 @@ impl CacheOptions {
     ///
     /// Default: none. Counted from the end of the time to live.
     ///
-    /// A load fails by an error of the loader, by a timeout and, for the waiters, by a panic.
-    /// Until the window ends, every call with a failed load gets the stale value, unless the
-    /// entry was evicted or invalidated.
+    /// A load fails by an error of the loader, by a timeout and, for the waiters, by a panic. Until
+    /// the window ends, every call with a failed load gets the stale value, unless the entry was
+    /// evicted or invalidated.
     ///
     /// # Examples
     ///
@@ -91,8 +91,8 @@ impl CacheOptions {
         self
     }
 
-    /// Loads a new value before the end of the time to live, on the first loading call after
-    /// this part of the time to live.
+    /// Loads a new value before the end of the time to live, on the first loading call after this
+    /// part of the time to live.
     ///
     /// Default: none. The part is from 0 to 1; without a time to live the option does nothing.
     ///
