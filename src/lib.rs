@@ -36,9 +36,9 @@
 //!   fails: exactly as long as the options of the entry allow.
 //! - **Exact statistics.** Each evicted, expired or invalidated entry is counted once, under the
 //!   reason for the removal. See [`CacheStats`].
-//! - **Independence.** The cache needs no runtime and starts no thread: all work runs inside the
-//!   calls of the callers, unless the builder gets a [`Spawn`]. Time comes from a [`Clock`] and
-//!   timeouts from a [`Timer`]; tests control both.
+//! - **Independence.** The cache needs no runtime and starts no thread (the default timer does, at
+//!   the first timeout): all work runs inside the calls of the callers, unless the builder gets a
+//!   [`Spawn`]. Time comes from a [`Clock`] and timeouts from a [`Timer`]; tests control both.
 //! - **No foreign code under a lock** of the cache, except [`Clock::now`]: values, codecs, loaders,
 //!   timers, spawners and wakers may call the cache.
 //!
