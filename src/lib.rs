@@ -1,78 +1,80 @@
-//! A local async cache for services, on any runtime or none: what is read after
-//! an invalidation returned was loaded or put after that invalidation began.
+//! A local async cache for services, on any runtime or none. The main rule: a value read after an
+//! invalidation returned was loaded or put after that invalidation began.
 //!
 //! ```
-//! use futures_lite::future::block_on;
-//! use hydracache::{CacheOptions, HydraCache};
+//! use hydracache::{CacheError, CacheOptions, HydraCache};
 //!
-//! # fn main() -> Result<(), hydracache::CacheError> {
-//! let cache = HydraCache::local().max_capacity(10_000).build();
-//!
-//! block_on(async {
+//! #[tokio::main]
+//! async fn main() -> Result<(), CacheError> {
+//!     let cache = HydraCache::local().max_capacity(10_000).build();
 //!     let options = CacheOptions::new().tag("users");
-//!     let name = cache.get_or_load("user:7", options, || async {
-//!         Ok::<_, std::io::Error>(String::from("Ada")) // ask the database
-//!     });
-//!     assert_eq!(name.await?, "Ada");
-//!     cache.invalidate_tag("users").await?; // after the database has changed
-//! #   Ok(())
-//! })
-//! # }
+//!     let load = || async { Ok::<_, std::io::Error>(String::from("Ada")) }; // ask the database
+//!
+//!     assert_eq!(cache.get_or_load("user:7", options, load).await?, "Ada");
+//!     assert_eq!(cache.get::<String>("user:7").await?.as_deref(), Some("Ada")); // a hit
+//!
+//!     assert_eq!(cache.invalidate_tag("users").await?, 1); // after a change in the database
+//!     assert_eq!(cache.get::<String>("user:7").await?, None);
+//!     Ok(())
+//! }
 //! ```
+//!
+//! Every executor works: tokio, smol, async-std, or a plain `block_on`.
 //!
 //! # Guarantees
 //!
-//! - **One load.** However many callers miss a key at once, one loader runs, and
-//!   all get its value or its error. A leader that is dropped takes its load with
-//!   it; a caller that waited starts one of its own. A panic reaches its own caller
-//!   as a panic and the others as an error, and the key is usable at once.
-//! - **Freshness.** [`remove`], [`invalidate_tag`] and [`flush`] reach entries and
-//!   loads in progress alike, at their first poll. A load that was overtaken, by
-//!   these or by a [`put`], gives its value to those who wait for it and is not
-//!   stored.
-//! - **Types.** A key holds one type. Reading it as another is an error that names
-//!   both: never garbage, never a silent miss.
-//! - **Windows.** After its time to live a value may be served while it is loaded anew, or
-//!   if that fails, for as long as its options say and not an instant longer.
-//! - **Counts.** What leaves is counted once, for the reason it left. See
-//!   [`CacheStats`].
-//! - **Independence.** No runtime, no thread: everything happens in the calls of the
-//!   callers, unless they give the cache a [`Spawn`]. Time comes from a [`Clock`], and
-//!   timeouts from a [`Timer`], that tests can hold still.
-//! - **No foreign code under a lock** of the cache, save [`Clock::now`]: values, codecs,
-//!   loaders, timers, spawners and wakers may call it.
+//! - **Single load.** If many callers miss a key at once, a single loader runs, and all callers get
+//!   the same value or the same error. If the leader (the call with this loader) is dropped, the
+//!   load ends, and a waiter starts another load. A panic in the loader unwinds through the leader;
+//!   the waiters get an error, and the key is usable at once.
+//! - **Freshness.** The first poll of [`remove`], [`invalidate_tag`] or [`flush`] affects entries
+//!   and running loads alike. A load fenced by such a call, or by a [`put`], returns the value to
+//!   the leader and to the current waiters, and stores nothing.
+//! - **Types.** A key holds a single type. A read as another type is an error with both names:
+//!   never garbage, never a silent miss.
+//! - **Windows.** After the time to live, a stale value may be served during a load, or if the load
+//!   fails: exactly as long as the options of the entry allow.
+//! - **Exact statistics.** Each evicted, expired or invalidated entry is counted once, under the
+//!   reason for the removal. See [`CacheStats`].
+//! - **Independence.** The cache needs no runtime and starts no thread (the default timer does, at
+//!   the first timeout): all work runs inside the calls of the callers, unless the builder gets a
+//!   [`Spawn`]. Time comes from a [`Clock`] and timeouts from a [`Timer`]; tests control both.
+//! - **No foreign code under a lock** of the cache, except [`Clock::now`]: values, codecs, loaders,
+//!   timers, spawners and wakers may call the cache.
 //!
 //! # Trade-offs
 //!
-//! - Values are stored encoded. A read decodes a value of its own; in return there is
-//!   nothing to share, values need not be `Clone`, `Send` or `'static`, and [`get_bytes`]
-//!   copies nothing. A [`TypedCache`] keeps the value as well, and hands out an `Arc`.
-//! - A load runs inside the call that started it. It may borrow and need not be
-//!   `Send`; it stops when that call is dropped, and it waits while that call is
-//!   not polled. [`get_or_refresh`] takes a loader over, and can do better.
-//! - Expired entries give their memory back when something is written, not at the
-//!   tick of a timer.
-//! - A cache for fewer than 16,384 entries is behind one lock, which readers share; a
-//!   larger one is behind up to 64.
-//! - What is stored is in memory of its own: bytes that others share are copied.
-//! - Keys are text; those of a [`TypedCache`] are whatever serde can write.
+//! - Values are stored encoded, and each read decodes a new value. In return, values need not be
+//!   `Clone`, `Send` or `'static`, and [`get_bytes`] copies nothing. A [`TypedCache`] stores the
+//!   decoded value too, and hands out an `Arc`.
+//! - A load runs inside the call of the leader. So the loader may borrow and need not be `Send`;
+//!   the load stops if the call is dropped, and pauses while the call is not polled.
+//!   [`get_or_refresh`] takes ownership of the loader, and can load in the background.
+//! - Expired entries give memory back during later writes, not at the tick of a timer.
+//! - A cache for fewer than 16,384 entries has a single lock, shared by readers. A larger cache has
+//!   up to 64 locks.
+//! - A stored value has memory of its own: bytes shared with others are copied.
+//! - Keys are text. The keys of a [`TypedCache`] are any type that serde can serialize.
 //!
 //! # When not to use it
 //!
-//! For values that are shared rather than read (connections, locks, handles), or
-//! that must be evicted by an event, keep a map of `Arc`s. For a cache that several
-//! processes share, use a server.
+//! - Values to be shared, not read (connections, locks, handles), or to be evicted by an event: use
+//!   a map of `Arc`s.
+//! - A cache shared by several processes: use a server.
 //!
 //! # Features
 //!
-//! - `async-io`, on by default: `AsyncIoTimer`, which timeouts go by where the builder was
-//!   given no other timer. Its first use starts the one thread of that crate. Without the
-//!   feature ten dependencies fewer are built.
+//! - `async-io`, on by default: `AsyncIoTimer`, the timer for timeouts if the builder gets no other
+//!   timer. The first use starts the single thread of the crate async-io. Without this feature, ten
+//!   dependencies fewer are built.
+//! - `testing`: the module `testing`, a simulation for tests of a service.
 //!
-//! - `testing`: the module `testing`, a simulation for tests of your own service.
+//! `bytes` and `serde` are public dependencies: a new major version of either means a new major
+//! version of this crate.
 //!
-//! `bytes` and `serde` are public dependencies; a new major version of either is one of
-//! this crate. The oldest Rust that builds it is 1.85.
+//! # MSRV
+//!
+//! The oldest supported Rust version is 1.85.
 //!
 //! [`get_or_refresh`]: HydraCache::get_or_refresh
 //! [`remove`]: HydraCache::remove
@@ -102,6 +104,7 @@ pub mod testing;
 mod typed;
 mod value;
 
+// The whole public API. The modules are private, so every item has a single path.
 pub use bytes::Bytes;
 
 pub use crate::cache::{CacheBuilder, HydraCache};
@@ -117,7 +120,8 @@ pub use crate::stats::CacheStats;
 pub use crate::typed::{LoadingCache, TypedCache};
 pub use crate::value::{Codec, Postcard};
 
-// The README and the pages of `docs/` are tested like every other example.
+// The README and the pages of `docs/` are doctests, so that no example in prose can rot. The
+// struct exists under `cargo test --doc` only, and carries the pages as its documentation.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 #[doc = include_str!("../docs/architecture.md")]

@@ -1,17 +1,22 @@
+//! The verbs that remove or expire entries and fence loads.
+
 use super::HydraCache;
 use crate::error::CacheResult;
 use crate::key::SmallBytes;
 use crate::tags::Effect;
 use crate::value::Codec;
 
-/// Invalidating. What a caller reads after one of these returned was loaded or put
-/// after it began: entries and loads in progress are reached alike.
+/// Invalidating. A value read after one of these verbs returned was loaded or put after the call
+/// began: entries and running loads are affected alike.
+// Every `Result` here is `Ok` today: a remote tier could fail.
 impl<C: Codec> HydraCache<C> {
-    /// Removes a key, and returns whether it had a live entry.
+    /// Removes a key. Returns `true` if the key had a fresh entry, `false` if not.
     ///
-    /// A load of the key that began before gives its value to those who wait for
-    /// it, and is not stored. Invalidate after the change is committed, not before:
-    /// a load between the two would store what was there before the change.
+    /// A stale entry is removed too. The call fences a running load of the key: the leader and the
+    /// current waiters get the loaded value, and the value is not stored.
+    ///
+    /// Remove after the commit of a change, not before: a load between the two would store the
+    /// state before the change.
     ///
     /// # Errors
     ///
@@ -19,7 +24,7 @@ impl<C: Codec> HydraCache<C> {
     ///
     /// # Cancel safety
     ///
-    /// Ready at the first poll, and does nothing before it.
+    /// Ready at the first poll, and does nothing before.
     ///
     /// # Examples
     ///
@@ -39,7 +44,7 @@ impl<C: Codec> HydraCache<C> {
         Ok(self.engine.remove(key.as_bytes()))
     }
 
-    /// Removes a key: the same act as [`remove`](Self::remove).
+    /// Removes a key: the same as [`remove`](Self::remove).
     ///
     /// # Errors
     ///
@@ -47,7 +52,7 @@ impl<C: Codec> HydraCache<C> {
     ///
     /// # Cancel safety
     ///
-    /// Ready at the first poll, and does nothing before it.
+    /// Ready at the first poll, and does nothing before.
     ///
     /// # Examples
     ///
@@ -66,10 +71,10 @@ impl<C: Codec> HydraCache<C> {
         self.remove(key)
     }
 
-    /// Removes every entry that carries a tag, and returns how many were live.
+    /// Removes every entry with a tag, and returns the number of removed fresh entries.
     ///
-    /// A load whose options have the tag and that began before gives its value to
-    /// those who wait for it, and is not stored.
+    /// Stale entries are removed too, but not counted. The call fences every running load with the
+    /// tag: the leader and the current waiters get the loaded value, and the value is not stored.
     ///
     /// # Errors
     ///
@@ -77,10 +82,9 @@ impl<C: Codec> HydraCache<C> {
     ///
     /// # Cancel safety
     ///
-    /// The first poll makes every entry unreachable, however many there are, and
-    /// fences every load; dropping the future after that changes nothing. Each poll
-    /// gives a slice of the memory back; what a dropped future left, later writes
-    /// give back.
+    /// The first poll makes every entry with the tag unreachable, however many entries there are,
+    /// and fences every load. Dropping the future later changes nothing. Each poll gives back the
+    /// memory of up to 256 entries; later writes give back the rest of a dropped future.
     ///
     /// # Examples
     ///
@@ -102,10 +106,11 @@ impl<C: Codec> HydraCache<C> {
         self.invalidate_tags([tag])
     }
 
-    /// Removes every entry that carries at least one of the tags, and returns how
-    /// many were live.
+    /// Removes every entry with at least one of the tags, and returns the number of removed fresh
+    /// entries.
     ///
-    /// An entry that carries several of them counts once.
+    /// An entry with several of the tags counts once. Loads are fenced as by
+    /// [`invalidate_tag`](Self::invalidate_tag).
     ///
     /// # Errors
     ///
@@ -133,8 +138,9 @@ impl<C: Codec> HydraCache<C> {
         &self,
         tags: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> CacheResult<u64> {
-        // Gathered before the first await, or the future would be `Send` only where
-        // the iterator is, and closures over borrowed tags would not do at all.
+        // The names are collected before the first await. Otherwise the future would be `Send`
+        // only if the iterator is, and iterators with closures over borrowed tags would fail to
+        // compile.
         let names: Vec<SmallBytes> = tags
             .into_iter()
             .map(|tag| SmallBytes::from(tag.as_ref()))
@@ -142,12 +148,13 @@ impl<C: Codec> HydraCache<C> {
         Ok(self.engine.invalidate(names, Effect::Remove).await)
     }
 
-    /// Ends the freshness of a key, and returns whether it was fresh.
+    /// Ends the freshness of a key. Returns `true` if the key had a fresh entry, `false` if not.
     ///
-    /// The value is gone for every read, and loading calls load anew. It is kept for its
-    /// [`stale_if_error`] window, if it has one, to be served if that load fails; without a
-    /// time to live that window begins now. A load of the key that began before is
-    /// fenced as by [`remove`](Self::remove), and `remove` still reaches what is kept.
+    /// Reads no longer see the value, and loading calls load a new value. If the load fails and the
+    /// entry has a [`stale_if_error`] window, the stale value is served until the end of the
+    /// window; for an entry without a time to live, this window begins now. An entry without the
+    /// window is removed. The call fences a running load of the key as [`remove`](Self::remove)
+    /// does. A later `remove` also removes the stale value.
     ///
     /// [`stale_if_error`]: crate::CacheOptions::stale_if_error
     ///
@@ -157,7 +164,7 @@ impl<C: Codec> HydraCache<C> {
     ///
     /// # Cancel safety
     ///
-    /// Ready at the first poll, and does nothing before it.
+    /// Ready at the first poll, and does nothing before.
     ///
     /// # Examples
     ///
@@ -174,7 +181,7 @@ impl<C: Codec> HydraCache<C> {
     /// assert!(block_on(cache.expire("name"))?);
     ///
     /// assert_eq!(block_on(cache.get::<String>("name"))?, None);
-    /// let load = cache.get_or_load("name", options, async || Err::<String, _>("away"));
+    /// let load = cache.get_or_load("name", options, async || Err::<String, _>("down"));
     /// assert_eq!(block_on(load)?, "Ada");
     /// # Ok(())
     /// # }
@@ -183,8 +190,10 @@ impl<C: Codec> HydraCache<C> {
         Ok(self.engine.expire(key.as_bytes()))
     }
 
-    /// Ends the freshness of every entry that carries a tag, as [`expire`](Self::expire)
-    /// does of one, and returns how many were fresh.
+    /// Ends the freshness of every entry with a tag, as [`expire`](Self::expire) does for a single
+    /// key, and returns the number of fresh entries.
+    ///
+    /// Loads with the tag are fenced as by [`invalidate_tag`](Self::invalidate_tag).
     ///
     /// # Errors
     ///
@@ -192,8 +201,8 @@ impl<C: Codec> HydraCache<C> {
     ///
     /// # Cancel safety
     ///
-    /// As [`invalidate_tag`](Self::invalidate_tag): the first poll does it all, and the rest
-    /// looks after the memory.
+    /// As [`invalidate_tag`](Self::invalidate_tag): the first poll has the whole effect, and later
+    /// polls give back memory.
     ///
     /// # Examples
     ///
@@ -216,12 +225,12 @@ impl<C: Codec> HydraCache<C> {
             .await)
     }
 
-    /// Removes every key that `keep` does not want kept, and returns how many had a fresh
-    /// entry.
+    /// Removes every key rejected by `keep`, and returns the number of removed fresh entries.
     ///
-    /// `keep` is asked once for each key that may be served or is being loaded when its
-    /// shard's turn comes, under no lock; each removal is one of [`remove`](Self::remove),
-    /// loads in progress included.
+    /// The call visits shard after shard. `keep` is called once for each key of the shard with a
+    /// fresh or stale entry or a running load, under no lock, and returns `true` to keep the key.
+    /// Each removal is a [`remove`](Self::remove), so loads are fenced too. Keys of typed caches
+    /// are left out.
     ///
     /// # Errors
     ///
@@ -229,11 +238,12 @@ impl<C: Codec> HydraCache<C> {
     ///
     /// # Panics
     ///
-    /// If `keep` does; what it did not want until then is removed.
+    /// Panics if `keep` panics. The keys rejected before are removed.
     ///
     /// # Cancel safety
     ///
-    /// Yields after every 256 keys. Dropped, it has removed some of what it was to.
+    /// Yields after every 256 keys of a shard. A dropped call has removed a part of the rejected
+    /// keys.
     ///
     /// # Examples
     ///
@@ -255,10 +265,11 @@ impl<C: Codec> HydraCache<C> {
         Ok(self.engine.retain(keep).await)
     }
 
-    /// Removes everything.
+    /// Removes every entry, also of typed caches, and fences every running load.
     ///
-    /// A load that began before gives its value to those who wait for it, and is
-    /// not stored. Not counted as invalidations.
+    /// The leaders and the current waiters get the loaded values, and the values are not stored. A
+    /// flush ends every [`error_backoff`](crate::CacheOptions::error_backoff), and does not count
+    /// as invalidations.
     ///
     /// # Errors
     ///
@@ -266,7 +277,7 @@ impl<C: Codec> HydraCache<C> {
     ///
     /// # Cancel safety
     ///
-    /// As [`invalidate_tag`](Self::invalidate_tag), for everything.
+    /// As [`invalidate_tag`](Self::invalidate_tag), for the whole cache.
     ///
     /// # Examples
     ///

@@ -1,3 +1,5 @@
+//! The loading verbs with a borrowed loader: the leader drives the load.
+
 use std::convert::Infallible;
 
 use serde::Serialize;
@@ -9,57 +11,67 @@ use crate::load::{Plain, Value, load};
 use crate::options::CacheOptions;
 use crate::value::Codec;
 
-/// Loading what is missing, once for everybody who asks.
+/// Loading. For all callers of a missing key, a single loader runs.
 impl<C: Codec> HydraCache<C> {
-    /// Returns the value of a key, loading it if there is none.
+    /// Returns the value of a key, and loads a missing value with `loader`.
     ///
-    /// However many callers find the key missing, one of them runs its loader, and
-    /// the others wait for its answer: the same value, or the same error. The
-    /// loader is called only then; it may borrow, and need not be `Send`. Its value
-    /// is stored with the options of the call that ran it; those of callers who
-    /// waited are not used.
+    /// If many callers find the key missing, the first caller is the leader and runs the loader.
+    /// All other callers wait, and get the same value or the same error. On a hit, and for a
+    /// waiter, the loader is not called. The value is stored with the options of the leader; times
+    /// and tags of waiters are not used. For a stale entry, the windows of the entry
+    /// ([`stale_while_revalidate`], [`stale_if_error`]) decide when the stale value is served.
     ///
-    /// A load that was overtaken gives its value to those who wait and is not
-    /// stored: by a removal of the key, an invalidation of one of its tags, a flush
-    /// or a put, after it began.
+    /// The load is fenced if, after the start of the load, the key is removed, expired, put or
+    /// refreshed, a tag of the load is invalidated or expired, or the cache is flushed. The leader
+    /// and the current waiters then get the value, and the value is not stored.
     ///
-    /// A loader is any closure that gives a future, `async ||` too, and names its error
-    /// type somewhere, as `Ok::<_, MyError>(..)` does; for one that cannot fail there is
-    /// [`get_or_insert_with`](Self::get_or_insert_with). It may load other keys, and put
-    /// or invalidate what it likes, though doing so to its own key or tag overtakes
-    /// itself. One that loads its own key waits for itself, for ever.
+    /// A loader is any closure that returns a future, `async ||` too. The error type must be known,
+    /// for example from `Ok::<_, MyError>(..)`; for a loader without errors, call
+    /// [`get_or_insert_with`](Self::get_or_insert_with). The loader may load other keys, and may
+    /// put or invalidate anything, but a change of the loaded key or of a tag of the load fences
+    /// the load. A loader that loads its own missing key waits for itself, for ever, unless a
+    /// [`load_timeout`] is set.
     ///
-    /// The future borrows the cache and the key, and is `Send` if the loader and its
-    /// future are.
+    /// The future borrows the cache and the key, and is `Send` if the loader and the future of the
+    /// loader are `Send`.
+    ///
+    /// [`stale_while_revalidate`]: CacheOptions::stale_while_revalidate
+    /// [`stale_if_error`]: CacheOptions::stale_if_error
+    /// [`load_timeout`]: CacheOptions::load_timeout
     ///
     /// # Errors
     ///
-    /// If the loader fails ([`is_load`]), its error being the source; errors are
-    /// not stored, and the next call loads again. If the value cannot be encoded
-    /// ([`is_encode`]). If the key holds, or is being loaded as, another type
-    /// ([`is_wrong_type`]); then nothing is loaded and nothing replaced. If the load
-    /// that this call waited for panicked ([`is_panic`]), or gave what this call
-    /// cannot decode ([`is_decode`]).
+    /// - The loader fails ([`is_load`]). The error of the loader is the source. Errors are not
+    ///   stored: the next call loads again, unless an
+    ///   [`error_backoff`](CacheOptions::error_backoff) is set.
+    /// - The value cannot be encoded ([`is_encode`]).
+    /// - The key holds, or is being loaded as, another type ([`is_wrong_type`]). Then nothing is
+    ///   loaded and nothing is replaced.
+    /// - At a waiter: the load panicked ([`is_panic`]), or the loaded value cannot be decoded
+    ///   ([`is_decode`]).
+    /// - A `load_timeout` passed ([`is_timeout`]), or a timeout is set and the cache has no timer
+    ///   ([`is_no_timer`]).
     ///
-    /// An entry that cannot be decoded is no error here: it is loaded anew.
+    /// An undecodable entry is not an error here: the call counts a miss and loads.
     ///
     /// [`is_load`]: crate::CacheError::is_load
     /// [`is_encode`]: crate::CacheError::is_encode
     /// [`is_wrong_type`]: crate::CacheError::is_wrong_type
     /// [`is_panic`]: crate::CacheError::is_panic
     /// [`is_decode`]: crate::CacheError::is_decode
+    /// [`is_timeout`]: crate::CacheError::is_timeout
+    /// [`is_no_timer`]: crate::CacheError::is_no_timer
     ///
     /// # Panics
     ///
-    /// If the loader, or encoding its value, panics: in the call that ran it. The
-    /// key can be loaded again at once.
+    /// Panics at the leader if the loader, or the encoding of the value, panics. The key can be
+    /// loaded again at once.
     ///
     /// # Cancel safety
     ///
-    /// Dropped while its own loader runs, the load is over: one of those who waited
-    /// starts a load of its own. Dropped while it waits, nothing happens. A call
-    /// that runs its loader and is kept without being polled holds up those who
-    /// wait for it; nobody else, and `remove` sends later callers past it.
+    /// A dropped leader ends the load, and one of the waiters starts another load. A dropped waiter
+    /// affects nothing. An unpolled leader delays the waiters of the load, and nothing else: after
+    /// `remove` or `put`, later callers no longer wait for the load.
     ///
     /// # Examples
     ///
@@ -78,15 +90,17 @@ impl<C: Codec> HydraCache<C> {
     ///     Ok::<_, std::io::Error>(String::from("Ada"))
     /// };
     ///
-    /// let (one, two) = block_on(zip(
+    /// let (leader, waiter) = block_on(zip(
     ///     cache.get_or_load("user:7", CacheOptions::new(), load),
     ///     cache.get_or_load("user:7", CacheOptions::new(), load),
     /// ));
-    /// assert_eq!((one?, two?), ("Ada".into(), "Ada".into()));
+    /// assert_eq!((leader?, waiter?), ("Ada".into(), "Ada".into()));
     /// assert_eq!(queries.get(), 1);
     /// # Ok(())
     /// # }
     /// ```
+    // Not `async fn`: the future of the engine is returned itself. A future around that future
+    // would hold the arguments a second time.
     pub fn get_or_load<V, E, F, Fut>(
         &self,
         key: &str,
@@ -103,11 +117,11 @@ impl<C: Codec> HydraCache<C> {
         load::<Value<V>, _, _>(&self.engine, key, options, None, Plain(loader))
     }
 
-    /// Returns the value of a key, inserting what a fallible loader gives if there
-    /// is none.
+    /// Returns the value of a key, and inserts the result of a fallible loader if the value is
+    /// missing.
     ///
-    /// The same act as [`get_or_load`](Self::get_or_load), under the name it has in
-    /// other caches; the two share one load.
+    /// The same as [`get_or_load`](Self::get_or_load), under the name used by other caches. Callers
+    /// of both verbs share a single load.
     ///
     /// # Errors
     ///
@@ -128,11 +142,14 @@ impl<C: Codec> HydraCache<C> {
     /// use hydracache::{CacheOptions, HydraCache};
     ///
     /// let cache = HydraCache::local().build();
-    /// let parsed = cache.try_get_or_insert_with("port", CacheOptions::new(), || async {
-    ///     "80 80".parse::<u16>()
-    /// });
-    /// assert!(block_on(parsed).unwrap_err().is_load());
+    /// let parse = |text: &'static str| {
+    ///     let loader = || async move { text.parse::<u16>() };
+    ///     block_on(cache.try_get_or_insert_with("port", CacheOptions::new(), loader))
+    /// };
+    /// assert!(parse("80 80").unwrap_err().is_load()); // not stored
+    /// assert_eq!(parse("80").unwrap(), 80);
     /// ```
+    // An alias: no second code path to keep in step.
     pub fn try_get_or_insert_with<V, E, F, Fut>(
         &self,
         key: &str,
@@ -148,15 +165,14 @@ impl<C: Codec> HydraCache<C> {
         self.get_or_load(key, options, loader)
     }
 
-    /// Returns the value of a key, inserting what a loader gives if there is none.
+    /// Returns the value of a key, and inserts the result of a loader if the value is missing.
     ///
-    /// As [`get_or_load`](Self::get_or_load), for a loader that cannot fail; the
-    /// two share one load.
+    /// As [`get_or_load`](Self::get_or_load), for a loader without errors. Callers of both verbs
+    /// share a single load.
     ///
     /// # Errors
     ///
-    /// As [`get_or_load`](Self::get_or_load). Waiting for another call's load, this
-    /// call may get that loader's error.
+    /// As [`get_or_load`](Self::get_or_load): a waiter may get the error of another loader.
     ///
     /// # Panics
     ///
@@ -178,9 +194,11 @@ impl<C: Codec> HydraCache<C> {
     ///     (1..=100_u32).sum::<u32>()
     /// });
     /// assert_eq!(block_on(sum)?, 5050);
+    /// assert_eq!(block_on(cache.get::<u32>("sum"))?, Some(5050));
     /// # Ok(())
     /// # }
     /// ```
+    // The error type of the loader is `Infallible`: only a waiter can get the error of a loader.
     pub fn get_or_insert_with<V, F, Fut>(
         &self,
         key: &str,

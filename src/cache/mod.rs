@@ -1,8 +1,10 @@
-//! The handle: every public verb, a few lines each.
+//! The handle of a cache and every public verb of it, a few lines each.
+//!
+//! The verbs only forward to the engine, which holds all state. One file for each kind of verb.
 
 #![allow(
     clippy::unused_async,
-    reason = "verbs that wait for nobody here are async because a remote tier may answer them one day"
+    reason = "some verbs never wait; they are async because a remote tier may answer them one day"
 )]
 
 mod builder;
@@ -27,89 +29,105 @@ use crate::value::{Codec, Postcard};
 
 /// A cache for the tasks and threads of one process, on any async runtime.
 ///
-/// A clone is another handle to the same cache. Values are stored encoded, by the
-/// codec `C`, and every read decodes a value of its own. Keys are any text; a key
-/// holds one type at a time. See [the crate's documentation](crate) for what is
-/// guaranteed.
+/// A clone is another handle to the same cache. Values are stored encoded, by the codec `C`, and
+/// every read decodes a new value. Keys are any text; a key holds one type at a time. The [crate
+/// documentation](crate) lists the guarantees.
 ///
 /// # Examples
 ///
 /// ```
-/// use std::convert::Infallible;
 /// use std::time::Duration;
 ///
+/// use hydracache::{CacheError, CacheOptions, HydraCache};
+///
+/// #[tokio::main]
+/// async fn main() -> Result<(), CacheError> {
+///     let cache = HydraCache::local().max_capacity(1_000).build();
+///     let options = CacheOptions::new().ttl(Duration::from_secs(60)).tag("users");
+///
+///     let load = || async { Ok::<_, std::io::Error>(String::from("Ada")) }; // ask the database
+///     let name = cache.get_or_load("user:7", options, load).await?;
+///     assert_eq!(name, "Ada");
+///
+///     let other = cache.clone(); // for another task or thread
+///     assert_eq!(other.invalidate_tag("users").await?, 1);
+///     assert_eq!(cache.get::<String>("user:7").await?, None);
+///     Ok(())
+/// }
+/// ```
+///
+/// Without tokio, any executor does, such as `block_on` of futures-lite:
+///
+/// ```
 /// use futures_lite::future::block_on;
 /// use hydracache::{CacheOptions, HydraCache};
 ///
 /// # fn main() -> Result<(), hydracache::CacheError> {
-/// let cache = HydraCache::local().max_capacity(1_000).build();
-/// let options = CacheOptions::new().ttl(Duration::from_secs(60)).tag("users");
-///
-/// block_on(async {
-///     let name = cache
-///         .get_or_load("user:7", options, || async {
-///             Ok::<_, Infallible>(String::from("Ada")) // from a database
-///         })
-///         .await?;
-///     assert_eq!(name, "Ada");
-///
-///     assert_eq!(cache.invalidate_tag("users").await?, 1);
-///     assert_eq!(cache.get::<String>("user:7").await?, None);
-/// #   Ok(())
-/// })
+/// let cache = HydraCache::local().build();
+/// block_on(cache.put("answer", 42, CacheOptions::new()))?;
+/// assert_eq!(block_on(cache.get::<i32>("answer"))?, Some(42));
+/// # Ok(())
 /// # }
 /// ```
 pub struct HydraCache<C = Postcard> {
+    /// Shared by all handles, and by background loads.
     engine: Arc<Engine<C>>,
 }
 
 impl<C: Codec> HydraCache<C> {
-    pub(crate) fn over(engine: Engine<C>) -> Self {
+    /// Wraps an engine in the first handle.
+    pub(crate) fn from_engine(engine: Engine<C>) -> Self {
         let engine = Arc::new(engine);
         Self { engine }
     }
 
-    /// Returns a part of the cache with keys and values of one type each, whose reads hand
-    /// out an `Arc`.
+    /// Returns a typed cache: a part of the cache with one key type and one value type.
     ///
-    /// The same name is the same part. It never fails: if the name was opened with other
-    /// types before, every verb of the handle returns an error that says so. Key types may
-    /// differ by outermost pointers, and `str` for `String`; value types may not. A name is kept as long as the cache: choose it from a few.
+    /// Reads hand out an `Arc` of the stored value. The same name is the same part. This call never
+    /// fails: if the name was opened earlier with other types, every verb of the handle returns an
+    /// error ([`is_wrong_type`](crate::CacheError::is_wrong_type)). Key types may differ by
+    /// outermost pointers, and `str` equals `String`; value types may not differ. A name is kept as
+    /// long as the cache: use a small, fixed set of names.
     ///
-    /// A key is what postcard writes of it, and two that are written alike are one key: give a
-    /// key type no serde attribute that leaves out what tells two keys apart (`untagged`,
-    /// `skip`, `skip_serializing_if`), or one gets the other's value; and no `HashMap`, whose
-    /// order varies.
+    /// Keys are encoded with postcard, and two keys with the same encoding are the same key. So a
+    /// key type must not have serde attributes that omit a distinguishing part of the key
+    /// (`untagged`, `skip`, `skip_serializing_if`), or a reader gets the value of another key. Do
+    /// not use a `HashMap` in a key: the order of the elements varies.
     ///
-    /// Plain keys never meet those of a typed cache; [`keys`](Self::keys) and
-    /// [`retain`](Self::retain) leave these out.
+    /// Plain keys never equal keys of a typed cache; [`keys`](Self::keys) and
+    /// [`retain`](Self::retain) leave out typed keys.
     ///
     /// # Examples
     ///
     /// ```
     /// use futures_lite::future::block_on;
-    /// use hydracache::HydraCache;
+    /// use hydracache::{CacheOptions, HydraCache};
     ///
+    /// # fn main() -> Result<(), hydracache::CacheError> {
     /// let cache = HydraCache::local().build();
     /// let users = cache.typed::<u64, String>("users");
-    /// assert!(block_on(users.get(&7)).is_ok_and(|user| user.is_none()));
+    /// block_on(users.put(&7, "Ada".into(), CacheOptions::new()))?;
+    /// assert_eq!(*block_on(users.get(&7))?.unwrap(), "Ada");
     ///
     /// let other = cache.typed::<u64, Vec<u8>>("users");
-    /// assert!(block_on(other.get(&7)).is_err_and(|error| error.is_wrong_type()));
+    /// assert!(block_on(other.get(&7)).unwrap_err().is_wrong_type());
+    /// # Ok(())
+    /// # }
     /// ```
     pub fn typed<K, V>(&self, name: &str) -> TypedCache<K, V, C>
     where
         K: Serialize + ?Sized + 'static,
         V: Serialize + DeserializeOwned + Send + Sync + 'static,
     {
+        // Opening cannot fail: the handle keeps an error for the first verb.
         TypedCache::open(Arc::clone(&self.engine), name)
     }
 
-    /// Returns what the cache has counted since it was built.
+    /// Returns the counters of the cache since `build`.
     ///
-    /// The figures are exact when nothing else runs. To make them so, this first
-    /// gives back what invalidations left behind, if their futures were dropped or
-    /// are still at it: that takes time in proportion.
+    /// The counters are exact while nothing else runs. For this, the call first gives back the
+    /// memory left behind by invalidations with dropped or unfinished futures; the time is in
+    /// proportion to this memory.
     ///
     /// # Examples
     ///
@@ -119,7 +137,7 @@ impl<C: Codec> HydraCache<C> {
     ///
     /// # fn main() -> Result<(), hydracache::CacheError> {
     /// let cache = HydraCache::local().build();
-    /// block_on(cache.get::<u8>("nobody"))?;
+    /// block_on(cache.get::<u8>("absent"))?;
     /// assert_eq!(cache.stats().misses, 1);
     /// # Ok(())
     /// # }
@@ -128,10 +146,11 @@ impl<C: Codec> HydraCache<C> {
         self.engine.stats()
     }
 
-    /// Returns every key that has a fresh entry.
+    /// Returns an iterator over all plain keys with a fresh entry, in no order.
     ///
-    /// A snapshot, taken shard by shard as the iterator comes to it, in no order: what is
-    /// stored or leaves meanwhile may be in it or not. It holds no lock between two keys.
+    /// The iterator takes a snapshot of each shard when reaching the shard, and holds no lock
+    /// between two keys. An entry stored or removed during the iteration may be included or not.
+    /// Keys of typed caches are left out.
     ///
     /// # Examples
     ///
@@ -150,11 +169,11 @@ impl<C: Codec> HydraCache<C> {
         self.engine.keys()
     }
 
-    /// Returns how many entries are held.
+    /// Returns the number of entries in the cache.
     ///
-    /// Expired ones count until a write reclaims them; invalidated ones do not.
-    /// Like [`stats`](Self::stats), this first gives back what invalidations left
-    /// behind.
+    /// Expired entries count until a later call gives back the memory; invalidated entries do not
+    /// count. Like [`stats`](Self::stats), the call first gives back the memory left behind by
+    /// invalidations.
     ///
     /// # Examples
     ///
@@ -174,11 +193,12 @@ impl<C: Codec> HydraCache<C> {
     }
 }
 
-// A panic in a caller's code leaves the cache sound: none of it runs under a lock but
-// the clock, and that before anything is changed.
+// A panic in foreign code leaves the cache sound: under a lock only the clock runs, and always
+// before the first change.
 impl<C> UnwindSafe for HydraCache<C> {}
 impl<C> RefUnwindSafe for HydraCache<C> {}
 
+/// Creates another handle to the same cache.
 impl<C> Clone for HydraCache<C> {
     fn clone(&self) -> Self {
         let engine = Arc::clone(&self.engine);
@@ -186,7 +206,7 @@ impl<C> Clone for HydraCache<C> {
     }
 }
 
-/// Shows the limits; no key and no value.
+/// Shows the limits of the cache, and no key or value.
 impl<C> fmt::Debug for HydraCache<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.engine.fmt(f)
@@ -195,7 +215,7 @@ impl<C> fmt::Debug for HydraCache<C> {
 
 #[cfg(any(test, fuzzing))]
 impl<C: Codec> HydraCache<C> {
-    /// Checks every inner invariant, and panics if one is broken: for `fuzz/`.
+    /// Checks every inner invariant, and panics if an invariant is broken. For `fuzz/`.
     #[doc(hidden)]
     pub fn validate(&self) {
         for shard in &self.engine.shards {
@@ -203,10 +223,11 @@ impl<C: Codec> HydraCache<C> {
         }
     }
 
-    /// How much is in the tables: entries, tags, loads in progress, failures remembered. For
-    /// `tests/hostile.rs`.
+    /// Returns the sizes of the tables, summed over all shards: entries, tags, loads in flight,
+    /// back-offs. For `tests/hostile.rs`.
     #[doc(hidden)]
     pub fn tables(&self) -> [usize; 4] {
+        // Shard after shard, each under its own lock: exact only while nothing else runs.
         let mut all = [0; 4];
         for shard in &self.engine.shards {
             for (sum, count) in all.iter_mut().zip(shard.tables()) {
@@ -216,9 +237,10 @@ impl<C: Codec> HydraCache<C> {
         all
     }
 
-    /// Whether two keys are in one shard.
+    /// Returns `true` if two keys are in the same shard, `false` if not. For `tests/hostile.rs`.
     #[doc(hidden)]
     pub fn share_a_shard(&self, one: &str, other: &str) -> bool {
+        // Shards are compared by address.
         let shard = |key: &str| self.engine.locate(key.as_bytes()).1;
         std::ptr::eq(shard(one), shard(other))
     }

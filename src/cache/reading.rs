@@ -1,3 +1,5 @@
+//! The verbs that read and never load.
+
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
@@ -5,24 +7,27 @@ use super::HydraCache;
 use crate::error::CacheResult;
 use crate::value::Codec;
 
-/// Reading. Each of these is ready at its first poll and does nothing before it.
+/// Reading. Each of these verbs is ready at the first poll, and does nothing before.
+// Async all the same: a remote tier would have to wait.
 impl<C: Codec> HydraCache<C> {
-    /// Returns the value of a key, or `None` if there is none.
+    /// Returns the value of a key, or `None` without a fresh entry.
     ///
-    /// Counts a hit or a miss, and tells the eviction policy that the entry was
-    /// read.
+    /// Counts a hit or a miss, and is a use for the eviction policy. If the entry is expired, gives
+    /// back the memory.
     ///
     /// # Errors
     ///
-    /// If the key holds another type ([`is_wrong_type`]), or its bytes cannot be
-    /// decoded ([`is_decode`]). The entry stays as it is.
+    /// - The key holds another type ([`is_wrong_type`]).
+    /// - The bytes cannot be decoded ([`is_decode`]).
+    ///
+    /// Either way the entry stays unchanged, and a hit is counted.
     ///
     /// [`is_wrong_type`]: crate::CacheError::is_wrong_type
     /// [`is_decode`]: crate::CacheError::is_decode
     ///
     /// # Panics
     ///
-    /// If decoding does; the cache is as it was.
+    /// Panics if the decoding panics. The entry stays unchanged.
     ///
     /// # Cancel safety
     ///
@@ -48,10 +53,10 @@ impl<C: Codec> HydraCache<C> {
         self.engine.get(key.as_bytes())
     }
 
-    /// Returns the stored form of a key's value, without decoding it.
+    /// Returns the encoded value of a key, or `None` without a fresh entry.
     ///
-    /// Works for every key, whatever its type, and counts as [`get`](Self::get)
-    /// does. The bytes are shared, not copied.
+    /// Works for a key of any type, and counts as [`get`](Self::get) does. The bytes are shared
+    /// with the entry, not copied.
     ///
     /// # Errors
     ///
@@ -80,11 +85,12 @@ impl<C: Codec> HydraCache<C> {
 
     /// Returns the value of a key as [`get`](Self::get) does, without a trace.
     ///
-    /// No counter moves and the eviction policy does not learn of it.
+    /// No counter moves, and for the eviction policy and a time to idle the call is no read. An
+    /// expired entry stays in memory.
     ///
     /// # Errors
     ///
-    /// As [`get`](Self::get).
+    /// As [`get`](Self::get), with no counter moved.
     ///
     /// # Panics
     ///
@@ -112,11 +118,11 @@ impl<C: Codec> HydraCache<C> {
         self.engine.peek(key.as_bytes())
     }
 
-    /// Returns whether a key has a live entry, of whatever type.
+    /// Returns `true` if a key has a fresh entry of any type, `false` if not.
     ///
-    /// Leaves no trace, as [`peek`](Self::peek). The answer may be out of date as
-    /// soon as it is given: to load what is missing, use
-    /// [`get_or_load`](Self::get_or_load).
+    /// Leaves no trace, like [`peek`](Self::peek). Another caller may change the answer at any
+    /// moment: to load a missing value, call [`get_or_load`](Self::get_or_load) without asking
+    /// first.
     ///
     /// # Cancel safety
     ///

@@ -1,3 +1,5 @@
+//! The loading verbs for a current or stale value: with details, forced, or in the background.
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -9,17 +11,17 @@ use crate::load::{
 use crate::options::CacheOptions;
 use crate::value::Codec;
 
-/// Loading with an old value at hand: in full, at once, or in the background.
+/// Refreshing: loading with a current or stale value available.
 impl<C: Codec> HydraCache<C> {
-    /// Returns the value of a key and where it comes from, loading it if need be: the full
-    /// form of [`get_or_load`](Self::get_or_load).
+    /// Returns the value of a key with source, age and time left, and loads the value if necessary:
+    /// the full form of [`get_or_load`](Self::get_or_load).
     ///
-    /// The loader is given the value that it may replace, if there is one, and gives a
-    /// [`Loaded`], which may choose its own time to live and tags, say that it is not to be
-    /// stored, or that the old value is [`unchanged`](Old::unchanged). The tags it chooses
-    /// are fenced like those of the options: an invalidation of one of them that came while
-    /// it ran discards what it loaded. The cache remembers the last 65,536 invalidated tags
-    /// for that; a load that is older than this, and chooses tags, is not stored.
+    /// The loader gets the value to be replaced, fresh or stale, or `None`. The loader returns a
+    /// [`Loaded`] with an optional time to live and tags, and may also forbid storing
+    /// ([`no_store`](Loaded::no_store)) or say that the old value is [`unchanged`](Old::unchanged).
+    /// Tags chosen by the loader are fenced like tags in the options: an invalidation of such a tag
+    /// during the load discards the value. For this, the cache remembers the last 65,536
+    /// invalidated tags. A load older than this memory is discarded if the loader chose tags.
     ///
     /// # Errors
     ///
@@ -44,7 +46,7 @@ impl<C: Codec> HydraCache<C> {
     /// # fn main() -> Result<(), hydracache::CacheError> {
     /// let cache = HydraCache::local().build();
     /// let load = async |_| {
-    ///     let hour = Duration::from_secs(3600); // what the answer's header says
+    ///     let hour = Duration::from_secs(3600); // from the header of the answer
     ///     Ok::<_, std::io::Error>(Loaded::new(String::from("the page")).ttl(hour))
     /// };
     /// let first = block_on(cache.fetch("page", CacheOptions::new(), load))?;
@@ -54,6 +56,7 @@ impl<C: Codec> HydraCache<C> {
     /// # Ok(())
     /// # }
     /// ```
+    // The only verb on a plain cache whose loader gets the old value and returns a `Loaded`.
     pub fn fetch<V, E, F, Fut>(
         &self,
         key: &str,
@@ -70,20 +73,21 @@ impl<C: Codec> HydraCache<C> {
         load::<WithSource<V>, _, _>(&self.engine, key, options, None, Full(loader))
     }
 
-    /// Loads the value of a key now, whatever there is, and replaces it.
+    /// Loads the value of a key now, in any state of the key, and replaces the entry.
     ///
-    /// It joins no load that began before, and fences it as a put does; callers who come
-    /// later join this one if they have to wait. What is there is served to others until the
-    /// new value lands. An [`error_backoff`] does not hold it up.
+    /// The call joins no load, and fences a running load as a put does. Later callers that have to
+    /// wait join this load. Until the load completes, other callers get the current value. The call
+    /// loads during an [`error_backoff`] too.
     ///
-    /// Counts a hit or a miss by what there was, and a refresh.
+    /// Counts a refresh, and a hit if the entry was fresh, else a miss.
     ///
     /// [`error_backoff`]: CacheOptions::error_backoff
     ///
     /// # Errors
     ///
-    /// As [`get_or_load`](Self::get_or_load); what there was stays. An entry that is stale, or
-    /// has a window after its time to live, is returned instead of a failure.
+    /// As [`get_or_load`](Self::get_or_load). After a failed load the entry stays. If the entry is
+    /// stale, or has a window after the time to live, the call returns the value of the entry
+    /// instead of the error.
     ///
     /// # Panics
     ///
@@ -91,7 +95,7 @@ impl<C: Codec> HydraCache<C> {
     ///
     /// # Cancel safety
     ///
-    /// As [`get_or_load`](Self::get_or_load): what there was stays.
+    /// As [`get_or_load`](Self::get_or_load). The entry stays.
     ///
     /// # Examples
     ///
@@ -104,9 +108,11 @@ impl<C: Codec> HydraCache<C> {
     /// block_on(cache.put("rate", 7_u32, CacheOptions::new()))?;
     /// let load = async || Ok::<u32, std::io::Error>(8);
     /// assert_eq!(block_on(cache.refresh("rate", CacheOptions::new(), load))?, 8);
+    /// assert_eq!(block_on(cache.get::<u32>("rate"))?, Some(8));
     /// # Ok(())
     /// # }
     /// ```
+    // The loader may borrow, so the caller drives the load, in every state of the key.
     pub fn refresh<V, E, F, Fut>(
         &self,
         key: &str,
@@ -123,53 +129,70 @@ impl<C: Codec> HydraCache<C> {
         refresh::<Value<V>, _, _>(&self.engine, key, options, Plain(loader))
     }
 
-    /// Returns the value of a key as [`get_or_load`](Self::get_or_load) does, with a loader
-    /// that the cache may keep: it may go to the background.
+    /// Returns the value of a key as [`get_or_load`](Self::get_or_load) does, with an owned loader:
+    /// the load may run in the background.
     ///
-    /// It does if the builder was given a [`spawner`], and there is a value to be served in
-    /// the meantime. Then nobody waits for it in the window of refreshing ahead and in
-    /// that of [`stale_while_revalidate`]; in the window of [`stale_if_error`] alone callers
-    /// wait, for [`soft_timeout`] at most. Without a spawner, or a value, the caller drives it.
-    /// Without a place among the [`max_background_loads`] what there is is served, and
-    /// nothing starts.
+    /// A load runs in the background if the cache has a [`spawner`] and a [`timer`], and a value to
+    /// be served meanwhile. Then no caller waits after [`refresh_ahead`] or in the window of
+    /// [`stale_while_revalidate`]. In the window of [`stale_if_error`] alone, callers wait, for
+    /// [`soft_timeout`] at most. Without a spawner, or without a value, the caller drives the load.
+    /// If [`max_background_loads`] are already running, the current value is returned, and no load
+    /// starts.
     ///
     /// [`spawner`]: crate::CacheBuilder::spawner
+    /// [`timer`]: crate::CacheBuilder::timer
     /// [`max_background_loads`]: crate::CacheBuilder::max_background_loads
+    /// [`refresh_ahead`]: CacheOptions::refresh_ahead
     /// [`stale_while_revalidate`]: CacheOptions::stale_while_revalidate
     /// [`stale_if_error`]: CacheOptions::stale_if_error
     /// [`soft_timeout`]: CacheOptions::soft_timeout
     ///
     /// # Errors
     ///
-    /// As [`get_or_load`](Self::get_or_load).
+    /// As [`get_or_load`](Self::get_or_load). If the runtime drops the background load while the
+    /// caller waits, the call returns the stale value, else an error.
     ///
     /// # Panics
     ///
-    /// As [`get_or_load`](Self::get_or_load); in the background, through the runtime.
+    /// As [`get_or_load`](Self::get_or_load). In the background, a panic unwinds into the runtime.
     ///
     /// # Cancel safety
     ///
-    /// As [`get_or_load`](Self::get_or_load); what went to the background goes on.
+    /// As [`get_or_load`](Self::get_or_load). A background load goes on.
     ///
     /// # Examples
     ///
     /// ```
     /// use std::time::Duration;
     ///
-    /// use hydracache::{CacheOptions, HydraCache};
+    /// use futures_lite::future::{block_on, yield_now};
+    /// use hydracache::{CacheOptions, HydraCache, ManualClock};
     ///
     /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let clock = ManualClock::new();
     /// let cache = HydraCache::local()
+    ///     .clock(clock.clone())
+    ///     .timer(clock.clone())
     ///     .spawner(|load| smol::spawn(load).detach())
     ///     .build();
-    /// let options = CacheOptions::new()
-    ///     .ttl(Duration::from_secs(60))
-    ///     .stale_while_revalidate(Duration::from_secs(600));
-    /// let load = || async { Ok::<_, std::io::Error>(String::from("Ada")) };
-    /// assert_eq!(smol::block_on(cache.get_or_refresh("name", options, load))?, "Ada");
+    /// let minute = Duration::from_secs(60);
+    /// let options = CacheOptions::new().ttl(minute).stale_while_revalidate(10 * minute);
+    /// let load = |name: &'static str| {
+    ///     let loader = move || async move { Ok::<_, std::io::Error>(name.to_owned()) };
+    ///     block_on(cache.get_or_refresh("name", options.clone(), loader))
+    /// };
+    ///
+    /// assert_eq!(load("Ada")?, "Ada"); // missing: the caller waits
+    /// clock.advance(minute);
+    /// assert_eq!(load("Grace")?, "Ada"); // stale, at once; the load runs in the background
+    /// while block_on(cache.get::<String>("name"))?.as_deref() != Some("Grace") {
+    ///     block_on(yield_now()); // until the background load completes
+    /// }
     /// # Ok(())
     /// # }
     /// ```
+    // `Send + 'static`, unlike the loaders above: the load may outlive the call, on another thread.
+    // Without a spawner the bounds stay, so that adding a spawner later breaks no caller.
     pub fn get_or_refresh<V, E, F, Fut>(
         &self,
         key: &str,

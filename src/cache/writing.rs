@@ -1,3 +1,5 @@
+//! The verbs that store a value given by the caller.
+
 use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -7,27 +9,29 @@ use crate::error::CacheResult;
 use crate::options::CacheOptions;
 use crate::value::Codec;
 
-/// Writing. Each of these is ready at its first poll and does nothing before it.
+/// Writing. Each of these verbs is ready at the first poll, and does nothing before.
+// Values are encoded before the lock is taken: `Serialize` is foreign code.
 impl<C: Codec> HydraCache<C> {
-    /// Stores a value under a key, in place of whatever is there.
+    /// Stores a value under a key, and replaces the current entry.
     ///
-    /// The value may borrow: put a `&str` and get a `String`. A load of the key
-    /// that began before gives its value to those who wait for it, and does not
-    /// overwrite this one.
+    /// The value may borrow: put a `&str`, get a `String`. The call fences a running load of the
+    /// key: the leader and the current waiters get the loaded value, but the load does not
+    /// overwrite the new entry.
     ///
-    /// A time to live of zero, a value larger than the cache's `max_entry_bytes`, an
-    /// entry that costs more than its shard's part of `max_bytes`, and a capacity of zero
-    /// store nothing: what was there is removed all the same, and the call succeeds.
+    /// The call stores nothing if the time to live is zero, if the encoded value is larger than
+    /// `max_entry_bytes`, if the entry costs more than the part of `max_bytes` of a single shard,
+    /// or if the capacity is zero. The current entry is removed all the same, and the call
+    /// succeeds.
     ///
     /// # Errors
     ///
-    /// If the value cannot be encoded ([`is_encode`]); then nothing has changed.
+    /// The value cannot be encoded ([`is_encode`]). Then nothing changed.
     ///
     /// [`is_encode`]: crate::CacheError::is_encode
     ///
     /// # Panics
     ///
-    /// If encoding does; then nothing has changed.
+    /// Panics if the encoding panics. Then nothing changed.
     ///
     /// # Cancel safety
     ///
@@ -58,14 +62,16 @@ impl<C: Codec> HydraCache<C> {
         self.engine.put(key.as_bytes(), &value, &options)
     }
 
-    /// Stores a value as [`put`](Self::put) does if the key has no fresh entry, and returns
-    /// whether it did.
+    /// Stores a value as [`put`](Self::put) does, if the key has no fresh entry.
     ///
-    /// The look and the store are one step. No counter of reads moves.
+    /// Returns `true` if the key had no fresh entry, `false` if a fresh entry exists; then nothing
+    /// changes. A stale entry is replaced. The check and the write are one step. Neither `hits` nor
+    /// `misses` moves.
     ///
     /// # Errors
     ///
-    /// As [`put`](Self::put).
+    /// As [`put`](Self::put). The value is encoded before the check, so an encoding error is
+    /// returned even if a fresh entry exists.
     ///
     /// # Panics
     ///
@@ -99,20 +105,22 @@ impl<C: Codec> HydraCache<C> {
         self.engine.put_if_absent(key.as_bytes(), &value, options)
     }
 
-    /// Replaces a value by what is made of it, and returns that.
+    /// Replaces a value by the result of `change`, and returns the result.
     ///
-    /// `change` is given the fresh value of the key, or `None`; what it returns is stored as
-    /// [`put`](Self::put) does, and `None` removes the entry as [`remove`](Self::remove)
-    /// does. It runs under no lock: if the entry has changed meanwhile, nothing is stored and
-    /// `change` is called again, with what there is now. So no change of others is lost,
-    /// and none of this one's is made twice. Loads in progress are fenced. No counter of
-    /// reads moves.
+    /// `change` gets the fresh value of the key, or `None`. A result is stored as
+    /// [`put`](Self::put) does, with the given options; times and tags of the current entry are not
+    /// kept. `None` removes the entry as [`remove`](Self::remove) does. Both fence a running load.
+    ///
+    /// `change` runs under no lock. If the entry changed meanwhile, nothing is stored, and `change`
+    /// is called again with the current value. So no concurrent change is lost, and the change of
+    /// this call is applied once. Neither `hits` nor `misses` moves.
     ///
     /// # Errors
     ///
-    /// If the entry is of another type ([`is_wrong_type`]) or cannot be decoded
-    /// ([`is_decode`]), or the new value cannot be encoded ([`is_encode`]); then nothing has
-    /// changed.
+    /// - The entry has another type ([`is_wrong_type`]) or cannot be decoded ([`is_decode`]).
+    /// - The new value cannot be encoded ([`is_encode`]).
+    ///
+    /// Then nothing changed.
     ///
     /// [`is_wrong_type`]: crate::CacheError::is_wrong_type
     /// [`is_decode`]: crate::CacheError::is_decode
@@ -120,7 +128,7 @@ impl<C: Codec> HydraCache<C> {
     ///
     /// # Panics
     ///
-    /// If `change` does, or encoding or decoding; then nothing has changed.
+    /// Panics if `change`, the encoding or the decoding panics. Then nothing changed.
     ///
     /// # Cancel safety
     ///
@@ -135,7 +143,7 @@ impl<C: Codec> HydraCache<C> {
     /// # fn main() -> Result<(), hydracache::CacheError> {
     /// let cache = HydraCache::local().build();
     /// for _ in 0..3 {
-    ///     let count = |old: Option<u32>| Some(old.unwrap_or(0) + 1);
+    ///     let count = |visits: Option<u32>| Some(visits.unwrap_or(0) + 1);
     ///     block_on(cache.update("visits", CacheOptions::new(), count))?;
     /// }
     /// assert_eq!(block_on(cache.get::<u32>("visits"))?, Some(3));
@@ -148,14 +156,15 @@ impl<C: Codec> HydraCache<C> {
         options: CacheOptions,
         change: impl FnMut(Option<V>) -> Option<V>,
     ) -> CacheResult<Option<V>> {
+        // The retry loop is in the engine, beside the comparison of entries.
         self.engine.update(key.as_bytes(), options, change)
     }
 
-    /// Stores bytes that are encoded already, as [`put`](Self::put) stores a value.
+    /// Stores encoded bytes under a key, as [`put`](Self::put) stores a value.
     ///
-    /// They have no type: a typed read decodes them as what it asks for, or says
-    /// that it cannot. What is stored is in memory of its own: bytes that nobody shares
-    /// are moved, others are copied, so that a slice does not keep its buffer alive.
+    /// The bytes have no type: a typed read decodes the bytes as the requested type, or fails.
+    /// Stored bytes have memory of their own: unshared bytes are moved, shared bytes are copied, so
+    /// a stored slice does not keep a larger buffer alive.
     ///
     /// # Errors
     ///
@@ -185,6 +194,7 @@ impl<C: Codec> HydraCache<C> {
         bytes: Bytes,
         options: CacheOptions,
     ) -> CacheResult<()> {
+        // Nothing to encode, so nothing to fail.
         self.engine.put_bytes(key.as_bytes(), bytes, &options);
         Ok(())
     }

@@ -1,7 +1,12 @@
-//! What a caller wishes for one entry, and for the load of it.
+//! The options of a call: how an entry is stored, and how long a load may take.
+//!
+//! `mod.rs` has the type, the time to live and the tags; `windows.rs` has the other times of an
+//! entry, `timeouts.rs` the limits of a load. `resolved.rs` merges options with defaults.
 
 mod extra;
 mod resolved;
+mod timeouts;
+mod windows;
 
 pub(crate) use self::extra::{ExtraOptions, SharedExtra};
 pub(crate) use self::resolved::CallOptions;
@@ -13,68 +18,99 @@ use smallvec::SmallVec;
 
 use crate::key::SmallBytes;
 
-/// How one entry is to be kept, and how long its load may take.
+/// The options of a call: times and tags of the stored entry, and limits of the load.
 ///
-/// They are the options of the call that stores: the times of an entry are those given
-/// when it was stored, and a call that waits for another's load does not add its tags.
-/// What a call does not set comes from the builder's
-/// [`default_options`](crate::CacheBuilder::default_options), whose tags are added.
+/// The options of the storing call count: times and tags belong to the entry from the moment of
+/// storing, and a waiter does not add tags to the load of another call. Unset options come from
+/// [`default_options`](crate::CacheBuilder::default_options) of the builder; tags are added up.
 ///
-/// Options are plain values: build them once and clone them, or build them at
-/// the call. A time to live and up to two tags of up to 22 bytes allocate nothing; the
-/// other options share one allocation, and clones share it.
+/// Options are plain values: build options once and clone, or build options at each call. A time to
+/// live and up to two tags of up to 22 bytes allocate nothing. All other options share a single
+/// allocation, and clones share this allocation too.
 ///
 /// # Examples
 ///
 /// ```
 /// use std::time::Duration;
 ///
-/// use hydracache::CacheOptions;
+/// use futures_lite::future::block_on;
+/// use hydracache::{CacheOptions, HydraCache};
 ///
+/// # fn main() -> Result<(), hydracache::CacheError> {
+/// let cache = HydraCache::local().build();
 /// let options = CacheOptions::new()
 ///     .ttl(Duration::from_secs(300))
 ///     .tag("user:7")
 ///     .tags(["tenant:1", "plan:free"]);
-/// # drop(options);
+/// block_on(cache.put("name", "Ada", options.clone()))?;
+/// block_on(cache.put("mail", "ada@example.org", options))?;
+///
+/// assert_eq!(block_on(cache.invalidate_tag("plan:free"))?, 2);
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Clone, Debug, Default)]
 #[must_use = "options do nothing until they are given to a call"]
 pub struct CacheOptions {
     pub(crate) ttl: Option<Duration>,
     pub(crate) tags: TagNames,
-    /// What most calls do without.
+    /// The rare options. Behind a pointer, so that most calls stay small; shared, so that a clone
+    /// stays cheap.
     pub(crate) extra: Option<SharedExtra>,
 }
 
 impl CacheOptions {
-    /// Creates options that wish for nothing: the cache's default time to live,
-    /// and no tags.
+    /// Creates options with nothing set: every default of the cache applies.
+    ///
+    /// Without defaults, the entry has no tags and no time to live.
     ///
     /// # Examples
     ///
     /// ```
-    /// let options = hydracache::CacheOptions::new();
-    /// # drop(options);
+    /// use futures_lite::future::block_on;
+    /// use hydracache::{CacheOptions, HydraCache};
+    ///
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let cache = HydraCache::local().build();
+    /// block_on(cache.put("name", "Ada", CacheOptions::new()))?;
+    /// assert!(block_on(cache.contains_key("name")));
+    /// # Ok(())
+    /// # }
     /// ```
     #[inline]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets the time to live, counted from when the value is stored.
+    /// Sets the time to live, counted from the moment of storing.
     ///
-    /// Default: the builder's `default_ttl`, and without one, no limit. The entry
-    /// is gone at exactly `stored + ttl`. Zero stores nothing. A time so long
-    /// that the clock would overflow never comes, so `Duration::MAX` is as good as no
-    /// limit where there is a default.
+    /// Default: `default_ttl` of the builder; else no limit. Zero stores nothing, and removes the
+    /// current entry.
+    ///
+    /// The entry is fresh before exactly `stored + ttl`, then stale if a window follows, else
+    /// expired. If the sum overflows the clock, the end never comes: `Duration::MAX` overrides a
+    /// default with no limit.
     ///
     /// # Examples
     ///
     /// ```
     /// use std::time::Duration;
     ///
-    /// let options = hydracache::CacheOptions::new().ttl(Duration::from_secs(60));
-    /// # drop(options);
+    /// use futures_lite::future::block_on;
+    /// use hydracache::{CacheOptions, HydraCache, ManualClock};
+    ///
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let clock = ManualClock::new();
+    /// let cache = HydraCache::local().clock(clock.clone()).build();
+    /// let options = CacheOptions::new().ttl(Duration::from_secs(60));
+    /// block_on(cache.put("name", "Ada", options))?;
+    ///
+    /// clock.advance(Duration::from_secs(59));
+    /// assert_eq!(block_on(cache.get::<String>("name"))?.as_deref(), Some("Ada"));
+    /// clock.advance(Duration::from_secs(1));
+    /// assert_eq!(block_on(cache.get::<String>("name"))?, None);
+    /// # Ok(())
+    /// # }
     /// ```
     #[inline]
     pub fn ttl(mut self, ttl: Duration) -> Self {
@@ -82,16 +118,25 @@ impl CacheOptions {
         self
     }
 
-    /// Adds a tag, under which the entry can be invalidated together with others.
+    /// Adds a tag. All entries with a tag can be invalidated together.
     ///
-    /// Default: none. Any text is a tag, the empty one too; a tag added twice
-    /// counts once.
+    /// Default: no tags. Any text is a tag, the empty text too. A tag added twice counts once.
     ///
     /// # Examples
     ///
     /// ```
-    /// let options = hydracache::CacheOptions::new().tag("users").tag("tenant:1");
-    /// # drop(options);
+    /// use futures_lite::future::block_on;
+    /// use hydracache::{CacheOptions, HydraCache};
+    ///
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let cache = HydraCache::local().build();
+    /// let options = CacheOptions::new().tag("users").tag("tenant:1");
+    /// block_on(cache.put("user:7", "Ada", options))?;
+    ///
+    /// assert_eq!(block_on(cache.invalidate_tag("tenant:1"))?, 1);
+    /// assert_eq!(block_on(cache.invalidate_tag("users"))?, 0); // already removed
+    /// # Ok(())
+    /// # }
     /// ```
     #[inline]
     pub fn tag(mut self, tag: impl AsRef<str>) -> Self {
@@ -99,221 +144,41 @@ impl CacheOptions {
         self
     }
 
-    /// Adds every tag of a list, as [`tag`](Self::tag) does one. Default: none.
+    /// Adds every tag of a list, as [`tag`](Self::tag) adds a single tag.
+    ///
+    /// Default: no tags.
     ///
     /// # Examples
     ///
     /// ```
+    /// use futures_lite::future::block_on;
+    /// use hydracache::{CacheOptions, HydraCache};
+    ///
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let cache = HydraCache::local().build();
     /// let tenants = [1, 2].map(|id| format!("tenant:{id}"));
-    /// let options = hydracache::CacheOptions::new().tags(tenants);
-    /// # drop(options);
+    /// block_on(cache.put("plans", "free", CacheOptions::new().tags(tenants)))?;
+    ///
+    /// assert_eq!(block_on(cache.invalidate_tag("tenant:2"))?, 1);
+    /// # Ok(())
+    /// # }
     /// ```
     #[inline]
     pub fn tags(mut self, tags: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
+        // Up to two names of up to 22 bytes stay in place: no allocation.
         let names = tags.into_iter().map(|tag| SmallBytes::from(tag.as_ref()));
         self.tags.extend(names);
         self
     }
 
-    /// Serves the value for so long after its time to live, while it is loaded anew.
-    ///
-    /// Default: none. In this window a loading call with a loader of its own loads and
-    /// waits for it; the others get the old value at once, without waiting. A loader that
-    /// the cache was handed ([`get_or_refresh`]) runs in the background if there is a
-    /// spawner, and then nobody waits. Reads without a loader do not see the old value.
-    ///
-    /// [`get_or_refresh`]: crate::HydraCache::get_or_refresh
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    ///
-    /// let options = hydracache::CacheOptions::new()
-    ///     .ttl(Duration::from_secs(60))
-    ///     .stale_while_revalidate(Duration::from_secs(10));
-    /// # drop(options);
-    /// ```
-    pub fn stale_while_revalidate(mut self, window: Duration) -> Self {
-        self.extra_mut().stale_while_revalidate = Some(window);
-        self
-    }
-
-    /// Serves the value for so long after its time to live if loading it anew fails.
-    ///
-    /// Default: none. A failure is an error of the loader, a panic for those who wait for
-    /// it, and a timeout. The value is served again and again until the window ends, to
-    /// whoever calls, unless it was evicted or invalidated.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    ///
-    /// let options = hydracache::CacheOptions::new()
-    ///     .ttl(Duration::from_secs(60))
-    ///     .stale_if_error(Duration::from_secs(3600));
-    /// # drop(options);
-    /// ```
-    pub fn stale_if_error(mut self, window: Duration) -> Self {
-        self.extra_mut().stale_if_error = Some(window);
-        self
-    }
-
-    /// Loads the value anew before its time is over: on the first loading call after this
-    /// part of the time to live, from 0 to 1.
-    ///
-    /// Default: none. As in the window of
-    /// [`stale_while_revalidate`](Self::stale_while_revalidate), the first caller with a
-    /// loader of its own waits for it and the others do not; but the value they get is
-    /// fresh, and counts as a hit. Without a time to live there is nothing to be ahead of.
-    ///
-    /// # Panics
-    ///
-    /// If the part is not a number from 0 to 1.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    ///
-    /// let options = hydracache::CacheOptions::new()
-    ///     .ttl(Duration::from_secs(60))
-    ///     .refresh_ahead(0.8); // from 48 seconds on
-    /// # drop(options);
-    /// ```
-    #[track_caller]
-    pub fn refresh_ahead(mut self, part: f32) -> Self {
-        assert_fraction("refresh_ahead", part);
-        self.extra_mut().refresh_ahead = Some(part);
-        self
-    }
-
-    /// Shortens each time to live by a random part of it, up to this one, from 0 to 1.
-    ///
-    /// Default: none. Entries that were stored together then do not end together.
-    ///
-    /// # Panics
-    ///
-    /// If the part is not a number from 0 to 1.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    ///
-    /// let options = hydracache::CacheOptions::new()
-    ///     .ttl(Duration::from_secs(60))
-    ///     .jitter(0.1); // between 54 and 60 seconds
-    /// # drop(options);
-    /// ```
-    #[track_caller]
-    pub fn jitter(mut self, part: f32) -> Self {
-        assert_fraction("jitter", part);
-        self.extra_mut().jitter = Some(part);
-        self
-    }
-
-    /// Ends the entry when it was not read for so long.
-    ///
-    /// Default: none. Reads are `get`, `get_bytes` and loading calls that find it; storing
-    /// counts as one. A read is written down only when it comes a thirty-second of this time
-    /// after the last that was, so an entry may end earlier by that much. It ends whole:
-    /// nothing of it is served after that, whatever windows it has.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    ///
-    /// let options = hydracache::CacheOptions::new().time_to_idle(Duration::from_secs(600));
-    /// # drop(options);
-    /// ```
-    pub fn time_to_idle(mut self, time: Duration) -> Self {
-        self.extra_mut().time_to_idle = Some(time);
-        self
-    }
-
-    /// Bounds how long a loading call takes, from its first poll, whether it runs the
-    /// loader or waits for another's.
-    ///
-    /// Default: none. A call that runs out of time gets the old value if there is one that
-    /// may be served, and an error ([`is_timeout`]) if not; if it runs the loader, the load
-    /// ends and has failed. Needs a timer ([`CacheBuilder::timer`]).
-    ///
-    /// [`is_timeout`]: crate::CacheError::is_timeout
-    /// [`CacheBuilder::timer`]: crate::CacheBuilder::timer
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    ///
-    /// let options = hydracache::CacheOptions::new().load_timeout(Duration::from_secs(2));
-    /// # drop(options);
-    /// ```
-    pub fn load_timeout(mut self, time: Duration) -> Self {
-        self.extra_mut().load_timeout = Some(time);
-        self
-    }
-
-    /// Bounds how long a call waits for a load when there is an old value to serve.
-    ///
-    /// Default: none. It bounds those who wait for another's load. A call that runs a loader
-    /// of its own runs it to its end; a loader that the cache was handed runs in the
-    /// background if there is a spawner, so that this bounds everybody, and the load goes
-    /// on. Zero serves the old value at once. Needs a timer, unless it is zero.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    ///
-    /// let options = hydracache::CacheOptions::new()
-    ///     .ttl(Duration::from_secs(60))
-    ///     .stale_if_error(Duration::from_secs(3600))
-    ///     .soft_timeout(Duration::from_millis(50));
-    /// # drop(options);
-    /// ```
-    pub fn soft_timeout(mut self, time: Duration) -> Self {
-        self.extra_mut().soft_timeout = Some(time);
-        self
-    }
-
-    /// Keeps loading calls from loading a key for so long after a load of it failed.
-    ///
-    /// Default: none. They get the old value if there is one that may be served, and a clone
-    /// of the error if not. It is the failed load's option that counts. A `put`, `remove` or
-    /// `flush` ends it; `refresh` loads all the same. At most 1,024 keys of a shard are
-    /// kept from loading, and the oldest are forgotten first.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::time::Duration;
-    ///
-    /// let options = hydracache::CacheOptions::new().error_backoff(Duration::from_secs(5));
-    /// # drop(options);
-    /// ```
-    pub fn error_backoff(mut self, time: Duration) -> Self {
-        self.extra_mut().error_backoff = Some(time);
-        self
-    }
-
+    /// Returns the rare options for writing: created if absent, copied if shared with a clone.
     fn extra_mut(&mut self) -> &mut ExtraOptions {
+        // A clone of the options keeps the earlier values: `make_mut` copies for this call.
         Arc::make_mut(self.extra.get_or_insert_default())
     }
 }
 
-#[track_caller]
-fn assert_fraction(name: &str, part: f32) {
-    assert!(
-        (0.0..=1.0).contains(&part),
-        "{name} takes a part from 0 to 1, not {part}"
-    );
-}
-
-/// The tags of one entry, in the order given: two in place, more on the heap.
+/// The tags of one entry, in the given order: two in place, more on the heap.
 pub(crate) type TagNames = SmallVec<[SmallBytes; 2]>;
 
 #[cfg(test)]
@@ -327,6 +192,7 @@ mod tests {
             assert_eq!(options.clone().tags.iter().count(), tags.len());
         };
         let count = |tags: &[&str]| allocation_counter::measure(|| build(tags)).count_total;
+        // Names of 22 bytes, the most that a `SmallBytes` holds in place.
         assert_eq!(
             count(&["a tag of 22 bytes, yes", "another of 22 bytes!!!"][1..]),
             0
@@ -335,6 +201,7 @@ mod tests {
             count(&["0123456789012345678901", "another of 22 bytes!!!"]),
             0
         );
+        // The third tag moves the list to the heap.
         assert!(count(&["a", "b", "c"]) > 0);
     }
 

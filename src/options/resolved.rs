@@ -1,14 +1,18 @@
-//! The options of a call, filled in when they are needed: a hit needs none.
+//! The options of a call, merged with the defaults. A hit needs no options, so the merge waits
+//! until a call has to load or to wait.
 
 use std::sync::Arc;
 
 use super::CacheOptions;
 use super::extra::ExtraOptions;
 
-/// What a call sets goes before what its typed cache sets, and that before the builder.
+/// The options of a call with the defaults still to be merged. Precedence: the call, the typed
+/// cache, the builder.
 pub(crate) struct CallOptions<'a> {
     options: CacheOptions,
+    /// The options of the typed cache, if the call came through such a handle.
     typed: Option<&'a CacheOptions>,
+    /// Whether `options` already contains the defaults.
     is_resolved: bool,
 }
 
@@ -21,11 +25,12 @@ impl<'a> CallOptions<'a> {
         }
     }
 
-    /// The options, filled in.
+    /// Returns the merged options. Only the first call merges.
     #[inline]
     pub(crate) fn resolve(&mut self, builder: &CacheOptions) -> &CacheOptions {
         if !self.is_resolved {
             self.is_resolved = true;
+            // The order is the precedence: an option set earlier is not overwritten.
             if let Some(typed) = self.typed {
                 self.options.fill_in(typed);
             }
@@ -34,9 +39,9 @@ impl<'a> CallOptions<'a> {
         &self.options
     }
 
-    /// The rare ones, of options that are filled in: whoever waits has done it.
+    /// Returns the rare options. Must follow `resolve`; every call that waits has resolved.
     pub(crate) fn extra(&self) -> Option<&ExtraOptions> {
-        debug_assert!(self.is_resolved, "options that are not filled in");
+        debug_assert!(self.is_resolved, "`extra` before `resolve`");
         self.options.extra.as_deref()
     }
 }
@@ -48,13 +53,14 @@ impl From<CacheOptions> for CallOptions<'_> {
 }
 
 impl CacheOptions {
-    /// Whether they have nothing but a time to live, if that.
+    /// Returns `true` if nothing but a time to live can be set, `false` if tags or rare options are
+    /// set.
     #[inline]
     pub(crate) fn is_plain(&self) -> bool {
         self.extra.is_none() && self.tags.is_empty()
     }
 
-    /// Fills in what is not set, and adds the tags.
+    /// Takes unset options from `defaults`, and adds the tags of `defaults`.
     #[inline]
     pub(crate) fn fill_in(&mut self, defaults: &Self) {
         self.ttl = self.ttl.or(defaults.ttl);
@@ -63,6 +69,7 @@ impl CacheOptions {
         }
     }
 
+    // Apart from `fill_in`, so that a call with plain defaults stays small.
     #[cold]
     fn fill_in_extra(&mut self, defaults: &Self) {
         self.tags.extend(defaults.tags.iter().cloned());
@@ -70,10 +77,12 @@ impl CacheOptions {
             return;
         };
         let Some(extra) = &mut self.extra else {
+            // Nothing to merge: share the allocation of the defaults.
             self.extra = Some(Arc::clone(defaults));
             return;
         };
         let extra = Arc::make_mut(extra);
+        // Field by field: a forgotten field does not compile.
         *extra = ExtraOptions {
             stale_while_revalidate: extra
                 .stale_while_revalidate

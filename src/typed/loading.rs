@@ -1,3 +1,5 @@
+//! The loading verb of a typed cache with a borrowed loader.
+
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -9,25 +11,28 @@ use crate::load::{Plain, SharedValue, load};
 use crate::options::CacheOptions;
 use crate::value::Codec;
 
+// A hit is answered first, before the key is encoded and the options are merged: most calls are
+// hits, and a hit with an encoded key takes 1.5 times as long (`docs/performance.md` has the
+// figures).
 impl<K, V, C> TypedCache<K, V, C>
 where
     K: Serialize + ?Sized + 'static,
     V: Serialize + DeserializeOwned + Send + Sync + 'static,
     C: Codec,
 {
-    /// Returns the value of a key, loading it if there is none: see
-    /// [`HydraCache::get_or_load`](crate::HydraCache::get_or_load).
+    /// Returns the value of a key, and loads a missing value with `loader`, as
+    /// [`HydraCache::get_or_load`](crate::HydraCache::get_or_load) does.
     ///
-    /// All who wait for the load get the same `Arc`.
+    /// The leader and all waiters get the same `Arc`.
     ///
     /// # Errors
     ///
-    /// As [`HydraCache::get_or_load`](crate::HydraCache::get_or_load), and as
-    /// [`get`](Self::get).
+    /// As [`HydraCache::get_or_load`](crate::HydraCache::get_or_load), and as [`get`](Self::get).
     ///
     /// # Panics
     ///
-    /// If the loader, or encoding its value, panics: in the call that ran it.
+    /// Panics at the leader if the loader, or the encoding of the value, panics. Also as
+    /// [`get`](Self::get).
     ///
     /// # Cancel safety
     ///
@@ -44,6 +49,7 @@ where
     /// let load = || async { Ok::<_, std::io::Error>("Lovelace".into()) };
     /// let name = block_on(names.get_or_load("Ada", CacheOptions::new(), load))?;
     /// assert_eq!(*name, "Lovelace");
+    /// assert_eq!(block_on(names.get("Ada"))?, Some(name)); // stored
     /// # Ok(())
     /// # }
     /// ```

@@ -1,3 +1,5 @@
+//! A typed cache with an owned loader.
+
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::pin::Pin;
@@ -12,15 +14,17 @@ use crate::load::{Loaded, Loader, Old, SharedValue, load_owned, refresh};
 use crate::options::CacheOptions;
 use crate::value::{Codec, Postcard};
 
+/// The loader of a cache, erased, so that the type of the handle does not name the loader.
 type AnyLoader<K, V> = dyn Fn(K) -> Loading<V> + Send + Sync;
+
+/// The boxed future of a loader.
 type Loading<V> = Pin<Box<dyn Future<Output = Result<Loaded<V>, BoxError>> + Send>>;
 
-/// A typed cache that has its loader. Made by [`TypedCache::with_loader`].
+/// A typed cache with an owned loader, created by [`TypedCache::with_loader`].
 ///
-/// The loader is the cache's own, so with a [`spawner`](crate::CacheBuilder::spawner) its
-/// loads may go to the background, as those of
-/// [`get_or_refresh`](crate::HydraCache::get_or_refresh) do. A clone is another handle to the
-/// same cache and loader.
+/// If the cache has a [`spawner`](crate::CacheBuilder::spawner), loads may run in the background,
+/// as with [`get_or_refresh`](crate::HydraCache::get_or_refresh). A clone is another handle to the
+/// same cache and the same loader.
 ///
 /// # Examples
 ///
@@ -39,12 +43,13 @@ type Loading<V> = Pin<Box<dyn Future<Output = Result<Loaded<V>, BoxError>> + Sen
 /// ```
 pub struct LoadingCache<K: ToOwned + ?Sized, V, C = Postcard> {
     typed: TypedCache<K, V, C>,
+    // Shared, since a background load may outlive the handle.
     loader: Arc<AnyLoader<K::Owned, V>>,
 }
 
-/// The loader of the cache, for one key.
-// A type of its own, since the compiler does not see that a closure which returns a boxed error
-// is `Send` here (rust-lang/rust#110338).
+/// The loader of a cache, for one key.
+// A type of its own: for a closure that returns a boxed error, the compiler cannot prove that
+// the future of a call is `Send` (rust-lang/rust#110338).
 struct KeyLoader<K, V> {
     loader: Arc<AnyLoader<K, V>>,
     key: K,
@@ -68,12 +73,12 @@ where
     V: Serialize + DeserializeOwned + Send + Sync + 'static,
     C: Codec,
 {
-    /// Returns a cache that loads by itself what is missing.
+    /// Returns a cache that loads missing values by itself, with the options of this handle.
     ///
-    /// The loader is given the key, and gives a value, or a [`Loaded`] that chooses its own
-    /// time to live and tags. Since it may go to the background, it and its futures are `Send`
-    /// and own what they need, with a spawner or without. Options are those of this handle: see
-    /// [`with_options`](Self::with_options).
+    /// The loader gets the key, and returns a value, or a [`Loaded`] with a time to live and tags
+    /// chosen by the loader. A load may run in the background, so the loader and the futures of the
+    /// loader must be `Send` and `'static`, with a spawner or without. To set options, call
+    /// [`with_options`](Self::with_options) first.
     ///
     /// # Examples
     ///
@@ -86,7 +91,7 @@ where
     /// # fn main() -> Result<(), hydracache::CacheError> {
     /// let cache = HydraCache::local().build();
     /// let pages = cache.typed::<str, String>("pages").with_loader(|path| async move {
-    ///     let hour = Duration::from_secs(3600); // what the answer's header says
+    ///     let hour = Duration::from_secs(3600); // from the header of the answer
     ///     Ok::<_, std::io::Error>(Loaded::new(format!("<h1>{path}</h1>")).ttl(hour).tag("www"))
     /// });
     /// assert_eq!(*block_on(pages.get("/"))?, "<h1>/</h1>");
@@ -94,6 +99,7 @@ where
     /// # Ok(())
     /// # }
     /// ```
+    // `L` is a value or a `Loaded`; `From<V> for Loaded<V>` serves both with one bound.
     pub fn with_loader<L, E, F, Fut>(&self, loader: F) -> LoadingCache<K, V, C>
     where
         L: Into<Loaded<V>>,
@@ -118,28 +124,42 @@ where
     V: Serialize + DeserializeOwned + Send + Sync + 'static,
     C: Codec,
 {
-    /// Returns the value of a key, loading it if there is none.
+    /// Returns the value of a key, and loads a missing value.
     ///
-    /// As [`TypedCache::get_or_load`]; and what may be served while it is loaded anew is
-    /// loaded in the background, if the builder was given a
-    /// [`spawner`](crate::CacheBuilder::spawner).
+    /// As [`TypedCache::get_or_load`], but with an owned loader: if the current value may be served
+    /// during the load, and the cache has a [`spawner`](crate::CacheBuilder::spawner), the load
+    /// runs in the background.
     ///
     /// # Errors
     ///
-    /// As [`TypedCache::get_or_load`].
+    /// As [`TypedCache::get_or_load`]. If the runtime drops the background load while the caller
+    /// waits, the call returns the stale value, else an error.
     ///
     /// # Panics
     ///
-    /// If the loader, or encoding its value, panics: in the call that ran it; in the
-    /// background, through the runtime.
+    /// Panics at the leader if the loader, or the encoding of the value, panics. In the background,
+    /// the panic unwinds into the runtime. Also as [`TypedCache::get`].
     ///
     /// # Cancel safety
     ///
-    /// As [`TypedCache::get_or_load`]; what went to the background goes on.
+    /// As [`TypedCache::get_or_load`]. A background load goes on.
     ///
     /// # Examples
     ///
-    /// See [`LoadingCache`].
+    /// ```
+    /// use futures_lite::future::block_on;
+    /// use hydracache::HydraCache;
+    ///
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let cache = HydraCache::local().build();
+    /// let load = |id: u64| async move { Ok::<_, std::io::Error>(id * id) };
+    /// let squares = cache.typed::<u64, u64>("squares").with_loader(load);
+    /// assert_eq!(*block_on(squares.get(&7))?, 49); // loaded
+    /// assert_eq!(*block_on(squares.get(&7))?, 49); // a hit
+    /// assert_eq!(cache.stats().loads, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn get(&self, key: &K) -> CacheResult<Arc<V>> {
         let typed = &self.typed;
         let no_hit = match typed.find_hit(key)? {
@@ -161,10 +181,10 @@ where
         Box::pin(loading).await
     }
 
-    /// Loads the value of a key now, whatever there is, and replaces it: see
-    /// [`HydraCache::refresh`](crate::HydraCache::refresh).
+    /// Loads the value of a key now, in any state of the key, and replaces the entry, as
+    /// [`HydraCache::refresh`](crate::HydraCache::refresh) does.
     ///
-    /// The caller drives the load.
+    /// The caller drives the load, with a spawner too.
     ///
     /// # Errors
     ///
@@ -172,11 +192,11 @@ where
     ///
     /// # Panics
     ///
-    /// If the loader, or encoding its value, panics.
+    /// Panics if the loader, or the encoding of the value, panics. Also as [`TypedCache::get`].
     ///
     /// # Cancel safety
     ///
-    /// As [`HydraCache::refresh`](crate::HydraCache::refresh): what there was stays.
+    /// As [`HydraCache::refresh`](crate::HydraCache::refresh): the entry stays.
     ///
     /// # Examples
     ///
@@ -206,7 +226,7 @@ where
         refresh::<SharedValue<V>, _, _>(&typed.engine, key, options, loader).await
     }
 
-    /// Returns the cache without the loader, to put, remove and invalidate.
+    /// Returns the typed cache without the loader: for put, remove and invalidate.
     ///
     /// # Examples
     ///
@@ -227,6 +247,7 @@ where
     }
 }
 
+/// Creates another handle to the same cache and the same loader.
 impl<K: ToOwned + ?Sized, V, C> Clone for LoadingCache<K, V, C> {
     fn clone(&self) -> Self {
         Self {
@@ -236,13 +257,13 @@ impl<K: ToOwned + ?Sized, V, C> Clone for LoadingCache<K, V, C> {
     }
 }
 
-/// Shows the name and the types; no key and no value.
+/// Shows the name and the types, and no key or value.
 impl<K: ToOwned + ?Sized, V, C> fmt::Debug for LoadingCache<K, V, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("LoadingCache").field(&self.typed).finish()
     }
 }
 
-// As `HydraCache`: a loader runs under no lock.
+// As for `HydraCache`: a loader runs under no lock.
 impl<K: ToOwned + ?Sized, V, C> UnwindSafe for LoadingCache<K, V, C> {}
 impl<K: ToOwned + ?Sized, V, C> RefUnwindSafe for LoadingCache<K, V, C> {}

@@ -1,3 +1,5 @@
+//! The verbs for many keys at once.
+
 use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,12 +21,17 @@ where
     V: Serialize + DeserializeOwned + Send + Sync + 'static,
     C: Codec,
 {
-    /// Returns the values of many keys, in their order: for each what
-    /// [`get`](Self::get) does.
+    /// Returns the values of many keys, in the order of the keys.
+    ///
+    /// Each key is a [`get`](Self::get): a repeated key is counted again.
     ///
     /// # Errors
     ///
-    /// Each key's own, as [`get`](Self::get).
+    /// Each key has its own result, as of [`get`](Self::get).
+    ///
+    /// # Panics
+    ///
+    /// As [`get`](Self::get).
     ///
     /// # Cancel safety
     ///
@@ -45,6 +52,7 @@ where
     /// # Ok(())
     /// # }
     /// ```
+    // One look-up for each key: the answers of a call need no common moment.
     pub async fn get_many<Q: Borrow<K>>(
         &self,
         keys: impl IntoIterator<Item = Q>,
@@ -54,33 +62,36 @@ where
             .collect()
     }
 
-    /// Returns the values of many keys, in their order, loading with one loader those that
-    /// are missing.
+    /// Returns the values of many keys, in the order of the keys, and loads missing values with one
+    /// loader.
     ///
-    /// A key that occurs twice is looked up, and counted, once. The loader is given the
-    /// missing keys that nobody else is loading, in their order, and gives a value for each:
-    /// see [`LoadedMany`]. What it gives is stored before the call waits for the loads of
-    /// others, so that two calls whose keys overlap never wait for each other. When a load
-    /// that it waits for is dropped, the loader is called again, with that key.
+    /// The loader gets the missing keys without a running load, in order, and returns a value for
+    /// each key: see [`LoadedMany`]. The call stores these values before waiting for loads of other
+    /// calls, so two calls with overlapping keys never wait for each other. If another load is
+    /// dropped during the wait, the loader is called again with the key of that load. A repeated
+    /// key is looked up and counted once.
     ///
-    /// All else is as in [`get_or_load`](Self::get_or_load), for each key by itself: a key that
-    /// is invalidated meanwhile is not stored, and the others are. Each key counts as a load.
-    /// A [`load_timeout`](CacheOptions::load_timeout) is that of the whole call; a
-    /// [`soft_timeout`](CacheOptions::soft_timeout) bounds how long it waits for others.
+    /// Everything else is as in [`get_or_load`](Self::get_or_load), for each key alone. If a key is
+    /// invalidated during the load, the value of this key is not stored, and the other values are.
+    /// Each key counts as a load. A [`load_timeout`](CacheOptions::load_timeout) bounds the whole
+    /// call; a [`soft_timeout`](CacheOptions::soft_timeout) bounds the wait for loads of other
+    /// calls.
     ///
     /// # Errors
     ///
-    /// Each key's own, as [`get_or_load`](Self::get_or_load). An error of the whole loader is
-    /// that of each key that it was given; so is another number of values than of keys.
+    /// Each key has its own result, as of [`get_or_load`](Self::get_or_load). An error of the whole
+    /// loader is the error of every key given to the loader. A wrong number of values is such an
+    /// error too.
     ///
     /// # Panics
     ///
-    /// If the loader, or encoding a value, panics. Values that were encoded before stay.
+    /// Panics if the loader, or the encoding of a value, panics. Values encoded earlier stay
+    /// stored. Also as [`get`](Self::get).
     ///
     /// # Cancel safety
     ///
-    /// Dropped while its loader runs, its loads are over; dropped later, what was loaded is
-    /// stored.
+    /// A drop while the loader runs ends all loads of the call. After a later drop, the loaded
+    /// values stay stored.
     ///
     /// # Examples
     ///
@@ -102,6 +113,8 @@ where
     /// # Ok(())
     /// # }
     /// ```
+    // Steps: (1) encode and number the distinct keys, (2) one call of the engine with these keys,
+    // (3) give each key of the caller the answer of its number.
     pub async fn get_or_load_many<Q, R, F, Fut>(
         &self,
         keys: impl IntoIterator<Item = Q>,
@@ -138,16 +151,23 @@ where
     }
 }
 
-/// Keys that differ, in order.
+/// The distinct keys of a call, in order.
+///
+/// Without this, a repeated key would join the load of the first occurrence, and would count as a
+/// miss and a join.
 #[derive(Default)]
 struct UniqueKeys {
+    /// The encoded keys.
     keys: Vec<SmallBytes>,
-    /// For each, which of the caller's keys it is.
+    /// For each distinct key, the index of the first occurrence among the keys of the caller.
     first: Vec<usize>,
+    /// For each encoded key, the index in `keys`.
     places: HashMap<SmallBytes, usize>,
 }
 
 impl UniqueKeys {
+    /// Returns the index of a key in `keys`, and adds a new key. `number` is the index of the key
+    /// among the keys of the caller.
     fn place(&mut self, key: SmallBytes, number: usize) -> usize {
         let next = self.keys.len();
         let place = *self.places.entry(key.clone()).or_insert(next);

@@ -1,4 +1,7 @@
-//! Keys and values of one type each, and values that all share.
+//! Typed caches: one key type, one value type, and reads that share an `Arc`.
+//!
+//! The verbs are here, in `loading.rs` and in `many.rs`; `lookup.rs` finds the entry of a key;
+//! `loading_cache.rs` adds an owned loader.
 
 #![allow(
     clippy::unused_async,
@@ -7,6 +10,7 @@
 
 mod loading;
 mod loading_cache;
+mod lookup;
 mod many;
 
 use std::any::type_name;
@@ -20,24 +24,23 @@ use serde::de::DeserializeOwned;
 
 pub use self::loading_cache::LoadingCache;
 use crate::engine::{CacheTypes, Handle};
-use crate::error::{BoxError, CacheError, CacheResult};
-use crate::key::{SmallBytes, TypedKey, TypedKeys};
-use crate::options::{CacheOptions, CallOptions};
-use crate::shard::{NoHit, Peeked};
+use crate::error::{CacheError, CacheResult};
+use crate::key::TypedKeys;
+use crate::options::CacheOptions;
 use crate::tags::Effect;
-use crate::value::{ByArc, Codec, Postcard, TypeTag};
+use crate::value::{Codec, Postcard, TypeTag};
 
-/// A part of a cache with keys and values of one type each. Made by
+/// A part of a cache with one key type and one value type, created by
 /// [`typed`](crate::HydraCache::typed).
 ///
-/// A read hands out an `Arc` of the value that was put or loaded: nothing is decoded, and
-/// nothing copied. The value is kept beside its encoded form, which is what the limit of an
-/// entry's bytes and listeners of removals see; [`max_bytes`](crate::CacheBuilder::max_bytes)
-/// counts both.
+/// A read hands out an `Arc` of the stored value: nothing is decoded, nothing is copied. The entry
+/// also holds the encoded value, for the limit of encoded values and for listeners;
+/// [`max_bytes`](crate::CacheBuilder::max_bytes) counts both forms.
 ///
-/// Its keys are its own: neither plain keys nor those of another name ever meet them. It has
-/// a share in everything else, the cache's capacity, tags, clock and counters, and a
-/// [`flush`](crate::HydraCache::flush) reaches it. A clone is another handle to the same part.
+/// The keys are separate: typed keys never equal plain keys or keys of another name. Capacity,
+/// tags, clock and counters are shared with the whole cache, and
+/// [`flush`](crate::HydraCache::flush) removes typed entries too. A clone is another handle to the
+/// same part.
 ///
 /// # Examples
 ///
@@ -66,12 +69,15 @@ use crate::value::{ByArc, Codec, Postcard, TypeTag};
 /// ```
 pub struct TypedCache<K: ?Sized, V, C = Postcard> {
     engine: Handle<C>,
+    /// The name as given, for messages.
     name: Arc<str>,
-    /// Why none of the verbs works, if the name was opened with other types.
+    /// The error of every verb, if the name was opened earlier with other types.
     error: Option<CacheError>,
+    /// Encodes keys behind the prefix of the name.
     keys: Arc<TypedKeys>,
-    /// What calls leave open. They have the tag that all entries carry.
+    /// The defaults of calls through this handle, with the tag on all entries of the name.
     options: CacheOptions,
+    // `fn`, so that the handle is `Send` and `Sync` for every `K`.
     types: PhantomData<fn(&K) -> V>,
 }
 
@@ -81,11 +87,13 @@ where
     V: Serialize + DeserializeOwned + Send + Sync + 'static,
     C: Codec,
 {
+    /// Opens a typed cache by name. Never fails: an error waits in the handle.
     pub(crate) fn open(engine: Handle<C>, name: &str) -> Self {
         let types = CacheTypes {
             key: TypeTag::of::<K>(),
             value: TypeTag::of::<V>(),
         };
+        // The names live in the engine: every handle of the cache sees the same.
         let error = engine.names.open(name, types).err();
         let keys = TypedKeys::new(name, &engine.hashing);
         let mut cache = Self {
@@ -96,116 +104,38 @@ where
             options: CacheOptions::new(),
             types: PhantomData,
         };
+        // `invalidate_all` is an invalidation of this tag.
         cache.options.tags.push(cache.tag());
         cache
     }
 
-    /// The name of the tag that all entries carry.
-    fn tag(&self) -> SmallBytes {
-        self.keys.prefix().into()
-    }
-
-    #[inline]
-    fn check(&self) -> CacheResult<()> {
-        match &self.error {
-            Some(error) => Err(error.clone()),
-            None => Ok(()),
-        }
-    }
-
-    /// Acts on the cache's key of a caller's key.
-    #[inline]
-    fn with_key<R>(&self, key: &K, act: impl FnOnce(&[u8]) -> CacheResult<R>) -> CacheResult<R> {
-        self.check()?;
-        let done = self.keys.with_encoded(key, act);
-        done.unwrap_or_else(|error| Err(self.bad_key(error.into())))
-    }
-
-    /// The same, for it to be looked for.
-    #[inline]
-    fn probe_with<R>(&self, key: &K, look: impl Fn(&TypedKey<'_>) -> R) -> CacheResult<R> {
-        self.check()?;
-        let found = self.keys.probe_with(&self.engine.hashing, key, look);
-        found.map_err(|error| self.bad_key(error.into()))
-    }
-
-    #[cold]
-    fn bad_key(&self, error: BoxError) -> CacheError {
-        CacheError::encode_key(&self.name, TypeTag::of::<K>().name(), error)
-    }
-
-    /// That key, to be kept.
-    fn key(&self, key: &K) -> CacheResult<SmallBytes> {
-        self.with_key(key, |key| Ok(key.into()))
-    }
-
-    /// Finds the value that most loading calls find, and counts a hit; or tells why there is
-    /// none, and counts nothing.
-    #[inline]
-    fn find_hit(&self, key: &K) -> CacheResult<Result<Arc<V>, NoHit>> {
-        let find = |key: &TypedKey<'_>| self.engine.find_hit::<ByArc<V>>(key);
-        let snapshot = match self.probe_with(key, find)? {
-            Ok(snapshot) => snapshot,
-            Err(no_hit) => return Ok(Err(no_hit)),
-        };
-        self.engine.counters.count_lookup(true);
-        self.take(key, snapshot).map(Ok)
-    }
-
-    /// What [`get`](Self::get) does.
-    #[inline]
-    fn read(&self, key: &K) -> CacheResult<Option<Arc<V>>> {
-        let found = self.probe_with(key, |key| self.engine.peek_as::<ByArc<V>>(key))?;
-        self.engine
-            .counters
-            .count_lookup(matches!(found, Peeked::Fresh(_)));
-        match found {
-            Peeked::Fresh(snapshot) => self.take(key, snapshot).map(Some),
-            Peeked::Expired => self.with_key(key, |key| {
-                self.engine.remove_expired(key);
-                Ok(None)
-            }),
-            Peeked::Missing => Ok(None),
-        }
-    }
-
-    #[inline]
-    fn take(&self, key: &K, snapshot: Option<Arc<V>>) -> CacheResult<Arc<V>> {
-        match snapshot {
-            Some(value) => Ok(value),
-            None => self.wrong(key),
-        }
-    }
-
-    #[cold]
-    fn wrong(&self, key: &K) -> CacheResult<Arc<V>> {
-        self.with_key(key, |key| self.engine.finish::<ByArc<V>>(key, None))
-    }
-
-    fn call_options(&self, options: CacheOptions) -> CallOptions<'_> {
-        CallOptions::new(options, Some(&self.options))
-    }
-
-    /// Returns a handle to the same part whose calls leave what they do not set to these
-    /// options, instead of those that this handle has.
+    /// Returns a handle to the same part, with these options as defaults of each call.
     ///
-    /// What a loader says goes first, then a call's options, then these, then the builder's
-    /// [`default_options`](crate::CacheBuilder::default_options). Tags are added.
+    /// The options replace the options of this handle. Precedence: the wishes of a loader
+    /// ([`Loaded`](crate::Loaded)), the options of the call, these options,
+    /// [`default_options`](crate::CacheBuilder::default_options) of the builder. Tags are added up.
     ///
     /// # Examples
     ///
     /// ```
     /// use std::time::Duration;
     ///
+    /// use futures_lite::future::block_on;
     /// use hydracache::{CacheOptions, HydraCache};
     ///
-    /// let options = CacheOptions::new().ttl(Duration::from_secs(60)).tag("people");
+    /// # fn main() -> Result<(), hydracache::CacheError> {
     /// let cache = HydraCache::local().build();
+    /// let options = CacheOptions::new().ttl(Duration::from_secs(60)).tag("people");
     /// let names = cache.typed::<u64, String>("names").with_options(options);
-    /// # drop(names);
+    ///
+    /// block_on(names.put(&7, "Ada".into(), CacheOptions::new().tag("user:7")))?;
+    /// assert_eq!(block_on(cache.invalidate_tag("people"))?, 1);
+    /// # Ok(())
+    /// # }
     /// ```
-    #[must_use = "it is the new handle that has the options"]
+    #[must_use = "the new handle has the options, not this handle"]
     pub fn with_options(&self, mut options: CacheOptions) -> Self {
+        // The new options replace the old, so the tag of the name is added again.
         options.tags.push(self.tag());
         Self {
             options,
@@ -213,19 +143,22 @@ where
         }
     }
 
-    /// Returns the value of a key, or `None` if there is none.
+    /// Returns the value of a key, or `None` without a fresh entry.
     ///
-    /// Counts a hit or a miss, and tells the eviction policy that the entry was read.
+    /// Counts a hit or a miss, and is a use for the eviction policy. If the entry is expired, gives
+    /// back the memory.
     ///
     /// # Errors
     ///
-    /// If the name was opened with other types
-    /// ([`is_wrong_type`](crate::CacheError::is_wrong_type)), or the key cannot be encoded
-    /// ([`is_encode`](crate::CacheError::is_encode)). So for every verb of a typed cache.
+    /// As every verb of a typed cache:
+    ///
+    /// - The name was opened with other types
+    ///   ([`is_wrong_type`](crate::CacheError::is_wrong_type)).
+    /// - The key cannot be encoded ([`is_encode`](crate::CacheError::is_encode)).
     ///
     /// # Panics
     ///
-    /// If encoding the key does; then nothing has changed. So for every verb that takes keys.
+    /// As every verb with keys, panics if the encoding of a key panics. Then nothing changed.
     ///
     /// # Cancel safety
     ///
@@ -241,6 +174,7 @@ where
     /// let names = HydraCache::local().build().typed::<u64, String>("names");
     /// block_on(names.put(&7, "Ada".into(), CacheOptions::new()))?;
     /// assert_eq!(block_on(names.get(&7))?.as_deref().map(String::as_str), Some("Ada"));
+    /// assert_eq!(block_on(names.get(&8))?, None);
     /// # Ok(())
     /// # }
     /// ```
@@ -248,17 +182,19 @@ where
         self.read(key)
     }
 
-    /// Stores a value under a key, in place of whatever is there: see
-    /// [`HydraCache::put`](crate::HydraCache::put).
+    /// Stores a value under a key, and replaces the current entry, as
+    /// [`HydraCache::put`](crate::HydraCache::put) does.
+    ///
+    /// Later reads share an `Arc` of this value. The bytes are encoded once, and never decoded.
     ///
     /// # Errors
     ///
-    /// If the value cannot be encoded ([`is_encode`](crate::CacheError::is_encode)); then
-    /// nothing has changed. And as [`get`](Self::get).
+    /// The value cannot be encoded ([`is_encode`](crate::CacheError::is_encode)); then nothing
+    /// changed. Also as [`get`](Self::get).
     ///
     /// # Panics
     ///
-    /// If encoding does; then nothing has changed.
+    /// Panics if the encoding panics. Then nothing changed.
     ///
     /// # Cancel safety
     ///
@@ -266,17 +202,37 @@ where
     ///
     /// # Examples
     ///
-    /// See [`get`](Self::get).
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use futures_lite::future::block_on;
+    /// use hydracache::{CacheOptions, HydraCache};
+    ///
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let names = HydraCache::local().build().typed::<u64, String>("names");
+    /// block_on(names.put(&7, "Ada".into(), CacheOptions::new()))?;
+    ///
+    /// let (first, second) = (block_on(names.get(&7))?.unwrap(), block_on(names.get(&7))?.unwrap());
+    /// assert_eq!(*first, "Ada");
+    /// assert!(Arc::ptr_eq(&first, &second));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn put(&self, key: &K, value: V, mut options: CacheOptions) -> CacheResult<()> {
+        // The defaults of the builder are merged by the engine, after these.
         options.fill_in(&self.options);
         self.with_key(key, |key| self.engine.put_shared(key, value, &options))
     }
 
-    /// Removes the value of a key: see [`HydraCache::remove`](crate::HydraCache::remove).
+    /// Removes a key. Returns `true` if the key had a fresh entry, `false` if not.
     ///
-    /// Returns whether there was one.
+    /// Fences a running load of the key, as [`HydraCache::remove`](crate::HydraCache::remove) does.
     ///
     /// # Errors
+    ///
+    /// As [`get`](Self::get).
+    ///
+    /// # Panics
     ///
     /// As [`get`](Self::get).
     ///
@@ -302,21 +258,20 @@ where
         self.with_key(key, |key| Ok(self.engine.remove(key)))
     }
 
-    /// Removes every value of this part of the cache, and overtakes its loads in progress.
+    /// Removes every entry of this name, and returns the number of removed fresh entries.
     ///
-    /// Returns how many were fresh at the first poll. It is
-    /// [`invalidate_tag`](crate::HydraCache::invalidate_tag) of a tag that all entries of the
-    /// name carry, and no text can name.
+    /// Fences every running load of the name. The call is
+    /// [`invalidate_tag`](crate::HydraCache::invalidate_tag) of a tag on every entry of the name;
+    /// no text equals this tag.
     ///
     /// # Errors
     ///
-    /// If the name was opened with other types
-    /// ([`is_wrong_type`](crate::CacheError::is_wrong_type)).
+    /// The name was opened with other types ([`is_wrong_type`](crate::CacheError::is_wrong_type)).
     ///
     /// # Cancel safety
     ///
-    /// After the first poll everything is unreachable; dropped then, later writes give the
-    /// memory back.
+    /// The first poll makes every entry unreachable. After a drop, later writes give back the
+    /// memory.
     ///
     /// # Examples
     ///
@@ -343,6 +298,7 @@ where
     }
 }
 
+/// Creates another handle to the same part of the cache, with the same options.
 impl<K: ?Sized, V, C> Clone for TypedCache<K, V, C> {
     fn clone(&self) -> Self {
         Self {
@@ -356,7 +312,7 @@ impl<K: ?Sized, V, C> Clone for TypedCache<K, V, C> {
     }
 }
 
-/// Shows the name and the types; no key and no value.
+/// Shows the name and the types, and no key or value.
 impl<K: ?Sized, V, C> fmt::Debug for TypedCache<K, V, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TypedCache")
@@ -367,6 +323,6 @@ impl<K: ?Sized, V, C> fmt::Debug for TypedCache<K, V, C> {
     }
 }
 
-// As `HydraCache`.
+// As for `HydraCache`: foreign code runs under no lock.
 impl<K: ?Sized, V, C> UnwindSafe for TypedCache<K, V, C> {}
 impl<K: ?Sized, V, C> RefUnwindSafe for TypedCache<K, V, C> {}
