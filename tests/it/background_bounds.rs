@@ -107,7 +107,7 @@ fn a_load_that_the_runtime_drops_was_cancelled() {
     for _ in 0..3 {
         let mut call = hand_over(&cache, "key", 2, options());
         call.waits();
-        let mut waiter = Hand::start(cache.get_or_load("key", options(), away::<u32>));
+        let mut waiter = Hand::start(cache.get_or_load("key", options(), failing_loader::<u32>));
         drop(pool.take());
         assert_eq!(call.ends().unwrap(), 1);
         let failures = cache.stats().load_failures;

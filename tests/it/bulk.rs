@@ -177,7 +177,7 @@ fn one_error_is_that_of_every_key_and_of_those_who_wait() {
     let (part, door) = (numbers(&cache), Door::default());
     let mut many = Hand::start(part.get_or_load_many([1, 2], options(), |_| async {
         door.pass().await;
-        Err::<Vec<Number>, _>(io::Error::other("away"))
+        Err::<Vec<Number>, _>(io::Error::other("down"))
     }));
     let mut waiter = join_one(&part, &2);
     door.open();
@@ -280,7 +280,7 @@ fn an_old_value_is_served_instead_of_a_failure_for_each_key_that_has_one() {
     for _ in 0..2 {
         let load = |keys: Vec<u64>| async move {
             assert_eq!(keys, [1, 2, 3, 4]);
-            Err::<Vec<Number>, _>("away")
+            Err::<Vec<Number>, _>("down")
         };
         let found = block_on(part.get_or_load_many(1..=4, options(), load));
         let found: Vec<_> = each(found).into_iter().map(Result::ok).collect();
@@ -288,7 +288,7 @@ fn an_old_value_is_served_instead_of_a_failure_for_each_key_that_has_one() {
     }
     assert_eq!(cache.stats().load_failures, 8);
     clock.advance(SECOND * 5);
-    let load = |_| async { Err::<Vec<Number>, _>("away") };
+    let load = |_| async { Err::<Vec<Number>, _>("down") };
     let found = block_on(part.get_or_load_many([1, 2], options(), load));
     assert!(found.iter().all(CacheResult::is_err));
 }
@@ -311,11 +311,11 @@ fn after_a_failure_each_key_has_a_backoff_of_its_own() {
     let (cache, clock) = timed();
     let (part, given) = (numbers(&cache), Given::default());
     let load = |keys: Vec<u64>| async move {
-        let one = |key: u64| if key == 1 { Err("away") } else { Ok(Number(1)) };
+        let one = |key: u64| if key == 1 { Err("down") } else { Ok(Number(1)) };
         keys.into_iter().map(one).collect::<Vec<_>>()
     };
-    let wishes = options().error_backoff(SECOND * 5);
-    let found = block_on(part.get_or_load_many([1, 2], wishes, load));
+    let call_options = options().error_backoff(SECOND * 5);
+    let found = block_on(part.get_or_load_many([1, 2], call_options, load));
     assert_eq!((found[0].is_err(), found[1].is_ok()), (true, true));
     let found = given.load(&part, &[1, 2, 3]).ends();
     assert!(found[0].as_ref().is_err_and(CacheError::is_load));
@@ -332,8 +332,8 @@ fn without_a_timer_a_timeout_is_an_error_of_every_missing_key() {
     let cache = HydraCache::local().build();
     let part = numbers(&cache);
     store(&part, 1, 1, options());
-    let wishes = options().load_timeout(SECOND);
-    let call = part.get_or_load_many([1, 2], wishes, |_| never::<Vec<Number>>());
+    let call_options = options().load_timeout(SECOND);
+    let call = part.get_or_load_many([1, 2], call_options, |_| never::<Vec<Number>>());
     let found = block_on(call);
     assert!(found[0].is_ok());
     assert!(found[1].as_ref().is_err_and(CacheError::is_no_timer));

@@ -85,7 +85,7 @@ fn callers_that_cannot_decode_share_one_load() {
 fn a_failed_load_leaves_the_undecodable_entry() {
     let cache = HydraCache::local().build();
     spoil(&cache, "key");
-    let call = cache.get_or_load::<u32, &str, _, _>("key", options(), || async { Err("away") });
+    let call = cache.get_or_load::<u32, &str, _, _>("key", options(), || async { Err("down") });
     assert!(block_on(call).unwrap_err().is_load());
     assert_eq!(
         block_on(cache.get::<(u8, u8)>("key")).unwrap(),
@@ -246,7 +246,7 @@ fn an_unchanged_value_keeps_its_bytes() {
     block_on(cache.put("key", 7_u32, kept(50))).unwrap();
     let bytes = block_on(cache.get_bytes("key")).unwrap().unwrap();
     clock.advance(SECOND * 10);
-    let fetched = block_on(cache.fetch("key", lasting(10), same)).unwrap();
+    let fetched = block_on(cache.fetch("key", lasting(10), unchanged)).unwrap();
     assert_eq!((fetched.value, fetched.source), (7, Source::Loaded));
     assert_eq!(codec.0.load(Ordering::Relaxed), 1);
     let again = block_on(cache.get_bytes("key")).unwrap().unwrap();

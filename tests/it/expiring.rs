@@ -142,8 +142,8 @@ fn the_window_of_revalidation_ends_too_and_the_others_wait() {
 #[test]
 fn what_was_expired_is_not_loaded_ahead_but_anew() {
     let (cache, _) = clocked(100);
-    let wishes = kept(50).refresh_ahead(0.0);
-    put(&cache, "key", 1, wishes);
+    let call_options = kept(50).refresh_ahead(0.0);
+    put(&cache, "key", 1, call_options);
     assert!(expire(&cache, "key"));
     let stats = cache.stats();
     assert_eq!(fail(&cache, "key").unwrap(), 1);
@@ -352,7 +352,9 @@ fn an_expired_value_is_an_old_one() {
     clock.advance(SECOND * 3);
     assert!(expire(&cache, "key"));
     clock.advance(SECOND * 2);
-    let failing = cache.fetch("key", options(), |_| away::<hydracache::Loaded<u32>>());
+    let failing = cache.fetch("key", options(), |_| {
+        failing_loader::<hydracache::Loaded<u32>>()
+    });
     let old = block_on(failing).unwrap();
     assert_eq!((old.source, old.age), (Source::Stale, SECOND * 5));
     assert_eq!(old.time_left, Some(Duration::ZERO));

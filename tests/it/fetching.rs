@@ -53,8 +53,8 @@ fn a_hit_has_an_age_and_a_rest() {
     fetched(&cache, "key", lasting(10), 7);
     fetched(&cache, "endless", options(), 8);
     clock.advance(SECOND * 4);
-    assert_eq!(parts(&found(&cache, "key")), (7, Source::Hit, 4, Some(6)));
-    assert_eq!(parts(&found(&cache, "endless")), (8, Source::Hit, 4, None));
+    assert_eq!(parts(&stored(&cache, "key")), (7, Source::Hit, 4, Some(6)));
+    assert_eq!(parts(&stored(&cache, "endless")), (8, Source::Hit, 4, None));
 }
 
 #[test]
@@ -63,8 +63,11 @@ fn an_entry_without_a_record_of_its_times_has_no_age() {
     put(&cache, "plain", 7, lasting(10));
     put(&cache, "kept", 7, kept(10));
     clock.advance(SECOND * 4);
-    assert_eq!(parts(&found(&cache, "plain")), (7, Source::Hit, 0, Some(6)));
-    assert_eq!(parts(&found(&cache, "kept")), (7, Source::Hit, 4, Some(6)));
+    assert_eq!(
+        parts(&stored(&cache, "plain")),
+        (7, Source::Hit, 0, Some(6))
+    );
+    assert_eq!(parts(&stored(&cache, "kept")), (7, Source::Hit, 4, Some(6)));
 }
 
 #[test]
@@ -75,7 +78,7 @@ fn an_old_value_says_so() {
     let door = Door::default();
     let mut leader = fetch_behind(&cache, options(), &door, |_| 2);
     assert_eq!(
-        parts(&found(&cache, "key")),
+        parts(&stored(&cache, "key")),
         (1, Source::Stale, 12, Some(0))
     );
     door.open();
@@ -83,7 +86,7 @@ fn an_old_value_says_so() {
 
     put(&cache, "key", 1, kept(5));
     clock.advance(SECOND * 12);
-    let failed = cache.fetch("key", options(), |_: Option<Old<u32>>| away());
+    let failed = cache.fetch("key", options(), |_: Option<Old<u32>>| failing_loader());
     let failed = block_on(failed).unwrap();
     assert_eq!(parts(&failed), (1, Source::Stale, 12, Some(0)));
 }
@@ -93,7 +96,7 @@ fn who_waited_for_another_joined_it() {
     let (cache, clock) = clocked(100);
     let door = Door::default();
     let mut leader = fetch_behind(&cache, lasting(10), &door, |_| 7);
-    let mut waiter = Hand::start(cache.fetch("key", options(), nobody));
+    let mut waiter = Hand::start(cache.fetch("key", options(), never_fetch));
     let mut plain = join(&cache, "key");
     clock.advance(SECOND * 3);
     door.open();
@@ -111,7 +114,7 @@ fn fetch_joins_the_load_of_another_verb() {
     let (cache, _) = clocked(100);
     let door = Door::default();
     let mut leader = lead(&cache, "key", 7, lasting(10), &door);
-    let mut waiter = Hand::start(cache.fetch("key", options(), nobody));
+    let mut waiter = Hand::start(cache.fetch("key", options(), never_fetch));
     door.open();
     leader.ends().unwrap();
     let joined = waiter.ends().unwrap();
@@ -123,7 +126,7 @@ fn what_was_not_stored_has_no_time_left() {
     let (cache, _) = clocked(100);
     let door = Door::default();
     let mut leader = fetch_behind(&cache, lasting(10), &door, |_| 7);
-    let mut waiter = Hand::start(cache.fetch("key", options(), nobody));
+    let mut waiter = Hand::start(cache.fetch("key", options(), never_fetch));
     assert!(!remove(&cache, "key"));
     door.open();
     assert_eq!(
@@ -221,7 +224,7 @@ fn given(cache: &HydraCache) -> Option<(u32, u64)> {
     let given = Cell::new(None);
     let call = cache.fetch("key", options(), |old: Option<Old<u32>>| {
         given.set(old.map(|old| (*old.value(), old.age().as_secs())));
-        away()
+        failing_loader()
     });
     let _ = Hand::hold(call).ends();
     given.get()
@@ -262,11 +265,11 @@ fn an_unchanged_value_is_stored_anew_with_its_tags_and_the_time_of_the_call() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, kept(100).tags(["a", "b"]));
     clock.advance(SECOND * 12);
-    let call = cache.fetch("key", kept(100), same);
+    let call = cache.fetch("key", kept(100), unchanged);
     let confirmed = block_on(call).unwrap();
     assert_eq!(parts(&confirmed), (1, Source::Loaded, 0, Some(10)));
     clock.advance(SECOND * 4);
-    assert_eq!(parts(&found(&cache, "key")), (1, Source::Hit, 4, Some(6)));
+    assert_eq!(parts(&stored(&cache, "key")), (1, Source::Hit, 4, Some(6)));
     assert_eq!(invalidate(&cache, "b"), 1);
     assert_eq!(get(&cache, "key"), None);
 }
@@ -329,7 +332,7 @@ fn not_modified_does_not_undo_a_put() {
 #[test]
 fn a_full_loader_that_fails_is_answered_with_the_old_value_or_its_error() {
     let (cache, clock) = clocked(100);
-    let failing = || cache.fetch("key", options(), |_: Option<Old<u32>>| away());
+    let failing = || cache.fetch("key", options(), |_: Option<Old<u32>>| failing_loader());
     assert!(block_on(failing()).unwrap_err().is_load());
     put(&cache, "key", 1, kept(5));
     clock.advance(nearly(15));
@@ -343,7 +346,7 @@ fn a_load_ahead_that_fails_says_that_it_was_a_hit() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, lasting(20).refresh_ahead(0.5));
     clock.advance(SECOND * 12);
-    let failing = cache.fetch("key", options(), |_: Option<Old<u32>>| away());
+    let failing = cache.fetch("key", options(), |_: Option<Old<u32>>| failing_loader());
     let answer = block_on(failing).unwrap();
     assert_eq!(parts(&answer), (1, Source::Hit, 12, Some(8)));
 }
@@ -354,7 +357,7 @@ fn what_cannot_be_decoded_is_counted_once_a_call() {
     let garbage = Bytes::from_static(&[0xff; 20]);
     block_on(cache.put_bytes("key", garbage, kept(90))).unwrap();
     clock.advance(SECOND * 10);
-    let call = cache.fetch("key", options(), |_| away::<Loaded<u32>>());
+    let call = cache.fetch("key", options(), |_| failing_loader::<Loaded<u32>>());
     assert!(block_on(call).is_err_and(|error| error.is_load()));
     assert_eq!(cache.stats().decode_failures, 1);
 }

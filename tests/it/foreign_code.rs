@@ -254,9 +254,9 @@ fn an_error_that_panics_when_it_is_dropped_leaves_its_key_to_others() {
     for loads in [true, false] {
         let (cache, clock) = clocked(10);
         let dropped = Arc::new(AtomicU32::new(0));
-        let wishes = options().error_backoff(SECOND);
+        let call_options = options().error_backoff(SECOND);
         let sour = async || Err::<u32, _>(Sour(Arc::clone(&dropped)));
-        block_on(cache.get_or_load("key", wishes, sour)).unwrap_err();
+        block_on(cache.get_or_load("key", call_options, sour)).unwrap_err();
         clock.advance(SECOND);
         let call = || {
             if loads {
@@ -308,9 +308,9 @@ fn a_failure_that_a_flush_forgets_may_call_the_cache() {
     }
     without_hanging(|| {
         let (cache, _) = clocked(10);
-        let wishes = options().error_backoff(SECOND);
+        let call_options = options().error_backoff(SECOND);
         let calling = async || Err::<u32, _>(Calling(cache.clone()));
-        block_on(cache.get_or_load("key", wishes, calling)).unwrap_err();
+        block_on(cache.get_or_load("key", call_options, calling)).unwrap_err();
         block_on(cache.flush()).unwrap();
         assert_eq!(get(&cache, "told"), Some(1));
     });

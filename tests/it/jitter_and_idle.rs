@@ -10,7 +10,7 @@ use crate::stale::*;
 use crate::support::*;
 
 fn left(cache: &HydraCache, key: &str) -> Duration {
-    found(cache, key).time_left.unwrap()
+    stored(cache, key).time_left.unwrap()
 }
 
 fn idle(seconds: u32) -> CacheOptions {
@@ -78,8 +78,8 @@ fn a_value_without_an_end_has_no_jitter() {
 #[test]
 fn loaded_values_are_shortened_too_and_windows_begin_at_the_shortened_end() {
     let (cache, clock) = clocked(100);
-    let wishes = options().jitter(0.5).stale_if_error(SECOND * 7);
-    fetched(&cache, "key", wishes, Loaded::new(1).ttl(SECOND * 60));
+    let call_options = options().jitter(0.5).stale_if_error(SECOND * 7);
+    fetched(&cache, "key", call_options, Loaded::new(1).ttl(SECOND * 60));
     let left = left(&cache, "key");
     assert!(left >= SECOND * 30 && left < SECOND * 60);
     clock.advance(left + nearly(7));
@@ -134,7 +134,7 @@ fn reads_keep_an_entry() {
         |cache| assert_eq!(get(cache, "key"), Some(1)),
         |cache| assert!(block_on(cache.get_bytes("key")).unwrap().is_some()),
         |cache| assert_eq!(served(cache, "key"), 1),
-        |cache| assert_eq!(found(cache, "key").value, 1),
+        |cache| assert_eq!(stored(cache, "key").value, 1),
     ];
     for read in reads {
         let (cache, clock) = clocked(100);

@@ -47,7 +47,7 @@ fn kept() -> CacheOptions {
 }
 
 fn fail(cache: &HydraCache, key: &str, options: CacheOptions) -> Result<u32, String> {
-    let call = cache.get_or_load(key, options, async || Err::<u32, _>("away"));
+    let call = cache.get_or_load(key, options, async || Err::<u32, _>("down"));
     block_on(call).map_err(|error| error.to_string())
 }
 
@@ -312,9 +312,9 @@ fn both_ends_of_time() {
             for (at, set) in set.into_iter().enumerate() {
                 for span in spans {
                     let (cache, clock) = leaping(10);
-                    let wishes = || set(options().ttl(ttl), span);
+                    let call_options = || set(options().ttl(ttl), span);
                     clock.show(now);
-                    put(&cache, "key", 1, wishes().tag("tag"));
+                    put(&cache, "key", 1, call_options().tag("tag"));
                     let ends = now.checked_add(ttl).filter(|end| *end < last);
                     for then in times {
                         clock.show(then);
@@ -326,10 +326,10 @@ fn both_ends_of_time() {
                             seen.is_some() != is_over || (may_end && seen.is_none()),
                             "{now:?} + {ttl:?}, {at}: {then:?}"
                         );
-                        let _ = fail(&cache, "key", wishes());
-                        put(&cache, &format!("{then:?}"), 2, wishes());
+                        let _ = fail(&cache, "key", call_options());
+                        put(&cache, &format!("{then:?}"), 2, call_options());
                     }
-                    put(&cache, "key", 2, wishes().tag("tag"));
+                    put(&cache, "key", 2, call_options().tag("tag"));
                     block_on(cache.expire("key")).unwrap();
                     for then in times {
                         clock.show(then);

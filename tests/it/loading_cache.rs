@@ -273,8 +273,8 @@ fn without_a_spawner_the_caller_drives_and_the_others_are_served() {
 #[test]
 fn a_soft_timeout_bounds_the_first_caller_and_the_load_goes_on() {
     let (cache, clock, pool) = spawning(64);
-    let wishes = kept(50).soft_timeout(SECOND * 2);
-    let (part, gate) = (numbers(&cache).with_options(wishes), Gate::default());
+    let call_options = kept(50).soft_timeout(SECOND * 2);
+    let (part, gate) = (numbers(&cache).with_options(call_options), Gate::default());
     let (loading, _) = gated(&part, &gate, Ok);
     store(&part, 7, 9, options());
     clock.advance(SECOND * 10);
@@ -321,7 +321,7 @@ fn a_refresh_replaces_what_is_fresh_and_joins_nothing() {
 fn a_failure_is_one_error_for_all_and_the_next_call_loads() {
     let cache = HydraCache::local().build();
     let (part, gate) = (numbers(&cache), Gate::default());
-    let (loading, calls) = gated(&part, &gate, |_| Err(io::Error::other("away")));
+    let (loading, calls) = gated(&part, &gate, |_| Err(io::Error::other("down")));
     let (mut leader, mut waiter) = (waiting(&loading), waiting(&loading));
     gate.open();
     let errors = [leader.ends().unwrap_err(), waiter.ends().unwrap_err()];

@@ -59,7 +59,7 @@ fn loads_leave_nothing_however_they_end() {
                 let loader = || async move { end };
                 block_on(cache.get_or_load(&key, tagged(&tag), loader)).ok()
             };
-            call(Err("away"));
+            call(Err("down"));
             let endless = || std::future::pending::<Result<u32, Infallible>>();
             let dropped = Hand::start(cache.get_or_load(&key, tagged(&tag), endless));
             drop(join(cache, &key));

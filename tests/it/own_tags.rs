@@ -292,7 +292,7 @@ fn the_tags_of_an_unchanged_value_are_fenced_too() {
     let door = Door::default();
     let mut leader = Hand::start(cache.fetch("key", options(), |old| async {
         door.pass().await;
-        same(old).await
+        unchanged(old).await
     }));
     assert_eq!(invalidate(&cache, "old"), 0);
     let mut late = late(&cache);
@@ -338,7 +338,7 @@ fn loads_that_end_in_any_way_leave_no_memory_behind() {
             one.ends().unwrap();
         }
         drop(one);
-        let failing = cache.fetch("other", options(), |_| away::<Loaded<u32>>());
+        let failing = cache.fetch("other", options(), |_| failing_loader::<Loaded<u32>>());
         assert!(block_on(failing).is_err());
         remove(&cache, "key");
     }

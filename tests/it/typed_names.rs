@@ -261,7 +261,7 @@ struct Moody(u8);
 impl Serialize for Moody {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
-            1 => Err(S::Error::custom("no form")),
+            1 => Err(S::Error::custom("not encodable")),
             2 => panic!("moody"),
             other => serializer.serialize_u8(other),
         }

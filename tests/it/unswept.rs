@@ -30,7 +30,9 @@ fn an_old_value_that_was_expired_a_moment_ago_has_no_time_left() {
     let cache = many_expired();
     for n in 0..2000 {
         let key = format!("key {n}");
-        let failing = cache.fetch(&key, options(), |_| away::<hydracache::Loaded<u32>>());
+        let failing = cache.fetch(&key, options(), |_| {
+            failing_loader::<hydracache::Loaded<u32>>()
+        });
         let old = block_on(failing).unwrap();
         assert_eq!(old.source, hydracache::Source::Stale);
         assert_eq!(old.time_left, Some(Duration::ZERO));

@@ -109,7 +109,7 @@ fn a_failed_load_is_answered_with_the_old_value_again_and_again_for_all() {
         for round in 1..=3 {
             clock.advance(SECOND * 20);
             let door = Door::default();
-            let mut leader = lead_away(&cache, "key", options(), &door);
+            let mut leader = lead_failing(&cache, "key", options(), &door);
             let mut others: Vec<_> = (0..3)
                 .map(|_| Hand::hold(cache.get_or_load("key", options(), never::<u32>)))
                 .collect();
@@ -158,7 +158,7 @@ fn a_load_that_fails_after_the_limit_is_not_answered_with_what_was_kept() {
     put(&cache, "key", 1, kept(5));
     clock.advance(SECOND * 12);
     let door = Door::default();
-    let mut leader = lead_away(&cache, "key", options(), &door);
+    let mut leader = lead_failing(&cache, "key", options(), &door);
     let mut waiter = join(&cache, "key");
     clock.advance(SECOND * 3);
     door.open();
@@ -174,8 +174,8 @@ fn windows_are_those_of_the_entry_not_of_the_caller() {
     put(&cache, "kept", 1, kept(5));
     clock.advance(SECOND * 10);
     let of = |key| {
-        let wishes = kept(100).stale_while_revalidate(SECOND * 100);
-        Hand::hold(cache.get_or_load(key, wishes, away::<u32>)).ends()
+        let call_options = kept(100).stale_while_revalidate(SECOND * 100);
+        Hand::hold(cache.get_or_load(key, call_options, failing_loader::<u32>)).ends()
     };
     assert!(of("bare").unwrap_err().is_load());
     assert_eq!(of("kept").unwrap(), 1);
@@ -253,7 +253,7 @@ fn what_was_taken_away_while_it_was_loaded_is_no_answer_to_a_failure() {
         put(&cache, "key", 1, kept(50).tag("tag"));
         clock.advance(SECOND * 20);
         let door = Door::default();
-        let mut leader = lead_away(&cache, "key", options(), &door);
+        let mut leader = lead_failing(&cache, "key", options(), &door);
         let mut waiter = join(&cache, "key");
         taker(&cache);
         door.open();
@@ -287,7 +287,7 @@ fn a_value_put_while_the_load_ran_is_the_answer_to_its_failure() {
     put(&cache, "key", 1, kept(50));
     clock.advance(SECOND * 20);
     let door = Door::default();
-    let mut leader = lead_away(&cache, "key", options(), &door);
+    let mut leader = lead_failing(&cache, "key", options(), &door);
     put(&cache, "key", 2, lasting(10));
     door.open();
     assert_eq!(leader.ends().unwrap(), 2);
@@ -300,7 +300,7 @@ fn an_old_value_of_another_type_is_as_good_as_none() {
         let (cache, clock) = clocked(100);
         put(&cache, "key", 1, kept);
         clock.advance(SECOND * 20);
-        let text = cache.get_or_load("key", options(), away::<String>);
+        let text = cache.get_or_load("key", options(), failing_loader::<String>);
         assert!(block_on(text).unwrap_err().is_load());
         let text = cache.get_or_load("key", options(), ready(String::from("two")));
         assert_eq!(block_on(text).unwrap(), "two");
