@@ -181,7 +181,6 @@ fn soft_timeout_bounds_the_first_caller_of_a_background_load() {
     assert_eq!(cache.stats().timeouts, 0);
 }
 
-/// Altinn/dialogporten#4252: what hung in the background held its key.
 #[test]
 fn spawner_may_run_the_load_inside_spawn() {
     for (kept, expected) in [(revalidated(50), 1), (kept(50), 2)] {
