@@ -73,6 +73,7 @@ fn callers_after_the_ttl_wait_for_the_refresh_ahead() {
     put(&cache, "key", 1, ahead(0.5));
     clock.advance(SECOND * 5);
     let door = Door::default();
+    // 1. A refresh ahead starts. 2. The ttl ends. 3. A call joins. 4. The load ends for both.
     let mut leader = lead(&cache, "key", 2, options(), &door);
     clock.advance(SECOND * 5);
     let mut waiter = join(&cache, "key");
@@ -104,6 +105,7 @@ fn value_removed_during_a_refresh_ahead_stays_removed() {
     put(&cache, "key", 1, ahead(0.5));
     clock.advance(SECOND * 5);
     let door = Door::default();
+    // 1. A refresh ahead starts. 2. The value is removed. 3. The load ends, not stored.
     let mut leader = lead(&cache, "key", 2, ahead(0.5), &door);
     assert!(remove(&cache, "key"));
     door.open();

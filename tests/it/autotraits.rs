@@ -1,5 +1,5 @@
-//! Which types and futures are `Send` and `Sync`. Loaders need not be `Send`; with a `Send`
-//! loader, the future is `Send`.
+//! Public types are `Send` and `Sync`. Loaders need not be `Send`; with a `Send` loader, the
+//! future is `Send`.
 
 use std::convert::Infallible;
 use std::rc::Rc;
@@ -31,7 +31,7 @@ fn public_types_are_send_sync_and_static() {
 }
 
 #[test]
-fn cache_is_clone_with_a_codec_that_is_not() {
+fn cache_is_clone_with_a_codec_that_is_not_clone() {
     struct NotClone;
     impl Codec for NotClone {
         fn encode<V: serde::Serialize + ?Sized>(&self, value: &V) -> Result<Bytes, BoxError> {
@@ -46,7 +46,7 @@ fn cache_is_clone_with_a_codec_that_is_not() {
 }
 
 #[test]
-fn futures_are_send_for_values_that_are_not() {
+fn futures_are_send_for_values_that_are_not_send() {
     let cache = HydraCache::local().build();
     send(&cache.get::<Rc<str>>("key"));
     send(&cache.peek::<Rc<str>>("key"));
@@ -71,8 +71,8 @@ fn futures_are_send_for_values_that_are_not() {
     }));
 }
 
-/// In a task whose future must be `Send`, tags borrowed from the task fail to compile if the
-/// cache's future keeps its arguments too long.
+/// In a task with a `Send` future, tags borrowed from the task fail to compile if the future of
+/// the call keeps the arguments too long.
 #[test]
 fn send_task_may_pass_tags_by_any_iterator() {
     fn spawn(task: impl Future<Output = ()> + Send + 'static) {

@@ -61,6 +61,7 @@ fn callers_in_the_error_window_wait_for_the_background_load() {
     let (cache, clock, pool) = spawning(64);
     put(&cache, "key", 1, kept(5));
     clock.advance(SECOND * 10);
+    // 1. The first call starts a background load. 2. Two calls join. 3. The load ends for all.
     let mut first = hand_over(&cache, "key", 2, options());
     let mut second = hand_over(&cache, "key", 3, options());
     first.waits();
@@ -222,6 +223,7 @@ fn stale_value_is_served_to_its_limit_during_background_load() {
     clock.advance(nearly(5));
     assert_eq!(served(&cache, "key"), 1);
     clock.advance(NANO);
+    // The window has ended: the next call waits for the background load.
     let mut waiter = hand_over(&cache, "key", 3, options());
     waiter.waits();
     open.store(true, Ordering::Relaxed);

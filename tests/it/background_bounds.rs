@@ -109,6 +109,7 @@ fn background_load_dropped_by_its_runtime_is_cancelled() {
         let mut call = hand_over(&cache, "key", 2, options());
         call.waits();
         let mut waiter = Hand::start(cache.get_or_load("key", options(), failing_loader::<u32>));
+        // The runtime drops the load: the caller is served stale, the waiter loads.
         drop(pool.take());
         assert_eq!(call.ends().unwrap(), 1);
         let failures = cache.stats().load_failures;
@@ -128,6 +129,7 @@ fn dropped_background_load_of_a_removed_value_is_an_error() {
     let (cache, clock, pool) = spawning(64);
     put(&cache, "key", 1, kept(50));
     clock.advance(SECOND * 10);
+    // 1. A background load starts. 2. The stale value is removed. 3. The load is dropped.
     let mut call = hand_over(&cache, "key", 2, options());
     call.waits();
     remove(&cache, "key");
@@ -163,6 +165,7 @@ fn background_load_is_fenced_by_put_and_invalidations() {
         let (cache, clock, pool) = spawning(64);
         put(&cache, "key", 1, kept(50));
         clock.advance(SECOND * 10);
+        // 1. A background load starts. 2. A put or an invalidation runs. 3. The load ends.
         let mut call = hand_over(&cache, "key", 2, tagged("tag"));
         call.waits();
         fence(&cache);
@@ -200,11 +203,13 @@ fn unpolled_background_load_frees_its_key_at_its_deadline() {
     let (cache, clock, pool) = spawning(64);
     put(&cache, "key", 1, kept(20));
     clock.advance(SECOND * 10);
+    // 1. A background load starts and is never polled. 2. A call joins.
     drop(hand_over(&cache, "key", 2, options()).poll());
     let mut unpolled = pool.only();
     let mut waiter = Hand::start(cache.get_or_load("key", options(), ready(3_u32)));
     clock.advance(SECOND * 29);
     waiter.waits();
+    // 3. The deadline passes: the waiter loads itself.
     clock.advance(SECOND);
     assert_eq!(waiter.ends().unwrap(), 3);
     unpolled.ends();

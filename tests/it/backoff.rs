@@ -244,6 +244,7 @@ fn fenced_load_that_fails_begins_no_backoff() {
     for fence in fences {
         let (cache, _) = clocked(100);
         let door = Door::default();
+        // 1. A load starts. 2. A put or an invalidation runs. 3. The load fails. 4. A call loads.
         let mut leader = lead_failing(&cache, "key", with_backoff(5), &door);
         fence(&cache);
         door.open();
@@ -306,7 +307,7 @@ fn shard_keeps_1024_failures_and_forgets_the_oldest() {
     assert_eq!(cache.entry_count(), 1);
 }
 
-/// The invalidation that fences the load lets the next caller load at once.
+/// After an invalidation fences the load, the next caller may load at once.
 #[test]
 fn failed_load_fenced_by_its_tag_begins_no_backoff() {
     let (cache, _) = clocked(100);

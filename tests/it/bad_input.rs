@@ -5,7 +5,7 @@ use hydracache::HydraCache;
 
 use crate::support::*;
 
-/// Asserts that the usual calls work with the key.
+/// Asserts for the key: put, get, load, remove and invalidation work.
 fn assert_key_works(cache: &HydraCache, key: &str) {
     put(cache, key, 1, tagged("tag"));
     assert_eq!(get(cache, key), Some(1));

@@ -10,7 +10,7 @@ fn fill(cache: &HydraCache, count: u32) {
     }
 }
 
-/// A capacity in bytes would hold only a hundred of these entries.
+/// As a number of bytes, the capacity would hold only a hundred entries of this size.
 #[test]
 fn max_capacity_counts_entries() {
     let cache = HydraCache::local().max_capacity(10_000).build();

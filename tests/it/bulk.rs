@@ -12,12 +12,12 @@ use crate::parts::*;
 use crate::stale::*;
 use crate::support::*;
 
-/// The keys passed to the loader, one list for each call.
+/// The keys passed to the loader, a list for each call.
 #[derive(Default)]
 struct LoaderKeys(RefCell<Vec<Vec<u64>>>);
 
 impl LoaderKeys {
-    /// A call whose loader logs its keys and returns ten times each key.
+    /// A call with a loader: logs the keys, returns ten times each key.
     fn load<'a>(&'a self, typed: &'a Numbers, keys: &'a [u64]) -> Calls<'a> {
         Hand::hold(typed.get_or_load_many(keys, options(), |keys: Vec<u64>| {
             self.0.borrow_mut().push(keys.clone());
@@ -106,6 +106,7 @@ fn keys_loaded_by_other_calls_are_joined() {
     let cache = HydraCache::local().build();
     let (typed, given, door) = (numbers(&cache), LoaderKeys::default(), Door::default());
     store(&typed, 1, 1, options());
+    // 1. Another call loads key 2. 2. The bulk call joins key 2 and loads key 3.
     let mut other = lead_one(&typed, &2, 2, options(), &door);
     let mut many = given.load(&typed, &[3, 2, 1]);
     many.waits();
@@ -239,6 +240,7 @@ fn stored_after(call: fn(&HydraCache, &Numbers)) -> Vec<u64> {
             Ok::<_, Infallible>(tens(&keys))
         }
     };
+    // 1. The bulk load starts; a call joins key 1. 2. `call` runs. 3. The load ends.
     let mut many = Hand::start(typed.get_or_load_many([1, 2], tagged("tag"), load));
     let key = 1;
     let mut waiter = join_one(&typed, &key);

@@ -11,7 +11,7 @@ use crate::parts::*;
 use crate::stale::*;
 use crate::support::*;
 
-/// A cache whose timer returns futures that panic when polled after their end, like the
+/// A cache with a strict timer: a future panics when polled after the end, like the
 /// futures of async functions.
 fn with_strict_timer() -> (HydraCache, ManualClock) {
     let clock = ManualClock::new();
@@ -73,7 +73,7 @@ fn ended_timer_is_not_polled_again_after_a_soft_timeout() {
     drop(others);
 }
 
-/// Key 1 loses its stale value, so the call waits for key 1. Key 2 is served stale.
+/// The stale value of key 1 is removed, so the call waits for key 1. Key 2 is served stale.
 #[test]
 fn soft_timeout_serves_a_key_though_another_was_removed() {
     let (cache, clock) = timed();
@@ -122,7 +122,7 @@ fn key_of_a_dropped_leader_loads_before_others_end() {
     drop(hung);
 }
 
-/// An error whose conversion panics.
+/// An error with a panicking conversion.
 struct PanicsInConversion;
 
 impl From<PanicsInConversion> for BoxError {
@@ -131,7 +131,7 @@ impl From<PanicsInConversion> for BoxError {
     }
 }
 
-/// The load counts as panicked, for one key and for many.
+/// The load counts as panicked, for a single key and for many.
 #[test]
 fn panic_in_an_error_conversion_counts_as_a_load_panic() {
     let cache = HydraCache::local().build();

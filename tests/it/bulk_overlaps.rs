@@ -14,7 +14,7 @@ use crate::support::*;
 
 type Log = RefCell<Vec<Vec<u64>>>;
 
-/// A call whose loader logs its keys, waits at the door, and returns `value` for every key.
+/// A call with a loader: logs the keys, waits at the door, returns `value` for every key.
 fn gated<'a>(
     typed: &'a Numbers,
     keys: &'a [u64],

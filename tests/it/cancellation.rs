@@ -1,4 +1,4 @@
-//! A dropped or panicking leader frees its key. Waiters then load themselves, or get an error.
+//! A dropped or panicking leader frees the key. The waiters load themselves, or get an error.
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::support::*;
 
-/// A waiter with a loader that would return at once.
+/// A waiter with a loader, ready to return at once.
 fn ready_waiter(cache: &HydraCache, value: u32) -> Hand<'_, hydracache::CacheResult<u32>> {
     Hand::start(cache.get_or_load("key", options(), ready(value)))
 }
@@ -19,6 +19,7 @@ fn waiter_of_a_dropped_leader_loads_with_its_own_loader() {
     let door = Door::default();
     let leader = lead(&cache, "key", 1, options(), &door);
     let (mut second, mut third) = (ready_waiter(&cache, 2), ready_waiter(&cache, 3));
+    // 1. The leader is dropped. 2. Both waiters wake. 3. The waiter polled first loads.
     drop(leader);
     assert!(second.was_woken() && third.was_woken());
     assert_eq!(second.ends().unwrap(), 2);
@@ -33,6 +34,7 @@ fn waiter_of_a_dropped_leader_loads_with_its_own_loader() {
 fn unpolled_waiter_does_not_block_other_waiters() {
     let cache = HydraCache::local().build();
     let door = Door::default();
+    // 1. Two calls wait. 2. The leader is dropped. 3. Only the second waiter is polled.
     let leader = lead(&cache, "key", 1, options(), &door);
     let parked = ready_waiter(&cache, 2);
     let mut third = ready_waiter(&cache, 3);
@@ -42,18 +44,20 @@ fn unpolled_waiter_does_not_block_other_waiters() {
     drop(parked);
 }
 
-/// The new leader uses its own tags, from its own start on. It inherits nothing from the
+/// The second leader uses its own tags, from its own start on, and inherits nothing from the
 /// dropped leader.
 #[test]
-fn leader_after_a_dropped_one_is_fenced_by_own_tags_only() {
+fn second_leader_is_fenced_by_its_own_tags_only() {
     for (invalidated, stored) in [("b", None), ("a", Some(2))] {
         let cache = HydraCache::local().build();
         let (door, other_door) = (Door::default(), Door::default());
+        // 1. The first leader claims the slot with tag "a". 2. A call with tag "b" waits.
         let leader = lead(&cache, "key", 1, tagged("a"), &door);
         let mut second = Hand::start(cache.get_or_load("key", tagged("b"), || async {
             other_door.pass().await;
             Ok::<_, Infallible>(2_u32)
         }));
+        // 3. The first leader is dropped. 4. The waiter claims the slot. 5. A tag is invalidated.
         drop(leader);
         second.waits();
         assert_eq!(invalidate(&cache, invalidated), 0);
@@ -69,6 +73,7 @@ fn leader_after_a_dropped_one_is_fenced_by_own_tags_only() {
 fn dropped_waiter_changes_nothing() {
     let cache = HydraCache::local().build();
     let door = Door::default();
+    // 1. Two calls join. 2. One waiter is dropped. 3. The load ends for the other.
     let mut leader = lead(&cache, "key", 1, options(), &door);
     let mut waiter = join(&cache, "key");
     drop(join(&cache, "key"));
@@ -81,6 +86,7 @@ fn dropped_waiter_changes_nothing() {
 fn key_is_free_when_leader_and_waiter_are_dropped() {
     let cache = HydraCache::local().build();
     let door = Door::default();
+    // 1. A load starts, a call joins. 2. Both are dropped. 3. A new call loads.
     let leader = lead(&cache, "key", 1, tagged("tag"), &door);
     let waiter = join(&cache, "key");
     drop(leader);
@@ -184,7 +190,7 @@ fn put_whose_value_panics_changes_nothing() {
     assert_eq!(get(&cache, "key"), Some(1));
 }
 
-/// A leader dropped while its thread unwinds from an unrelated panic counts as cancelled.
+/// A leader dropped while the thread unwinds from an unrelated panic counts as cancelled.
 #[test]
 fn leader_dropped_by_another_panic_counts_as_cancelled() {
     let cache = HydraCache::local().build();
@@ -228,6 +234,7 @@ fn last_of_a_hundred_callers_loads_after_99_dropped_leaders() {
             }))
         })
         .collect();
+    // Each round drops the leader; one of the waiters claims the slot.
     while calls.len() > 1 {
         drop(calls.remove(0));
         for call in &mut calls {

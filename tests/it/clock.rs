@@ -45,7 +45,7 @@ fn cache_without_an_injected_clock_uses_the_system_clock() {
     });
 }
 
-/// Counts how often it is asked, and can go back.
+/// A clock set by the test, with a count of reads.
 #[derive(Default)]
 struct Counting {
     asked: AtomicU64,
@@ -116,6 +116,7 @@ fn panicking_clock_leaves_the_cache_usable() {
         .build();
     put(&cache, "key", 1, lasting(1).tag("tag"));
     let door = Door::default();
+    // 1. A load starts. 2. Every call panics in the clock. 3. The load ends, and is stored.
     let mut leader = lead(&cache, "loading", 5, options(), &door);
     broken.store(1, Ordering::Relaxed);
     let calls: [fn(&HydraCache); 6] = [

@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use crate::stale::*;
 use crate::support::*;
 
-/// Stores bytes that do not decode as `u32`: one byte too many.
+/// Stores a byte more than a `u32` has, so the entry does not decode.
 fn put_undecodable(cache: &HydraCache, key: &str) {
     block_on(cache.put_bytes(key, Bytes::from_static(b"\x07\x00"), options())).unwrap();
 }
@@ -98,6 +98,7 @@ fn waiter_finds_a_value_put_over_an_undecodable_entry() {
     let cache = HydraCache::local().build();
     put_undecodable(&cache, "key");
     let door = Door::default();
+    // 1. A load starts, a call joins. 2. A put stores 9. 3. The leader is dropped.
     let leader = lead(&cache, "key", 8, options(), &door);
     let mut waiter = join(&cache, "key");
     put(&cache, "key", 9, options());
@@ -114,7 +115,7 @@ fn load_with_a_ttl_of_zero_removes_an_undecodable_entry() {
     assert!(!block_on(cache.contains_key("key")));
 }
 
-/// A codec that cannot decode its own bytes.
+/// A codec unable to decode its own bytes.
 struct OneWay;
 
 impl Codec for OneWay {
@@ -172,7 +173,7 @@ fn postcard_rejects_extra_and_missing_bytes() {
     );
 }
 
-/// Encodes every value to zero bytes. One decoding puts a value of another type under "key".
+/// Encodes every value to zero bytes. A chosen decoding puts a value of another type.
 #[derive(Clone, Default)]
 struct Swapping(Arc<Mutex<Swap>>);
 
@@ -207,10 +208,10 @@ impl Codec for Swapping {
     }
 }
 
-/// All empty values share one address: only the type distinguishes the two entries.
+/// All empty values share an address: only the type distinguishes the two entries.
 #[test]
 fn entry_put_during_a_decode_is_not_replaced() {
-    // A call decodes at its first look, and again at its second look.
+    // A call decodes at the first look, and again at the second look.
     for before in [0, 1] {
         let codec = Swapping::default();
         let cache = HydraCache::local().codec(codec.clone()).build();

@@ -12,7 +12,7 @@ use crate::pool::*;
 use crate::stale::*;
 use crate::support::*;
 
-/// A value whose encoding always fails.
+/// A value with an encoding that always fails.
 #[derive(Debug, Deserialize)]
 pub struct Unencodable;
 

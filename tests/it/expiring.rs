@@ -7,16 +7,16 @@ use hydracache::{CacheOptions, HydraCache, Source};
 use crate::stale::*;
 use crate::support::*;
 
-/// Both calls that expire "key" with the tag "one". Each returns how filled entries were fresh.
+/// Both calls to expire "key" with the tag "one". Each returns the number of fresh entries.
 const EXPIRE_CALLS: [fn(&HydraCache) -> u64; 2] = [
     |cache| u64::from(expire(cache, "key")),
     |cache| expire_tag(cache, "one"),
 ];
 
-/// More entries than one poll sweeps.
+/// More entries than a poll sweeps.
 const MANY: u32 = 2000;
 
-/// A cache with `MANY` entries of the tag "all", each with a second tag of its own.
+/// A cache with `MANY` entries of the tag "all", each with a second, unique tag.
 fn filled(kept: &CacheOptions) -> (HydraCache, hydracache::ManualClock) {
     let (cache, clock) = clocked(10_000);
     for n in 0..MANY {
@@ -82,7 +82,7 @@ fn expire_without_an_error_window_removes_the_entry() {
     assert_eq!(cache.stats().expirations, 3);
 }
 
-/// With a time to live, the window ends at its usual time. Without, the window starts at once.
+/// With a time to live, the window ends at the usual time. Without, the window starts at once.
 #[test]
 fn error_window_after_expire_has_a_limit() {
     for (kept, left) in [(kept(5), 12), (options().stale_if_error(SECOND * 5), 5)] {
@@ -161,10 +161,12 @@ fn expire_fences_running_loads_which_return_their_value() {
     for call in calls {
         let (cache, _) = clocked(100);
         let door = Door::default();
+        // 1. A load starts, a call joins. 2. The key or tag is expired. 3. A later call loads.
         let mut leader = lead(&cache, "key", 1, tagged("tag"), &door);
         let mut early = join(&cache, "key");
         call(&cache);
         assert_eq!(load(&cache, "key", 2), 2, "a later caller loads again");
+        // 4. The first load ends for its own callers, and is not stored.
         door.open();
         assert_eq!((leader.ends().unwrap(), early.ends().unwrap()), (1, 1));
         assert_eq!(get(&cache, "key"), Some(2));
@@ -253,6 +255,7 @@ fn expire_tag_takes_effect_at_its_first_poll() {
 #[test]
 fn two_overlapping_expire_tag_calls_count_entries_once() {
     let (cache, _) = filled(&kept(50));
+    // 1. The first poll of one call expires all. 2. A second call finds none. 3. Both end.
     let mut one = Hand::start(cache.expire_tag("all"));
     let mut two = Hand::hold(cache.expire_tag("all"));
     assert_eq!(two.finish().unwrap(), 0);
@@ -276,6 +279,7 @@ fn expire_tag_removes_and_counts_entries_without_a_window() {
 fn invalidation_reaches_expired_entries_not_swept_yet() {
     for by_common_tag in [true, false] {
         let (cache, _) = filled(&kept(50));
+        // 1. All expire, few are swept. 2. An invalidation is polled once. 3. No value is left.
         start_expire_tag(&cache, "all");
         if by_common_tag {
             drop(Hand::hold(cache.invalidate_tag("all")).poll());

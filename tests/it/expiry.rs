@@ -1,4 +1,4 @@
-//! Entries expire exactly at their time, are then absent for every call, and are swept.
+//! Entries expire exactly at the end of the ttl, are then absent for every call, and are swept.
 
 use std::time::Duration;
 
@@ -147,7 +147,7 @@ fn reads_do_not_prolong_the_ttl_but_writes_do() {
     assert_eq!(get(&cache, "written"), Some(3));
 }
 
-/// Expired entries are swept although no call names their keys.
+/// Expired entries are swept although no call names the keys.
 #[test]
 fn later_writes_sweep_expired_entries() {
     let (cache, clock) = clocked(100_000);
@@ -244,7 +244,7 @@ fn full_cache_frees_dead_and_expired_entries_first() {
 }
 
 #[test]
-fn expiry_counts_once_whichever_call_finds_it() {
+fn expired_entry_counts_once_for_every_kind_of_call() {
     type Call = fn(&HydraCache);
     let calls: [Call; 6] = [
         |cache| assert_eq!(get(cache, "key"), None),

@@ -1,4 +1,4 @@
-//! `fetch` reports source, age and time left. Its loader chooses the ttl, tags and storing.
+//! `fetch` reports source, age and time left, and lets the loader choose ttl, tags and storing.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::stale::*;
 use crate::support::*;
 
-/// The value, its source, and its age and time left in seconds.
+/// Value, source, age in seconds, and time left in seconds.
 fn view(fetched: &Fetched<u32>) -> (u32, Source, u64, Option<u64>) {
     let left = fetched.time_left.map(|left| left.as_secs());
     (fetched.value, fetched.source, fetched.age.as_secs(), left)
@@ -179,7 +179,7 @@ fn loader_tags_are_added_to_tags_of_call_and_builder() {
 }
 
 #[test]
-fn no_store_returns_the_value_and_removes_the_stored_one() {
+fn no_store_returns_the_value_and_removes_the_entry() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, kept(100));
     clock.advance(SECOND * 10);
@@ -216,7 +216,7 @@ fn loaded_none_is_cached_for_its_own_ttl() {
     assert_eq!(calls.get(), 2);
 }
 
-/// The stored value and its age in seconds, as passed to the loader of `fetch`.
+/// The stored value and the age in seconds, as passed to the loader of `fetch`.
 fn seen_by_loader(cache: &HydraCache) -> Option<(u32, u64)> {
     let seen_by_loader = Cell::new(None);
     let call = cache.fetch("key", options(), |old: Option<Old<u32>>| {
@@ -379,7 +379,7 @@ fn unchanged_value_of_another_cache_is_encoded_again() {
     assert_eq!(block_on(json.get::<u32>("key")).unwrap(), Some(7));
 }
 
-/// A codec that writes the bytes of `Postcard` in reverse order.
+/// Writes the bytes of `Postcard` in reverse order.
 struct Reversed;
 
 impl Codec for Reversed {

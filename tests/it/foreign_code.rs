@@ -1,5 +1,5 @@
 //! No caller code runs under a lock. Each kind of caller code calls the cache back here. The
-//! cache has one shard and one lock, so a call under the lock would hang.
+//! cache has a single shard and lock, so a call under the lock would hang.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -16,7 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::support::*;
 
-/// Calls the cache in several ways. Each call takes the one lock.
+/// Calls the cache in several ways. Each call takes the lock.
 fn use_all<C: Codec>(cache: &HydraCache<C>) {
     let _ = block_on(cache.contains_key("key"));
     let _ = block_on(cache.get_bytes("key"));
@@ -155,7 +155,7 @@ fn wakers(cache: &HydraCache) {
     }
 }
 
-/// A codec that calls the cache it belongs to.
+/// A codec calling its own cache.
 #[derive(Clone, Default)]
 struct CallingCodec(Arc<Mutex<Option<HydraCache<CallingCodec>>>>);
 
@@ -221,8 +221,8 @@ impl Drop for PanicsInDrop {
     }
 }
 
-/// The cache copies the bytes. The owner is dropped in the put, before the store, and not at a
-/// later removal of the entry, which may happen in another caller's call.
+/// The put copies the bytes and drops the owner, before the store. A later removal of the entry,
+/// perhaps in another caller's call, drops no foreign owner.
 #[test]
 fn owner_that_panics_in_drop_panics_in_its_own_put() {
     let clock = ManualClock::new();
@@ -233,7 +233,7 @@ fn owner_that_panics_in_drop_panics_in_its_own_put() {
     assert_eq!(get(&cache, "key"), Some(6), "the put changes nothing");
 }
 
-/// An error that panics at its first drop.
+/// An error with a panic at the first drop.
 #[derive(Debug)]
 struct PanicsOnce(Arc<AtomicU32>);
 
@@ -281,7 +281,7 @@ fn error_panicking_in_drop_leaves_its_key_usable() {
     }
 }
 
-/// A newer failure of the key drops the remembered one. The panic of the drop is no third failure.
+/// A newer failure of the key drops the older failure. The panic of the drop is no third failure.
 #[test]
 fn error_panicking_when_replaced_counts_one_failure() {
     let (cache, clock) = clocked(10);

@@ -1,4 +1,4 @@
-//! After an invalidation returns, no caller reads a value that was loaded or put before the
+//! After an invalidation returns, no caller reads a value loaded or put before the
 //! invalidation began.
 
 use std::convert::Infallible;
@@ -9,7 +9,7 @@ use crate::support::*;
 
 type Fence = (&'static str, fn(&HydraCache));
 
-/// Every call that fences a load of "key" with the tag "tag".
+/// Every call to fence a load of "key" with the tag "tag".
 const FENCES: [Fence; 10] = [
     ("remove", |cache| {
         assert!(!block_on(cache.remove("key")).unwrap());
@@ -46,7 +46,7 @@ const FENCES: [Fence; 10] = [
     ("put that expires", |cache| put(cache, "key", 5, lasting(1))),
 ];
 
-/// A cache in which every call of `FENCES` fences: with a size bound and a manual clock.
+/// A cache for every call of `FENCES`: with a size bound and a manual clock.
 fn cache_for_fences() -> (HydraCache, ManualClock) {
     let clock = ManualClock::new();
     let builder = HydraCache::local().max_entry_bytes(100);
@@ -94,10 +94,12 @@ fn fenced_load_that_completes_last_stores_nothing() {
     for (name, fence) in FENCES {
         let (cache, clock) = cache_for_fences();
         let door = Door::default();
+        // 1. A load claims the slot. 2. The invalidation runs. 3. A second load is stored.
         let mut fenced = lead(&cache, "key", 1, tagged("tag"), &door);
         fence(&cache);
         clock.advance(SECOND);
         assert_eq!(load(&cache, "key", 2), 2, "{name}");
+        // 4. The first load completes last.
         door.open();
         assert_eq!(fenced.ends().unwrap(), 1, "{name}");
         assert_eq!(
@@ -112,10 +114,12 @@ fn fenced_load_that_completes_last_stores_nothing() {
 fn put_fences_a_load_that_began_before() {
     let cache = HydraCache::local().build();
     let door = Door::default();
+    // 1. A load claims the slot, and a waiter joins. 2. A put stores 2. 3. A call hits.
     let mut leader = lead(&cache, "key", 1, options(), &door);
     let mut waiter = join(&cache, "key");
     put(&cache, "key", 2, options());
     assert_eq!(load(&cache, "key", 3), 2);
+    // 4. The load completes: leader and waiter get 1, the entry stays 2.
     door.open();
     assert_eq!(leader.ends().unwrap(), 1);
     assert_eq!(waiter.ends().unwrap(), 1);
@@ -145,6 +149,7 @@ fn eviction_and_expiry_fence_no_load() {
     put(&cache, "key", 0, lasting(1));
     clock.advance(SECOND);
     let door = Door::default();
+    // 1. A load claims the slot. 2. Puts evict entries. 3. The load is stored.
     let mut leader = lead(&cache, "key", 1, tagged("tag"), &door);
     for n in 0..10 {
         put(&cache, &format!("filler {n}"), n, tagged("other"));
@@ -250,9 +255,11 @@ fn dropped_invalidation_has_removed_and_counted_all() {
 fn tag_can_be_stored_again_while_its_invalidation_runs() {
     let cache = HydraCache::local().build();
     put_thousand(&cache, |_| tagged("tag"));
+    // 1. The first poll of the invalidation removes all. 2. New entries get the same tag.
     let mut invalidation = Hand::start(cache.invalidate_tag("tag"));
     put(&cache, "key 0", 7, tagged("tag"));
     assert_eq!(load(&cache, "key 1", 8), 8);
+    // 3. The invalidation sweeps to its end, and leaves the new entries.
     let count = invalidation.finish().unwrap();
     assert_eq!(count, 1000);
     assert_eq!(get(&cache, "key 0"), Some(7));
@@ -298,6 +305,7 @@ fn flush_moves_no_counter() {
 fn entry_hit_by_two_running_invalidations_counts_once() {
     let cache = HydraCache::local().build();
     put_thousand(&cache, |_| options().tags(["a", "b"]));
+    // 1. The first poll of A removes all. 2. B runs and finds none. 3. A ends.
     let mut first = Hand::start(cache.invalidate_tag("a"));
     let mut second = Hand::hold(cache.invalidate_tag("b"));
     assert_eq!(second.finish().unwrap(), 0);
@@ -309,6 +317,7 @@ fn entry_hit_by_two_running_invalidations_counts_once() {
 fn flush_during_an_invalidation_leaves_its_count() {
     let cache = HydraCache::local().build();
     put_thousand(&cache, |n| options().tag(["a", "b"][n as usize % 2]));
+    // 1. The first poll counts and removes. 2. A flush runs. 3. The invalidation ends.
     let mut invalidation = Hand::start(cache.invalidate_tag("a"));
     block_on(cache.flush()).unwrap();
     assert_eq!(invalidation.ends().unwrap(), 500);

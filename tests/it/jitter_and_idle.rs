@@ -1,4 +1,4 @@
-//! `jitter` varies times to live, and `time_to_idle` ends entries that are not read.
+//! `jitter` varies times to live, and `time_to_idle` ends unread entries.
 
 use std::collections::BTreeSet;
 use std::panic::catch_unwind;

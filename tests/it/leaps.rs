@@ -51,7 +51,7 @@ fn fail(cache: &HydraCache, key: &str, options: CacheOptions) -> Result<u32, Str
     block_on(call).map_err(|error| error.to_string())
 }
 
-/// Times that the clock goes back to.
+/// Earlier times for a clock to go back to.
 const EARLIER: [Duration; 4] = [
     Duration::ZERO,
     NANOSECOND,
@@ -128,7 +128,7 @@ fn removed_entry_stays_removed_wherever_the_clock_goes() {
     }
 }
 
-/// The sweep of ended entries does not wait for entries that end much later.
+/// The sweep of ended entries does not wait for entries with a much later end.
 #[test]
 fn ended_entries_are_swept_after_the_clock_went_back() {
     for leap in [HOUR, CENTURY] {
@@ -292,8 +292,8 @@ fn leap_does_not_change_a_running_timeout() {
     }
 }
 
-/// Each option at its extremes, at both ends of time: no panic, and an entry is readable until
-/// its time to live ends, and no longer.
+/// Each option at the extremes, at both ends of time: no panic, and an entry is readable until
+/// the end of the time to live, and no longer.
 #[test]
 fn extreme_times_cause_no_panic_and_keep_the_ttl_exact() {
     let last = Duration::from_nanos(u64::MAX);

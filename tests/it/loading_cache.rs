@@ -1,4 +1,4 @@
-//! `LoadingCache`: a typed cache with its own loader keeps the promises of every load.
+//! `LoadingCache`: a typed cache with a loader keeps the promises of every load.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -19,7 +19,7 @@ use crate::support::*;
 
 type Loading = LoadingCache<u64, Number>;
 
-/// A cache whose loader waits at the gate and returns 1, then 2, and so on, through `change`.
+/// A cache with a loader: waits at the gate, returns 1, then 2, and so on, through `change`.
 fn gated(
     typed: &Numbers,
     gate: &Gate,
@@ -50,7 +50,7 @@ struct User {
     name: String,
 }
 
-/// A struct that names the type of a loading cache.
+/// A struct naming the type of a loading cache.
 struct Service {
     users: LoadingCache<u64, User>,
 }
@@ -105,7 +105,7 @@ thread_local! {
     static CLONES: Cell<u32> = const { Cell::new(0) };
 }
 
-/// A key that counts its clones.
+/// Counts clones.
 #[derive(Debug, Serialize)]
 struct Key(u64);
 
@@ -169,7 +169,7 @@ fn loader_ttl_overrides_the_handle_and_loader_tags_add_up() {
     assert_eq!(read(&typed, 7), None);
 }
 
-/// Runs `during` in a load whose loader names "tag" at its end. Asserts whether it is stored.
+/// Runs `during` before the loader names "tag". Asserts whether the value is stored.
 fn check_load(during: impl Fn(&HydraCache, &Numbers), is_stored: bool) {
     let cache = HydraCache::local().build();
     let (typed, gate) = (numbers(&cache), Gate::default());
@@ -216,7 +216,7 @@ fn invalidations_fence_a_load_whose_loader_names_tags() {
     check_load(|cache, _| assert_eq!(invalidate(cache, "other"), 0), true);
 }
 
-/// A cache with a spawner and a loader that returns 2. Key 7 holds 1.
+/// A cache with a spawner and a loader returning 2. Key 7 holds 1.
 fn with_spawner(options: CacheOptions) -> (HydraCache, hydracache::ManualClock, Pool, Loading) {
     let (cache, clock, pool) = spawning(64);
     let typed = numbers(&cache).with_options(options);

@@ -1,4 +1,4 @@
-//! Waiters that do not run the load themselves get a correct value when the loader chooses tags:
+//! Waiters get a correct value from a load with loader-chosen tags, even from a long load:
 //! the caller of a background load, and a bulk call.
 
 use std::cell::RefCell;
@@ -14,7 +14,7 @@ use crate::pool::*;
 use crate::stale::*;
 use crate::support::*;
 
-/// A cache whose loader waits at the gate, then returns 2 with the tag "own".
+/// A cache with a loader: waits at the gate, then returns 2 with the tag "own".
 fn gated(typed: &Numbers, gate: &Gate) -> LoadingCache<u64, Number> {
     let gate = gate.clone();
     typed.with_loader(move |_| {
@@ -26,7 +26,7 @@ fn gated(typed: &Numbers, gate: &Gate) -> LoadingCache<u64, Number> {
     })
 }
 
-/// A bulk call for keys 7 and 8. The loader logs its keys and returns 3 for each.
+/// A bulk call for keys 7 and 8. The loader logs the keys and returns 3 for each.
 fn bulk_call<'a>(typed: &'a Numbers, requested: &'a RefCell<Vec<Vec<u64>>>) -> Calls<'a> {
     Hand::hold(typed.get_or_load_many([7, 8], options(), |keys: Vec<u64>| {
         requested.borrow_mut().push(keys.clone());
@@ -35,7 +35,7 @@ fn bulk_call<'a>(typed: &'a Numbers, requested: &'a RefCell<Vec<Vec<u64>>>) -> C
     }))
 }
 
-/// A background load and its caller begin before more invalidations than the log holds.
+/// A background load and the caller begin before more invalidations than the log holds.
 #[track_caller]
 fn overflow_log_during_a_background_load(end: impl FnOnce(&Numbers)) -> u32 {
     let (cache, clock, pool) = spawning(4);
@@ -74,6 +74,7 @@ fn bulk_waiter_joined_after_the_invalidation_looks_again() {
     let cache = HydraCache::local().build();
     let (typed, gate, requested) = (numbers(&cache), Gate::default(), RefCell::default());
     let loading = gated(&typed, &gate);
+    // 1. A load starts. 2. Tag "own" is invalidated. 3. The bulk call joins. 4. The load ends.
     let mut leader = Hand::start(loading.get(&7));
     invalidate(&cache, "own");
     let mut many = bulk_call(&typed, &requested);

@@ -1,4 +1,4 @@
-//! Tests of the contract through the public API. Each module proves one promise.
+//! Tests of the contract through the public API. Each module proves a promise.
 
 #![allow(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 #![allow(

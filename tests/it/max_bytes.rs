@@ -49,7 +49,7 @@ fn sum_of_costs_never_passes_max_bytes() {
     }
 }
 
-/// An overwritten entry keeps its rank in the policy.
+/// An overwritten entry keeps the rank in the policy.
 #[test]
 fn hot_entry_that_grows_is_not_evicted() {
     for round in 0..50 {
@@ -124,7 +124,7 @@ fn entry_above_max_bytes_is_rejected_and_evicts_none() {
     assert_eq!((cache.entry_count(), cache.stats().rejections), (0, 2));
 }
 
-/// One entry may take all of `max_bytes`, however small `max_entry_bytes` is.
+/// An entry may take all of `max_bytes`, however small `max_entry_bytes` is.
 #[test]
 fn small_max_bytes_is_not_split_between_shards() {
     for most in [0, 1, 50] {
@@ -141,7 +141,7 @@ fn small_max_bytes_is_not_split_between_shards() {
     }
 }
 
-/// A shard of fewer than a thousand entries evicts one entry at a time.
+/// A shard of fewer than a thousand entries evicts a single entry at a time.
 #[test]
 fn small_shard_evicts_no_more_than_needed() {
     const VALUE: u64 = 1000;
@@ -243,7 +243,7 @@ fn formula_is_within_15_percent_of_allocated_memory() {
     }
 }
 
-/// An entry holds its own bytes, not the larger buffer around them.
+/// An entry holds a copy of the bytes, not the larger buffer.
 #[test]
 fn slices_and_spare_capacity_are_not_retained() {
     let cache = HydraCache::local().max_bytes(10_000_000).build();

@@ -1,4 +1,4 @@
-//! Tags chosen by a loader fence its load too, although unknown while the loader runs.
+//! Tags chosen by a loader fence the load too, although unknown while the loader runs.
 
 use std::convert::Infallible;
 
@@ -9,7 +9,7 @@ use crate::support::*;
 
 type Fetch<'a> = Hand<'a, CacheResult<Fetched<u32>>>;
 
-/// Starts a fetch: the call claims the slot, the loader waits at the door, then names its tags.
+/// Starts a fetch: the call claims the slot, the loader waits at the door, then names `tags`.
 #[track_caller]
 fn fetch_with_tags<'a>(
     cache: &'a HydraCache,
@@ -26,7 +26,7 @@ fn fetch_with_tags<'a>(
     hand
 }
 
-/// A waiter whose own loader would return 2.
+/// A waiter with a loader for the value 2.
 fn late(cache: &HydraCache) -> Hand<'_, CacheResult<u32>> {
     Hand::start(cache.get_or_load("key", options(), ready(2_u32)))
 }
@@ -46,6 +46,7 @@ fn invalidation_of_a_loader_tag_discards_the_load() {
     for invalidate_now in invalidations {
         let cache = HydraCache::local().build();
         let door = Door::default();
+        // 1. The load starts. 2. The invalidation runs. 3. The loader names the tag.
         let mut leader = fetch_with_tags(&cache, &["a", "b"], options(), &door);
         invalidate_now(&cache);
         door.open();
@@ -101,6 +102,7 @@ fn invalidation_logged_before_a_load_does_not_discard_it() {
     let cache = HydraCache::local().build();
     let hung = std::future::pending::<Result<Loaded<u32>, Infallible>>;
     let _other = Hand::start(cache.fetch("other", options(), |_| hung()));
+    // 1. Tag "a" is invalidated. 2. The load starts. 3. A call joins. 4. The loader names "a".
     assert_eq!(invalidate(&cache, "a"), 0);
     let door = Door::default();
     let mut leader = fetch_with_tags(&cache, &["a"], options(), &door);
@@ -116,6 +118,7 @@ fn invalidation_logged_before_a_load_does_not_discard_it() {
 fn waiter_joined_before_the_invalidation_gets_the_value() {
     let cache = HydraCache::local().build();
     let door = Door::default();
+    // 1. The load starts. 2. A call joins. 3. Tag "a" is invalidated. 4. The loader names "a".
     let mut leader = fetch_with_tags(&cache, &["a"], options(), &door);
     let mut early = join(&cache, "key");
     assert_eq!(invalidate(&cache, "a"), 0);
@@ -129,9 +132,11 @@ fn waiter_joined_before_the_invalidation_gets_the_value() {
 fn waiter_joined_after_the_invalidation_looks_again() {
     let cache = HydraCache::local().build();
     let door = Door::default();
+    // 1. The load starts. 2. Tag "a" is invalidated. 3. A late call joins.
     let mut leader = fetch_with_tags(&cache, &["a"], options(), &door);
     assert_eq!(invalidate(&cache, "a"), 0);
     let mut late = late(&cache);
+    // 4. The load ends and names "a". 5. The late call rejects the value and loads.
     door.open();
     assert_eq!(leader.ends().unwrap().value, 1);
     assert!(late.was_woken());
@@ -149,12 +154,15 @@ fn waiter_joined_after_the_invalidation_looks_again() {
 fn waiters_joined_after_any_named_invalidation_look_again() {
     let cache = HydraCache::local().build();
     let door = Door::default();
+    // 1. The load starts. 2. The first call joins. 3. Tag "a" is invalidated.
     let mut leader = fetch_with_tags(&cache, &["a", "b"], options(), &door);
     let mut first = join(&cache, "key");
     assert_eq!(invalidate(&cache, "a"), 0);
+    // 4. The second call joins. 5. Tag "b" is invalidated. 6. The third call joins.
     let mut second = late(&cache);
     assert_eq!(invalidate(&cache, "b"), 0);
     let mut third = Hand::start(cache.get_or_load("key", options(), never::<u32>));
+    // 7. The loader names "a" and "b": only the first call keeps the value.
     door.open();
     leader.ends().unwrap();
     assert_eq!(first.ends().unwrap(), 1);
@@ -167,10 +175,12 @@ fn waiters_joined_after_any_named_invalidation_look_again() {
 fn waiter_between_two_invalidations_of_a_tag_looks_again() {
     let cache = HydraCache::local().build();
     let door = Door::default();
+    // 1. The load starts. 2. Tag "a" is invalidated. 3. A call joins.
     let mut leader = fetch_with_tags(&cache, &["a"], options(), &door);
     assert_eq!(invalidate(&cache, "a"), 0);
     let mut late = late(&cache);
     assert_eq!(invalidate(&cache, "a"), 0);
+    // 4. Tag "a" was invalidated again. 5. The loader names "a".
     door.open();
     leader.ends().unwrap();
     assert_eq!(late.ends().unwrap(), 2);
@@ -274,6 +284,7 @@ fn load_with_option_tags_is_never_too_old_for_the_log() {
 fn option_tags_of_a_fetch_fence_its_load_at_once() {
     let cache = HydraCache::local().build();
     let door = Door::default();
+    // 1. The load starts, a call joins. 2. The option tag is invalidated. 3. A call loads.
     let mut leader = fetch_with_tags(&cache, &["own"], tagged("mine"), &door);
     let mut early = join(&cache, "key");
     assert_eq!(invalidate(&cache, "mine"), 0);
@@ -290,6 +301,7 @@ fn tags_of_an_unchanged_value_fence_its_load() {
     put(&cache, "key", 1, kept(100).tag("old"));
     clock.advance(SECOND * 12);
     let door = Door::default();
+    // 1. The load starts. 2. The stored tag is invalidated. 3. A call joins.
     let mut leader = Hand::start(cache.fetch("key", options(), |old| async {
         door.pass().await;
         unchanged(old).await
@@ -318,9 +330,11 @@ fn loader_that_invalidates_its_own_tag_is_not_stored() {
 fn later_load_is_not_discarded_by_an_earlier_invalidation() {
     let cache = HydraCache::local().build();
     let (door, other) = (Door::default(), Door::default());
+    // 1. A load starts. 2. Tag "a" is invalidated. 3. The load is dropped.
     let first = fetch_with_tags(&cache, &["a"], options(), &door);
     assert_eq!(invalidate(&cache, "a"), 0);
     drop(first);
+    // 4. A second load starts, ends, and names "a".
     let mut second = fetch_with_tags(&cache, &["a"], options(), &other);
     other.open();
     assert_eq!(second.ends().unwrap().value, 1);

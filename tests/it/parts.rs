@@ -1,4 +1,4 @@
-//! Shorthands for typed caches, and a value type that counts encodings and forbids decoding.
+//! Shorthands for typed caches, and a value type with counted encodings and no decoding.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -84,7 +84,7 @@ pub fn lead_one<'a>(
     }))
 }
 
-/// A call that waits for another call's load.
+/// Starts a call. The call waits for another call's load.
 #[track_caller]
 pub fn join_one<'a>(numbers: &'a Numbers, key: &'a u64) -> Call<'a> {
     Hand::start(numbers.get_or_load(key, options(), never))

@@ -1,4 +1,4 @@
-//! A spawner that runs background loads when the test says so.
+//! A spawner under the control of the test: background loads run on demand.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -8,7 +8,7 @@ use hydracache::{BoxFuture, CacheOptions, CacheResult, HydraCache, ManualClock, 
 
 use crate::support::*;
 
-/// Holds spawned futures until the test runs them.
+/// Holds spawned futures for the test to run.
 #[derive(Clone, Default)]
 pub struct Pool(Arc<Mutex<Vec<BoxFuture>>>);
 
@@ -50,7 +50,7 @@ pub fn spawning(most: usize) -> (HydraCache, ManualClock, Pool) {
     (builder.max_background_loads(most).build(), clock, pool)
 }
 
-/// Calls `get_or_refresh` with a loader that returns a value at once.
+/// Calls `get_or_refresh` with a ready loader.
 pub fn hand_over<'a>(
     cache: &'a HydraCache,
     key: &'a str,
@@ -60,7 +60,7 @@ pub fn hand_over<'a>(
     Hand::hold(cache.get_or_refresh(key, options, ready(value)))
 }
 
-/// Calls `get_or_refresh` with a loader that never ends.
+/// Calls `get_or_refresh` with an endless loader.
 pub fn hand_over_hung<'a>(
     cache: &'a HydraCache,
     key: &'a str,

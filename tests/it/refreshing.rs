@@ -93,6 +93,7 @@ fn refresh_does_not_join_an_older_load_but_fences_it() {
 fn older_load_that_ends_last_does_not_overwrite_a_refresh() {
     let (cache, _) = clocked(100);
     let door = Door::default();
+    // 1. A load starts. 2. A refresh starts and is stored. 3. The load ends.
     let mut older = lead(&cache, "key", 1, options(), &door);
     block_on(cache.refresh("key", options(), ready(2_u32))).unwrap();
     door.open();
@@ -104,6 +105,7 @@ fn older_load_that_ends_last_does_not_overwrite_a_refresh() {
 fn later_call_joins_a_running_refresh() {
     let (cache, _) = clocked(100);
     let door = Door::default();
+    // 1. A refresh starts. 2. A call joins. 3. The refresh ends for both.
     let mut refresh = refresh_behind(&cache, 2, options(), &door);
     let mut waiter = join(&cache, "key");
     door.open();
@@ -116,6 +118,7 @@ fn later_of_two_refreshes_is_stored_in_either_order() {
     for later_first in [false, true] {
         let (cache, _) = clocked(100);
         let (door, other) = (Door::default(), Door::default());
+        // 1. Two refreshes start. 2. Both end, in either order. 3. The later value is stored.
         let mut earlier = refresh_behind(&cache, 1, options(), &door);
         let mut later = refresh_behind(&cache, 2, options(), &other);
         door.open();
@@ -146,6 +149,7 @@ fn later_put_and_invalidations_fence_a_refresh() {
         let (cache, _) = clocked(100);
         put(&cache, "key", 1, tagged("tag"));
         let door = Door::default();
+        // 1. A refresh starts. 2. A put or an invalidation runs. 3. The refresh ends.
         let mut refresh = refresh_behind(&cache, 2, tagged("tag"), &door);
         fence(&cache);
         let current = get(&cache, "key");
@@ -228,6 +232,7 @@ fn dropped_refresh_keeps_the_value_and_frees_the_key() {
     drop(refresh_behind(&cache, 2, options(), &door));
     assert_eq!(get(&cache, "key"), Some(1));
     assert!(remove(&cache, "key"));
+    // 1. A refresh starts. 2. A call joins. 3. The refresh is dropped. 4. The call loads.
     let refresh = refresh_behind(&cache, 2, options(), &door);
     let mut waiter = Hand::start(cache.get_or_load("key", options(), ready(3_u32)));
     drop(refresh);

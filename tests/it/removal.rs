@@ -1,4 +1,4 @@
-//! Each removed entry is reported to the listener once, with its cause. Also `keys` and
+//! The listener gets each removed entry once, with the cause of the removal. Also `keys` and
 //! `retain`.
 
 use std::sync::{Arc, Mutex};

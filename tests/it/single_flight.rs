@@ -1,4 +1,4 @@
-//! One load runs for one missing key, and every waiter gets the result of the load.
+//! A missing key is loaded once, and every waiter gets the result of the load.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -132,7 +132,7 @@ fn loader_is_never_called_on_a_hit() {
     assert_eq!(block_on(inserted).unwrap(), 7);
 }
 
-/// moka#240: a call that is never polled must not block other calls.
+/// moka#240: an unpolled call must not block other calls.
 #[test]
 fn unpolled_call_claims_no_slot() {
     let cache = HydraCache::local().build();
@@ -149,9 +149,11 @@ fn unpolled_leader_blocks_only_its_own_waiters() {
     without_hanging(|| {
         let cache = HydraCache::local().build();
         let door = Door::default();
+        // 1. A load starts, a call joins; neither is polled meanwhile.
         let mut parked = lead(&cache, "key", 1, options(), &door);
         let mut waiter = join(&cache, "key");
 
+        // 2. Other keys work. 3. After a remove and a put, the key works too.
         assert_eq!(load(&cache, "other", 2), 2);
         assert_eq!(get(&cache, "key"), None);
         assert!(!block_on(cache.remove("key")).unwrap());
@@ -159,6 +161,7 @@ fn unpolled_leader_blocks_only_its_own_waiters() {
         put(&cache, "key", 4, options());
         assert_eq!(get(&cache, "key"), Some(4));
 
+        // 4. The first load ends for its own waiter, and is not stored.
         waiter.waits();
         door.open();
         assert_eq!(parked.ends().unwrap(), 1);
@@ -167,7 +170,7 @@ fn unpolled_leader_blocks_only_its_own_waiters() {
     });
 }
 
-/// A fair async lock would hand its permit to a pinned future that is never polled again, and
+/// A fair async lock would hand the permit to a pinned, never again polled future, and
 /// the whole cache would hang after some rounds.
 #[test]
 fn parked_futures_never_hang_other_calls() {
@@ -217,7 +220,7 @@ fn loader_may_load_other_keys() {
 }
 
 #[test]
-fn waiters_get_the_value_even_if_it_is_not_stored() {
+fn waiters_get_a_value_that_is_not_stored() {
     let cases: [(HydraCache, CacheOptions, u64); 3] = [
         (HydraCache::local().build(), lasting(0), 0),
         (HydraCache::local().max_entry_bytes(0).build(), options(), 1),
@@ -258,7 +261,7 @@ fn leader_gets_its_value_without_a_decode() {
     assert_eq!(block_on(loaded).unwrap(), 7);
 }
 
-/// Ten thousand keys with two callers each, on one executor.
+/// Ten thousand keys with two callers each, on a single executor.
 #[test]
 fn two_callers_of_each_of_10_000_keys_share_one_load() {
     let cache = HydraCache::local().max_capacity(100_000).build();

@@ -10,12 +10,12 @@ use crate::support::*;
 
 pub const NANO: Duration = Duration::from_nanos(1);
 
-/// One nanosecond less than the given seconds.
+/// A nanosecond less than the given seconds.
 pub fn nearly(seconds: u32) -> Duration {
     (SECOND * seconds).saturating_sub(NANO)
 }
 
-/// A cache with a manual clock, which is the timer too.
+/// A cache with a manual clock as clock and timer.
 pub fn timed() -> (HydraCache, ManualClock) {
     let clock = ManualClock::new();
     let builder = HydraCache::local().clock(clock.clone());
@@ -32,12 +32,12 @@ pub fn kept(seconds: u32) -> CacheOptions {
     lasting(10).stale_if_error(SECOND * seconds)
 }
 
-/// A loader that fails at once.
+/// Fails at once.
 pub fn failing_loader<V>() -> Ready<Result<V, &'static str>> {
     at_once(Err("down"))
 }
 
-/// Calls `get_or_load` with a loader that fails at once.
+/// Calls `get_or_load` with an immediately failing loader.
 #[track_caller]
 pub fn fail(cache: &HydraCache, key: &str) -> CacheResult<u32> {
     Hand::hold(cache.get_or_load(key, options(), failing_loader)).ends()
@@ -60,26 +60,26 @@ pub fn lead_failing<'a>(
     hand
 }
 
-/// The value that `get_or_load` serves at once, without a load.
+/// The value served by `get_or_load` at once, without a load.
 #[track_caller]
 pub fn served(cache: &HydraCache, key: &str) -> u32 {
     let call = cache.get_or_load(key, options(), never);
     Hand::hold(call).ends().unwrap()
 }
 
-/// A loader of `fetch` that must not run.
+/// A loader of `fetch` for calls without a load. Panics when run.
 pub fn never_fetch(_: Option<Old<u32>>) -> Ready<Result<Loaded<u32>, Infallible>> {
     panic!("the loader must not run")
 }
 
-/// A loader of `fetch` that returns `loaded` at once.
+/// A loader of `fetch`: returns `loaded` at once.
 pub fn ready_fetch<L: Into<Loaded<u32>>>(
     loaded: L,
 ) -> impl FnOnce(Option<Old<u32>>) -> Ready<Result<Loaded<u32>, Infallible>> {
     |_| at_once(Ok(loaded.into()))
 }
 
-/// A loader of `fetch` that reports the stored value as unchanged.
+/// A loader of `fetch`: reports the stored value as unchanged.
 pub fn unchanged(old: Option<Old<u32>>) -> Ready<Result<Loaded<u32>, Infallible>> {
     at_once(Ok(old
         .expect("the loader gets the stored value")
@@ -93,7 +93,7 @@ pub fn stored(cache: &HydraCache, key: &str) -> Fetched<u32> {
     Hand::hold(call).ends().unwrap()
 }
 
-/// The result of `fetch` with a loader that returns `loaded` at once.
+/// The result of `fetch` with a loader returning `loaded` at once.
 #[track_caller]
 pub fn fetched<L: Into<Loaded<u32>>>(
     cache: &HydraCache,

@@ -32,6 +32,7 @@ fn reads_count_once_and_peek_and_contains_key_never() {
 fn waiter_that_later_hits_counts_one_miss_and_no_join() {
     let cache = HydraCache::local().build();
     let door = Door::default();
+    // 1. A load starts, a call joins. 2. A put stores 2. 3. The leader is dropped.
     let leader = lead(&cache, "key", 1, options(), &door);
     let mut waiter = join(&cache, "key");
     put(&cache, "key", 2, options());
@@ -106,6 +107,7 @@ fn rejected_put_removes_the_stored_entry() {
 fn fenced_load_counts_as_discarded_only() {
     let cache = HydraCache::local().max_capacity(0).build();
     let door = Door::default();
+    // 1. A load starts. 2. A remove fences the load. 3. The load ends.
     let mut leader = lead(&cache, "key", 1, options(), &door);
     block_on(cache.remove("key")).unwrap();
     door.open();
@@ -163,7 +165,7 @@ fn stats_and_entry_count_sum_all_shards() {
     assert_eq!(cache.entry_count(), 1000);
 }
 
-/// A thread turns a hit into a miss while the hits of its own stripe are zero.
+/// A thread turns a hit into a miss while the thread's own stripe has no hits.
 #[test]
 fn counts_of_many_threads_add_up() {
     let cache = HydraCache::local().build();
@@ -194,7 +196,7 @@ fn counts_of_many_threads_add_up() {
     });
 }
 
-/// Threads 1, 17 and 33 count at the same time. No count is lost, whether these threads share
+/// Threads 1, 17 and 33 count at the same time. No count is lost, whether the threads share
 /// a stripe or not.
 #[test]
 fn threads_sharing_a_stripe_lose_no_count() {
@@ -221,7 +223,7 @@ fn threads_sharing_a_stripe_lose_no_count() {
     assert_stats(cache.stats(), |stats| stats.hits = 33 + 3 * ROUNDS);
 }
 
-/// More threads than stripes, one after another.
+/// More threads than stripes, in sequence.
 #[test]
 fn counts_of_ended_threads_remain() {
     let cache = HydraCache::local().build();

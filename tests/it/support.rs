@@ -1,4 +1,4 @@
-//! Helpers: futures polled by hand, doors that block loaders, and shorthands.
+//! Helpers: futures polled by hand, doors to block loaders, and shorthands.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -26,12 +26,12 @@ pub fn lasting(seconds: u32) -> CacheOptions {
     options().ttl(SECOND * seconds)
 }
 
-/// A loader that returns a value at once.
+/// A loader returning `value` at once.
 pub fn ready<V>(value: V) -> impl FnOnce() -> std::future::Ready<Result<V, Infallible>> {
     || std::future::ready(Ok(value))
 }
 
-/// A loader that must not run.
+/// A loader for calls without a load. Panics when run.
 pub fn never<V>() -> std::future::Ready<Result<V, Infallible>> {
     panic!("the loader must not run")
 }
@@ -87,7 +87,7 @@ impl Wake for Wakes {
 }
 
 impl<'a, T> Hand<'a, T> {
-    /// Holds a future without polling it.
+    /// Holds an unpolled future.
     pub fn hold(future: impl Future<Output = T> + 'a) -> Self {
         Self {
             future: Box::pin(future),
@@ -138,7 +138,7 @@ impl<'a, T> Hand<'a, T> {
     }
 }
 
-/// Blocks loaders until the test opens it. Not `Send`; for `Send` loaders see `Gate`.
+/// Blocks loaders until the test calls `open`. Not `Send`; for `Send` loaders see `Gate`.
 #[derive(Clone, Default)]
 pub struct Door(Rc<RefCell<(bool, Vec<Waker>)>>);
 
@@ -180,7 +180,7 @@ pub fn lead<'a>(
     hand
 }
 
-/// A call that waits for another call's load.
+/// Starts a call. The call waits for another call's load.
 #[track_caller]
 pub fn join<'a>(cache: &'a HydraCache, key: &'a str) -> Hand<'a, CacheResult<u32>> {
     Hand::start(cache.get_or_load(key, options(), never))

@@ -49,7 +49,7 @@ fn expired_entries_are_not_counted_as_invalidated() {
     });
 }
 
-/// Entries live at the first poll are counted, also if the sweep reaches them after their ttl.
+/// Entries live at the first poll are counted, even if swept after the end of the ttl.
 #[test]
 fn invalidation_counts_entries_live_at_its_first_poll() {
     let (cache, clock) = clocked(10_000);

@@ -21,7 +21,7 @@ fn soft_within(seconds: u32) -> CacheOptions {
     options().soft_timeout(SECOND * seconds)
 }
 
-/// A loader that never ends.
+/// An endless loader.
 async fn hangs() -> Result<u32, Infallible> {
     pending().await
 }
@@ -66,6 +66,7 @@ fn load_timeout_ends_the_load_exactly_and_drops_the_loader() {
 #[test]
 fn hung_load_frees_its_key_at_the_timeout() {
     let (cache, clock) = timed();
+    // 1. A load hangs, a call joins. 2. The leader's time ends. 3. The next call loads.
     let mut leader = Hand::start(cache.get_or_load("key", within(2), hangs));
     let mut waiter = join(&cache, "key");
     clock.advance(SECOND * 2);
@@ -116,10 +117,12 @@ fn timeout_counts_from_the_first_poll() {
 fn waiter_turned_leader_has_only_its_remaining_time() {
     let (cache, clock) = timed();
     let door = Door::default();
+    // 1. A load starts; a call with 10 seconds joins. 2. After 6 seconds the leader is dropped.
     let leader = lead(&cache, "key", 7, options(), &door);
     let mut second = Hand::start(cache.get_or_load("key", within(10), hangs));
     clock.advance(SECOND * 6);
     drop(leader);
+    // 3. The waiter loads, with 4 seconds left.
     second.waits();
     assert_eq!(cache.stats().loads, 2);
     clock.advance(nearly(4));
@@ -250,7 +253,7 @@ fn timeout_without_a_timer_fails_before_the_loader_starts() {
     assert_eq!(cache.stats().loads, 0);
 }
 
-/// Stores a value, advances into its if-error window, and starts a load of the key.
+/// Stores a value, advances into the if-error window, and starts a load of the key.
 fn lead_with_stale_value<'a>(
     cache: &'a HydraCache,
     clock: &ManualClock,
@@ -325,11 +328,13 @@ fn soft_timeout_without_a_stale_value_bounds_no_waiter() {
 fn invalidated_stale_value_is_not_served_at_soft_timeout() {
     let (cache, clock) = timed();
     let door = Door::default();
+    // 1. A load runs over a stale value. 2. Two calls join. 3. The tag is invalidated.
     let mut leader = lead_with_stale_value(&cache, &clock, &door);
     let both = soft_within(2).load_timeout(SECOND * 5);
     let mut soft = Hand::start(cache.get_or_load("key", soft_within(2), never::<u32>));
     let mut hard = Hand::start(cache.get_or_load("key", both, never::<u32>));
     assert_eq!(invalidate(&cache, "tag"), 0);
+    // 4. The soft timeout passes: both still wait. 5. The load timeout ends one call.
     clock.advance(SECOND * 2);
     soft.waits();
     hard.waits();

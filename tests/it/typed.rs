@@ -1,4 +1,4 @@
-//! Typed caches share one value among all callers, and a handle adds its own default options.
+//! Typed caches share a value among all callers, and a handle adds default options.
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -118,7 +118,7 @@ fn put_that_stores_nothing_removes_the_stored_entry() {
     assert_eq!(cache.stats().rejections, 1);
 }
 
-/// A typed value costs its encoded size, its `size_of`, and 64 bytes.
+/// A typed value costs the encoded size, the `size_of` the type, and 64 bytes.
 #[test]
 fn max_bytes_charges_the_shared_value_and_its_encoding() {
     let key = "\u{ff}n\u{ff}".len() - 2 + 1;
@@ -288,7 +288,7 @@ fn listener_gets_name_key_and_encoded_value() {
 
 static CACHE: OnceLock<HydraCache> = OnceLock::new();
 
-/// Calls the cache in its drop. The cache has one shard, so a held lock would deadlock.
+/// Calls the cache when dropped. The cache has a single lock, so a drop under the lock would hang.
 #[derive(Deserialize, Serialize)]
 struct CallsInDrop(u8);
 

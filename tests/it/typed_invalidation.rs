@@ -1,4 +1,4 @@
-//! `invalidate_all` of a typed cache reaches exactly its own entries and loads; tags reach typed
+//! `invalidate_all` reaches all entries and loads of the typed cache and no other; tags reach typed
 //! entries and loads too.
 
 use std::convert::Infallible;
@@ -100,6 +100,7 @@ fn remove_or_put_of_a_typed_key_fences_its_load() {
     for (call, left) in calls {
         let cache = HydraCache::local().build();
         let (typed, door) = (numbers(&cache), Door::default());
+        // 1. A load starts. 2. The key is removed or put. 3. The load ends, not stored.
         let mut leader = lead_one(&typed, &7, 1, options(), &door);
         call(&typed);
         door.open();
@@ -169,6 +170,7 @@ fn threads_never_read_a_value_older_than_invalidate_all() {
     let typed = numbers(&cache);
     let row = AtomicU32::new(0);
     std::thread::scope(|scope| {
+        // Two threads load the row; one thread raises the row, invalidates, and reads.
         for _ in 0..2 {
             scope.spawn(|| {
                 for _ in 0..2_000 {

@@ -1,5 +1,5 @@
 //! Keys of every kind are found in typed caches, although the stored form of a key differs from
-//! the form used to find it.
+//! the form used to find the key.
 
 use std::fmt::Debug;
 
@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 
 use crate::support::*;
 
-/// Asserts that `get`, `get_or_load` and `remove` find keys while the table grows and shrinks.
+/// Asserts: `get`, `get_or_load` and `remove` find keys while the table grows and shrinks.
 fn assert_keys_are_found<K: Serialize + Debug + 'static>(key: impl Fn(u64) -> K) {
     const MANY: u64 = 3_000;
     let cache = HydraCache::local().build();
@@ -89,7 +89,7 @@ fn untagged_enum_keys_of_text_or_fields_are_found() {
     });
 }
 
-/// A key whose text is behind a lock, which `serialize` takes.
+/// A key with its text behind a lock. `serialize` takes the lock.
 #[derive(Clone)]
 struct Symbol(Arc<Mutex<String>>);
 
@@ -101,7 +101,7 @@ impl Serialize for Symbol {
     }
 }
 
-/// Records at its drop whether the lock of its key was was_free.
+/// Records at the drop whether the lock of the key is free.
 struct Value(Symbol, Arc<Mutex<Vec<bool>>>);
 
 impl Serialize for Value {
@@ -122,21 +122,16 @@ impl Drop for Value {
     }
 }
 
-/// A lock taken while a key is encoded is was_free when listeners and drops run.
+/// A lock taken while a key is encoded is free when listeners and drops run.
 #[test]
 fn key_guard_is_released_before_listener_and_drop_run() {
     let symbol = Symbol(Arc::new(Mutex::new("text".into())));
     let was_free = Arc::new(Mutex::new(Vec::new()));
-    let (clock, seen_by_listener) = (ManualClock::new(), (symbol.clone(), Arc::clone(&was_free)));
+    let clock = ManualClock::new();
+    let (key, log) = (symbol.clone(), Arc::clone(&was_free));
     let cache = HydraCache::local()
         .clock(clock.clone())
-        .on_removal(move |_, _, _| {
-            seen_by_listener
-                .1
-                .lock()
-                .unwrap()
-                .push(seen_by_listener.0.0.try_lock().is_ok())
-        })
+        .on_removal(move |_, _, _| log.lock().unwrap().push(key.0.try_lock().is_ok()))
         .build();
     let typed: TypedCache<Symbol, Value> = cache.typed("symbols");
     for bulk in [false, true] {
@@ -156,7 +151,7 @@ fn key_guard_is_released_before_listener_and_drop_run() {
     assert_eq!((cache.stats().hits, cache.stats().misses), (2, 2));
 }
 
-/// A key that writes its bytes, then fails or panics.
+/// Writes bytes, then fails or panics.
 struct Late(fn());
 
 impl Serialize for Late {

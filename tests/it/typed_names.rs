@@ -1,4 +1,4 @@
-//! Names of typed caches: keys of different names never collide, and a name keeps its types.
+//! Names of typed caches: keys of different names never collide, and the types of a name stay.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -26,7 +26,7 @@ fn unusual_texts() -> Vec<String> {
     names.into_iter().collect()
 }
 
-/// With a name and a key joined by `:`, these keys would collide.
+/// With a name and a key joined by `:`, the keys would collide.
 #[test]
 fn keys_of_different_names_and_plain_keys_never_collide() {
     let cache = HydraCache::local().build();
@@ -162,7 +162,7 @@ fn handles_of_one_name_share_their_entries() {
     );
 }
 
-/// Asserts that every call of a handle fails if its name was opened with other types.
+/// Asserts: every call of a handle fails if the name was opened with other types.
 #[track_caller]
 fn assert_refused<K, V>(cache: &HydraCache, key: &K, value: impl Fn() -> V)
 where
@@ -334,7 +334,7 @@ fn panic_in_encoding_a_key_leaves_no_slot_claimed() {
     assert_eq!(*Hand::hold(call).ends().unwrap(), 7);
 }
 
-/// Key types of one encoded form may share a name: `str` and `String`, also behind pointers.
+/// Key types of the same encoded form may share a name: `str` and `String`, also behind pointers.
 #[test]
 fn str_and_string_keys_share_a_name() {
     let cache = HydraCache::local().build();
@@ -353,7 +353,7 @@ fn slice_and_vec_keys_share_a_name() {
     assert_eq!(block_on(owned.get(&vec![1])).unwrap(), Some(7.into()));
 }
 
-/// Replaces the serializer's error with its own, as wrapper types do.
+/// Replaces the serializer's error with another, as wrapper types do.
 struct Wrapping(String);
 
 impl Serialize for Wrapping {

@@ -1,4 +1,4 @@
-//! A key holds one type. A read as another type is an error, never garbage.
+//! A key holds a single type. A read as another type is an error, never garbage.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -18,7 +18,7 @@ fn store<V: Serialize>(value: V) -> HydraCache {
     cache
 }
 
-/// Asserts that every typed call fails, and that the entry is unchanged.
+/// Asserts: every typed call fails, and the entry is unchanged.
 #[track_caller]
 fn assert_wrong_type<Stored, Requested>(value: Stored)
 where
@@ -70,7 +70,7 @@ where
     assert_eq!(&loaded, expected);
 }
 
-/// Postcard alone would decode each of these without an error.
+/// Postcard alone would decode each pair without an error.
 #[test]
 fn numbers_and_shapes_are_different_types() {
     assert_wrong_type::<i64, u64>(-1);

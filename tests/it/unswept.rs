@@ -1,11 +1,11 @@
-//! Entries of an invalidated or expired tag behave correctly before they are swept.
+//! Entries of an invalidated or expired tag behave correctly before the sweep.
 
 use std::time::Duration;
 
 use crate::stale::*;
 use crate::support::*;
 
-/// More expired entries than one poll sweeps.
+/// More expired entries than a poll sweeps.
 fn many_expired() -> hydracache::HydraCache {
     let (cache, _) = clocked(10_000);
     for n in 0..2000 {
@@ -39,7 +39,7 @@ fn unswept_expired_value_has_no_time_left() {
     }
 }
 
-/// Expires all entries of a full cache by their tag, with four puts before the call ends. Returns
+/// Expires all entries of a full cache by tag, with four puts before the call ends. Returns
 /// the statistics, and the count of the call.
 fn evicted_while_expired() -> (hydracache::CacheStats, u64) {
     let (cache, _) = clocked(4000);

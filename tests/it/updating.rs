@@ -1,4 +1,4 @@
-//! `update` and `put_if_absent`: writes that depend on the current value.
+//! `update` and `put_if_absent` write depending on the current value.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -79,7 +79,7 @@ fn update_neither_sees_nor_keeps_a_stale_value() {
 
 type Race = (fn(&HydraCache, &ManualClock), Option<u32>);
 
-/// A change of the key while the closure runs, and the value that the second run sees.
+/// A change of the key while the closure runs, and the value seen by the second run.
 const RACES: [Race; 8] = [
     (|cache, _| put(cache, "key", 10, options()), Some(10)),
     (|cache, _| put(cache, "key", 1, options()), Some(1)),
@@ -124,6 +124,7 @@ fn update_to_none_runs_again_if_the_entry_changed() {
         let calls = Cell::new(0);
         let result = update(&cache, options(), |_| {
             calls.set(calls.get() + 1);
+            // 1. The first run starts. 2. The entry changes. 3. The second run removes.
             if calls.get() == 1 {
                 race(&cache, &clock);
             }
@@ -140,6 +141,7 @@ fn update_of_an_absent_key_sees_a_put_made_meanwhile() {
     let calls = Cell::new(0);
     let result = update(&cache, options(), |current| {
         calls.set(calls.get() + 1);
+        // Three runs each find a newer put; the fourth run is stored.
         if calls.get() <= 3 {
             put(&cache, "key", 10 * calls.get(), options());
         }
@@ -189,7 +191,7 @@ fn update_as_another_type_is_an_error_and_keeps_the_entry() {
 }
 
 #[test]
-fn update_of_an_undecodable_entry_is_an_error_and_keeps_it() {
+fn update_of_an_undecodable_entry_fails_and_keeps_the_entry() {
     let (cache, _) = clocked(100);
     let garbage = Bytes::from_static(&[0xff; 20]);
     block_on(cache.put_bytes("key", garbage.clone(), options())).unwrap();
@@ -217,6 +219,7 @@ fn update_and_put_if_absent_fence_running_loads() {
     for (write, expected) in writes.into_iter().zip([Some(7), None, Some(7)]) {
         let (cache, _) = clocked(100);
         let door = Door::default();
+        // 1. A load starts, a call joins. 2. The write runs. 3. The load ends, not stored.
         let mut leader = lead(&cache, "key", 1, options(), &door);
         let mut waiter = join(&cache, "key");
         write(&cache);
@@ -233,6 +236,7 @@ fn put_if_absent_over_a_fresh_value_fences_no_load() {
     put(&cache, "key", 1, lasting(10).refresh_ahead(0.5));
     clock.advance(SECOND * 5);
     let door = Door::default();
+    // 1. A refresh ahead starts. 2. `put_if_absent` finds a fresh value. 3. The load is stored.
     let mut leader = lead(&cache, "key", 2, options(), &door);
     assert!(!put_if_absent(&cache, 7, options()));
     assert_eq!(get(&cache, "key"), Some(1));

@@ -1,4 +1,4 @@
-//! Stale windows: which calls get the stale value, from when, and until when.
+//! Stale windows: the calls served with the stale value, from when, and until when.
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -44,6 +44,7 @@ fn other_callers_get_the_stale_value_until_the_window_ends() {
     put(&cache, "key", 1, revalidated(5));
     clock.advance(SECOND * 10);
     let door = Door::default();
+    // 1. A load starts in the window. 2. Other calls are served stale.
     let mut leader = lead(&cache, "key", 2, revalidated(5), &door);
     for _ in 0..3 {
         assert_eq!(served(&cache, "key"), 1);
@@ -51,6 +52,7 @@ fn other_callers_get_the_stale_value_until_the_window_ends() {
     clock.advance(nearly(5));
     assert_eq!(served(&cache, "key"), 1);
     clock.advance(NANO);
+    // 3. The window ends: the next call joins. 4. The load ends for both.
     let mut waiter = join(&cache, "key");
     door.open();
     assert_eq!(leader.ends().unwrap(), 2);
@@ -95,7 +97,7 @@ fn callers_in_the_error_window_join_the_load() {
     });
 }
 
-/// Upstream served the stale value once, and to one of four callers.
+/// Upstream served the stale value once, and to a single caller of four.
 #[test]
 fn every_failed_load_serves_the_stale_value_to_all_callers() {
     for kept in [
@@ -209,6 +211,7 @@ fn waiter_of_a_dropped_leader_loads_despite_a_stale_value() {
     put(&cache, "key", 1, kept(5));
     clock.advance(SECOND * 10);
     let door = Door::default();
+    // 1. A load starts, a call joins. 2. The leader is dropped. 3. The waiter loads.
     let leader = lead(&cache, "key", 2, options(), &door);
     let mut waiter = Hand::start(cache.get_or_load("key", options(), ready(3_u32)));
     drop(leader);
@@ -216,7 +219,7 @@ fn waiter_of_a_dropped_leader_loads_despite_a_stale_value() {
     assert_eq!(cache.stats().load_failures, 0);
 }
 
-/// Every call that removes a stale value.
+/// Every call to remove a stale value.
 const REMOVALS: [fn(&HydraCache); 6] = [
     |cache| assert!(!remove(cache, "key"), "a stale entry is not live"),
     |cache| assert!(!block_on(cache.invalidate_key("key")).unwrap()),
@@ -253,6 +256,7 @@ fn failed_load_serves_no_value_removed_during_the_load() {
         put(&cache, "key", 1, kept(50).tag("tag"));
         clock.advance(SECOND * 20);
         let door = Door::default();
+        // 1. A load starts, a call joins. 2. The stale value is removed. 3. The load fails.
         let mut leader = lead_failing(&cache, "key", options(), &door);
         let mut waiter = join(&cache, "key");
         removal(&cache);
@@ -270,6 +274,7 @@ fn earlier_refresh_does_not_revive_a_removed_value() {
         put(&cache, "key", 1, revalidated(50).tag("tag"));
         clock.advance(SECOND * 20);
         let door = Door::default();
+        // 1. A load starts. 2. The stale value is removed. 3. The load ends, and is discarded.
         let mut leader = lead(&cache, "key", 2, revalidated(50).tag("tag"), &door);
         removal(&cache);
         door.open();
@@ -287,6 +292,7 @@ fn value_put_during_a_load_is_served_when_the_load_fails() {
     put(&cache, "key", 1, kept(50));
     clock.advance(SECOND * 20);
     let door = Door::default();
+    // 1. A load starts. 2. A put stores 2. 3. The load fails, and 2 is served.
     let mut leader = lead_failing(&cache, "key", options(), &door);
     put(&cache, "key", 2, lasting(10));
     door.open();
