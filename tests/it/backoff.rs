@@ -270,9 +270,9 @@ fn backoff_of_zero_is_none_and_the_largest_never_ends() {
     fail_for(&cache, "zero", 0).unwrap_err();
     assert_eq!(load(&cache, "zero", 7), 7);
     let longest = options().error_backoff(Duration::MAX);
-    block_on(cache.get_or_load("ever", longest, failing_loader::<u32>)).unwrap_err();
+    block_on(cache.get_or_load("endless", longest, failing_loader::<u32>)).unwrap_err();
     clock.advance(Duration::from_secs(86400 * 365 * 500));
-    assert!(backed_off(&cache, "ever").unwrap_err().is_load());
+    assert!(backed_off(&cache, "endless").unwrap_err().is_load());
 }
 
 #[test]

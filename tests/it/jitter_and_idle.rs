@@ -69,10 +69,10 @@ fn jitter_of_zero_is_exact_and_of_one_leaves_some_time() {
 fn entry_without_an_end_has_no_jitter() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, options().jitter(1.0));
-    put(&cache, "ever", 1, options().ttl(Duration::MAX).jitter(0.0));
+    put(&cache, "endless", 1, options().ttl(Duration::MAX).jitter(0.0));
     clock.advance(Duration::from_secs(86400 * 365 * 500));
     assert_eq!(get(&cache, "key"), Some(1));
-    assert_eq!(get(&cache, "ever"), Some(1));
+    assert_eq!(get(&cache, "endless"), Some(1));
 }
 
 #[test]
@@ -224,11 +224,11 @@ fn end_of_the_idle_time_ends_the_stale_windows_too() {
 fn idle_time_of_zero_ends_at_once_and_the_largest_never() {
     let (cache, clock) = clocked(100);
     put(&cache, "none", 1, options().time_to_idle(Duration::ZERO));
-    put(&cache, "ever", 1, options().time_to_idle(Duration::MAX));
+    put(&cache, "endless", 1, options().time_to_idle(Duration::MAX));
     clock.advance(NANO);
     assert_eq!(get(&cache, "none"), None);
     clock.advance(SECOND * 1_000_000_000);
-    assert_eq!(get(&cache, "ever"), Some(1));
+    assert_eq!(get(&cache, "endless"), Some(1));
 }
 
 #[test]
