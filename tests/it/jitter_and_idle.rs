@@ -69,7 +69,12 @@ fn jitter_of_zero_is_exact_and_of_one_leaves_some_time() {
 fn entry_without_an_end_has_no_jitter() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, options().jitter(1.0));
-    put(&cache, "endless", 1, options().ttl(Duration::MAX).jitter(0.0));
+    put(
+        &cache,
+        "endless",
+        1,
+        options().ttl(Duration::MAX).jitter(0.0),
+    );
     clock.advance(Duration::from_secs(86400 * 365 * 500));
     assert_eq!(get(&cache, "key"), Some(1));
     assert_eq!(get(&cache, "endless"), Some(1));
