@@ -1,16 +1,16 @@
-//! Loading ahead of the end of a value.
+//! `refresh_ahead`: a loading call reloads a value before the time to live ends.
 
 use hydracache::{Bytes, CacheOptions};
 
 use crate::stale::*;
 use crate::support::*;
 
-fn ahead(part: f32) -> CacheOptions {
-    lasting(10).refresh_ahead(part)
+fn ahead(fraction: f32) -> CacheOptions {
+    lasting(10).refresh_ahead(fraction)
 }
 
 #[test]
-fn the_first_loading_call_past_that_part_loads_and_the_others_hit() {
+fn first_call_past_the_fraction_loads_and_others_hit() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, ahead(0.8));
     clock.advance(nearly(8));
@@ -34,7 +34,7 @@ fn the_first_loading_call_past_that_part_loads_and_the_others_hit() {
 }
 
 #[test]
-fn reads_without_a_loader_see_it_to_its_end_and_load_nothing() {
+fn reads_without_a_loader_start_no_refresh_ahead() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, ahead(0.5));
     clock.advance(nearly(10));
@@ -47,7 +47,7 @@ fn reads_without_a_loader_see_it_to_its_end_and_load_nothing() {
 }
 
 #[test]
-fn a_load_ahead_that_fails_is_answered_with_the_fresh_value_and_tried_again() {
+fn failed_refresh_ahead_serves_the_fresh_value_and_is_retried() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, ahead(0.5));
     clock.advance(SECOND * 5);
@@ -68,11 +68,12 @@ fn a_load_ahead_that_fails_is_answered_with_the_fresh_value_and_tried_again() {
 }
 
 #[test]
-fn after_the_end_without_a_window_everybody_waits_for_the_load_that_began_ahead() {
+fn callers_after_the_ttl_wait_for_the_refresh_ahead() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, ahead(0.5));
     clock.advance(SECOND * 5);
     let door = Door::default();
+    // 1. A refresh ahead starts. 2. The ttl ends. 3. A call joins. 4. The load ends for both.
     let mut leader = lead(&cache, "key", 2, options(), &door);
     clock.advance(SECOND * 5);
     let mut waiter = join(&cache, "key");
@@ -81,7 +82,7 @@ fn after_the_end_without_a_window_everybody_waits_for_the_load_that_began_ahead(
 }
 
 #[test]
-fn none_of_it_is_at_once_and_all_of_it_is_never() {
+fn refresh_ahead_of_zero_reloads_at_once_and_of_one_never() {
     let (cache, clock) = clocked(100);
     put(&cache, "none", 1, ahead(0.0));
     put(&cache, "all", 1, ahead(1.0));
@@ -91,7 +92,7 @@ fn none_of_it_is_at_once_and_all_of_it_is_never() {
 }
 
 #[test]
-fn without_a_time_to_live_there_is_nothing_to_be_ahead_of() {
+fn refresh_ahead_without_a_ttl_never_loads() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, options().refresh_ahead(0.0));
     clock.advance(SECOND * 1_000_000);
@@ -99,11 +100,12 @@ fn without_a_time_to_live_there_is_nothing_to_be_ahead_of() {
 }
 
 #[test]
-fn what_was_removed_while_it_was_loaded_ahead_stays_removed() {
+fn value_removed_during_a_refresh_ahead_stays_removed() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, ahead(0.5));
     clock.advance(SECOND * 5);
     let door = Door::default();
+    // 1. A refresh ahead starts. 2. The value is removed. 3. The load ends, not stored.
     let mut leader = lead(&cache, "key", 2, ahead(0.5), &door);
     assert!(remove(&cache, "key"));
     door.open();
@@ -112,9 +114,9 @@ fn what_was_removed_while_it_was_loaded_ahead_stays_removed() {
     assert_eq!(cache.stats().stale_load_discards, 1);
 }
 
-/// A read as another type loads nothing, replaces nothing, destroys nothing.
+/// A call for another type loads nothing and replaces nothing.
 #[test]
-fn another_type_is_an_error_past_that_part_too() {
+fn refresh_ahead_as_another_type_is_an_error() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, ahead(0.5));
     clock.advance(SECOND * 5);
@@ -125,7 +127,7 @@ fn another_type_is_an_error_past_that_part_too() {
 }
 
 #[test]
-fn what_cannot_be_decoded_is_a_miss_past_that_part_too() {
+fn undecodable_value_past_the_fraction_counts_as_a_miss() {
     let (cache, clock) = clocked(100);
     let garbage = Bytes::from_static(&[0xff; 20]);
     block_on(cache.put_bytes("key", garbage, ahead(0.5))).unwrap();

@@ -1,5 +1,5 @@
-//! What can be sent and shared. Loaders need not be `Send`; where they are, the
-//! cache's futures are.
+//! Public types are `Send` and `Sync`. Loaders need not be `Send`; with a `Send` loader, the
+//! future is `Send`.
 
 use std::convert::Infallible;
 use std::rc::Rc;
@@ -31,7 +31,7 @@ fn public_types_are_send_sync_and_static() {
 }
 
 #[test]
-fn a_handle_needs_no_clone_of_its_codec() {
+fn cache_is_clone_with_a_codec_that_is_not_clone() {
     struct NotClone;
     impl Codec for NotClone {
         fn encode<V: serde::Serialize + ?Sized>(&self, value: &V) -> Result<Bytes, BoxError> {
@@ -46,7 +46,7 @@ fn a_handle_needs_no_clone_of_its_codec() {
 }
 
 #[test]
-fn futures_are_send_even_for_values_that_are_not() {
+fn futures_are_send_for_values_that_are_not_send() {
     let cache = HydraCache::local().build();
     send(&cache.get::<Rc<str>>("key"));
     send(&cache.peek::<Rc<str>>("key"));
@@ -65,16 +65,16 @@ fn futures_are_send_even_for_values_that_are_not() {
     }));
     send(&cache.try_get_or_insert_with("key", options(), || async { Ok::<u8, Infallible>(1) }));
     send(&cache.get_or_insert_with("key", options(), || async { 1_u8 }));
-    // The value is made and encoded in one poll.
+    // The value is created and encoded in one poll.
     send(&cache.get_or_load("key", options(), || async {
         Ok::<Rc<str>, Infallible>("".into())
     }));
 }
 
-/// Inside a task whose future must be `Send`, a closure that borrows from the task
-/// is where a future that keeps its arguments too long fails to compile.
+/// In a task with a `Send` future, tags borrowed from the task fail to compile if the future of
+/// the call keeps the arguments too long.
 #[test]
-fn a_task_may_name_tags_by_any_iterator() {
+fn send_task_may_pass_tags_by_any_iterator() {
     fn spawn(task: impl Future<Output = ()> + Send + 'static) {
         futures_lite::future::block_on(task);
     }
@@ -102,7 +102,7 @@ fn a_task_may_name_tags_by_any_iterator() {
 }
 
 #[test]
-fn a_cache_may_be_used_across_a_caught_panic() {
+fn cache_may_be_used_across_a_caught_panic() {
     let cache = HydraCache::local().build();
     let caught = std::panic::catch_unwind(|| {
         let call = cache
@@ -113,7 +113,7 @@ fn a_cache_may_be_used_across_a_caught_panic() {
 }
 
 #[test]
-fn a_loader_may_borrow_and_need_not_be_send() {
+fn loader_may_borrow_and_need_not_be_send() {
     let cache = HydraCache::local().build();
     let name = Rc::new(String::from("Ada"));
     let loaded = cache.get_or_load("key", options(), || async {
@@ -133,7 +133,7 @@ fn generic_arguments_can_be_written_out() {
 }
 
 #[test]
-fn a_loading_future_is_small() {
+fn loading_future_is_at_most_512_bytes() {
     let cache = HydraCache::local().build();
     let future = cache.get_or_load("key", options(), || {
         std::future::ready(Ok::<u8, Infallible>(1))

@@ -1,4 +1,4 @@
-//! Loaders that were handed over: with a spawner they run without their callers.
+//! With a spawner, owned loaders of `get_or_refresh` run as background loads.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -14,7 +14,7 @@ use crate::stale::*;
 use crate::support::*;
 
 #[test]
-fn while_it_is_stale_nobody_waits_and_one_load_runs() {
+fn stale_value_is_served_while_one_background_load_runs() {
     let (cache, clock, pool) = spawning(64);
     put(&cache, "key", 1, revalidated(5));
     clock.advance(SECOND * 10);
@@ -37,7 +37,7 @@ fn while_it_is_stale_nobody_waits_and_one_load_runs() {
 }
 
 #[test]
-fn ahead_of_the_end_nobody_waits_and_all_hit() {
+fn refresh_ahead_in_the_background_serves_hits_at_once() {
     let (cache, clock, pool) = spawning(64);
     put(&cache, "key", 1, lasting(10).refresh_ahead(0.5));
     clock.advance(SECOND * 5);
@@ -57,10 +57,11 @@ fn ahead_of_the_end_nobody_waits_and_all_hit() {
 }
 
 #[test]
-fn in_the_window_of_errors_alone_callers_wait_for_what_runs_without_them() {
+fn callers_in_the_error_window_wait_for_the_background_load() {
     let (cache, clock, pool) = spawning(64);
     put(&cache, "key", 1, kept(5));
     clock.advance(SECOND * 10);
+    // 1. The first call starts a background load. 2. Two calls join. 3. The load ends for all.
     let mut first = hand_over(&cache, "key", 2, options());
     let mut second = hand_over(&cache, "key", 3, options());
     first.waits();
@@ -75,7 +76,7 @@ fn in_the_window_of_errors_alone_callers_wait_for_what_runs_without_them() {
 }
 
 #[test]
-fn without_a_value_or_without_a_spawner_the_caller_drives() {
+fn caller_runs_the_loader_without_a_value_or_a_spawner() {
     let (cache, clock, pool) = spawning(64);
     assert_eq!(
         hand_over(&cache, "key", 1, revalidated(5)).ends().unwrap(),
@@ -95,7 +96,7 @@ fn without_a_value_or_without_a_spawner_the_caller_drives() {
 }
 
 #[test]
-fn without_a_spawner_the_others_are_served_at_once() {
+fn other_callers_get_the_stale_value_without_a_spawner() {
     let (cache, clock) = timed();
     put(&cache, "key", 1, revalidated(5));
     clock.advance(SECOND * 10);
@@ -107,7 +108,7 @@ fn without_a_spawner_the_others_are_served_at_once() {
 }
 
 #[test]
-fn a_borrowed_loader_is_never_handed_over() {
+fn borrowed_loader_never_runs_in_the_background() {
     let (cache, clock, pool) = spawning(64);
     put(&cache, "key", 1, revalidated(5));
     clock.advance(SECOND * 10);
@@ -116,13 +117,14 @@ fn a_borrowed_loader_is_never_handed_over() {
 }
 
 #[test]
-fn a_failure_in_the_background_is_answered_with_the_old_value() {
+fn failed_background_load_serves_the_stale_value() {
     for (kept, waits) in [(kept(5), true), (revalidated(5), false)] {
         let (cache, clock, pool) = spawning(64);
         put(&cache, "key", 1, kept);
         clock.advance(SECOND * 10);
         for failures in 1..=3 {
-            let mut call = Hand::hold(cache.get_or_refresh("key", options(), away::<u32>));
+            let mut call =
+                Hand::hold(cache.get_or_refresh("key", options(), failing_loader::<u32>));
             if waits {
                 call.waits();
                 pool.run();
@@ -132,18 +134,18 @@ fn a_failure_in_the_background_is_answered_with_the_old_value() {
             assert_eq!(cache.stats().load_failures, failures);
         }
         clock.advance(SECOND * 5);
-        let call = cache.get_or_refresh("key", options(), away::<u32>);
+        let call = cache.get_or_refresh("key", options(), failing_loader::<u32>);
         assert!(block_on(call).unwrap_err().is_load());
     }
 }
 
 #[test]
-fn a_failure_in_the_background_begins_a_backoff() {
+fn failed_background_load_begins_a_backoff() {
     let (cache, clock, pool) = spawning(64);
     put(&cache, "key", 1, revalidated(50));
     clock.advance(SECOND * 10);
-    let wishes = options().error_backoff(SECOND * 5);
-    let mut call = Hand::hold(cache.get_or_refresh("key", wishes, away::<u32>));
+    let call_options = options().error_backoff(SECOND * 5);
+    let mut call = Hand::hold(cache.get_or_refresh("key", call_options, failing_loader::<u32>));
     assert_eq!(call.ends().unwrap(), 1);
     pool.run();
     assert_eq!(served(&cache, "key"), 1);
@@ -151,9 +153,9 @@ fn a_failure_in_the_background_begins_a_backoff() {
     assert_eq!(pool.len(), 0);
 }
 
-/// `FusionCache`: a soft timeout of zero never runs the loader.
+/// In `FusionCache`, a soft timeout of zero never runs the loader.
 #[test]
-fn a_soft_timeout_of_zero_serves_the_old_value_and_loads_in_the_background() {
+fn soft_timeout_of_zero_serves_stale_and_loads_in_background() {
     let (cache, clock, pool) = spawning(64);
     put(&cache, "key", 1, kept(5));
     clock.advance(SECOND * 10);
@@ -164,7 +166,7 @@ fn a_soft_timeout_of_zero_serves_the_old_value_and_loads_in_the_background() {
 }
 
 #[test]
-fn a_soft_timeout_bounds_the_first_caller_too_and_the_load_goes_on() {
+fn soft_timeout_bounds_the_first_caller_of_a_background_load() {
     let (cache, clock, pool) = spawning(64);
     put(&cache, "key", 1, kept(50));
     clock.advance(SECOND * 10);
@@ -180,10 +182,9 @@ fn a_soft_timeout_bounds_the_first_caller_too_and_the_load_goes_on() {
     assert_eq!(cache.stats().timeouts, 0);
 }
 
-/// Altinn/dialogporten#4252: what hung in the background held its key.
 #[test]
-fn a_spawner_may_run_what_it_is_given_there_and_then() {
-    for (kept, answer) in [(revalidated(50), 1), (kept(50), 2)] {
+fn spawner_may_run_the_load_inside_spawn() {
+    for (kept, expected) in [(revalidated(50), 1), (kept(50), 2)] {
         let clock = ManualClock::new();
         let builder = HydraCache::local().clock(clock.clone());
         let builder = builder.timer(clock.clone());
@@ -192,14 +193,14 @@ fn a_spawner_may_run_what_it_is_given_there_and_then() {
         clock.advance(SECOND * 10);
         assert_eq!(
             hand_over(&cache, "key", 2, options()).ends().unwrap(),
-            answer
+            expected
         );
         assert_eq!(get(&cache, "key"), Some(2));
     }
 }
 
 #[test]
-fn an_old_value_goes_on_being_served_to_its_limit_while_the_background_loads() {
+fn stale_value_is_served_to_its_limit_during_background_load() {
     let (cache, clock, pool) = spawning(64);
     put(&cache, "key", 1, revalidated(5));
     clock.advance(SECOND * 10);
@@ -222,6 +223,7 @@ fn an_old_value_goes_on_being_served_to_its_limit_while_the_background_loads() {
     clock.advance(nearly(5));
     assert_eq!(served(&cache, "key"), 1);
     clock.advance(NANO);
+    // The window has ended: the next call waits for the background load.
     let mut waiter = hand_over(&cache, "key", 3, options());
     waiter.waits();
     open.store(true, Ordering::Relaxed);

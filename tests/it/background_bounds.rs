@@ -1,4 +1,4 @@
-//! Loads in the background are few, end in time, and may be dropped, panic or be overtaken.
+//! Background loads are bounded in number and time, are fenced, and may be dropped or panic.
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,8 +9,9 @@ use crate::pool::*;
 use crate::stale::*;
 use crate::support::*;
 
+/// Altinn/dialogporten#4252: a hung background load held its key.
 #[test]
-fn a_load_in_the_background_ends_after_30_seconds() {
+fn background_load_times_out_after_30_seconds_by_default() {
     let (cache, clock, pool) = spawning(64);
     put(&cache, "key", 1, revalidated(1000));
     clock.advance(SECOND * 10);
@@ -20,7 +21,7 @@ fn a_load_in_the_background_ends_after_30_seconds() {
     clock.advance(nearly(30));
     load.waits();
     assert_eq!(hand_over(&cache, "key", 2, options()).ends().unwrap(), 1);
-    assert_eq!(pool.len(), 0, "one a key");
+    assert_eq!(pool.len(), 0, "one load for one key");
     clock.advance(NANO);
     assert!(load.was_woken());
     load.ends();
@@ -32,7 +33,7 @@ fn a_load_in_the_background_ends_after_30_seconds() {
 }
 
 #[test]
-fn or_after_its_load_timeout() {
+fn background_load_times_out_after_its_load_timeout() {
     for seconds in [5, 60] {
         let (cache, clock, pool) = spawning(64);
         put(&cache, "key", 1, revalidated(1000));
@@ -49,7 +50,7 @@ fn or_after_its_load_timeout() {
 }
 
 #[test]
-fn who_waits_for_the_background_is_bounded_and_gets_the_old_value() {
+fn caller_of_a_hung_background_load_gets_the_stale_value() {
     let (cache, clock, pool) = spawning(64);
     put(&cache, "key", 1, kept(1000));
     clock.advance(SECOND * 10);
@@ -57,13 +58,13 @@ fn who_waits_for_the_background_is_bounded_and_gets_the_old_value() {
     let mut call = hand_over_hung(&cache, "key", within);
     call.waits();
     clock.advance(SECOND * 5);
-    assert_eq!(call.ends().unwrap(), 1, "though nobody polls the load");
+    assert_eq!(call.ends().unwrap(), 1, "the load need not be polled");
     pool.only().ends();
     assert_eq!(cache.stats().load_failures, 1);
 }
 
 #[test]
-fn at_the_bound_the_old_value_is_served_and_nothing_starts() {
+fn full_background_serves_the_stored_value_without_a_load() {
     for kept in [kept(50), revalidated(50), lasting(60).refresh_ahead(0.1)] {
         let (cache, clock, pool) = spawning(2);
         for key in ["a", "b", "c"] {
@@ -76,7 +77,7 @@ fn at_the_bound_the_old_value_is_served_and_nothing_starts() {
         assert_eq!(hand_over(&cache, "c", 2, options()).ends().unwrap(), 1);
         assert_eq!(pool.len(), 2);
         assert_eq!(cache.stats().loads, 2);
-        // A place that is free again is taken, however its load ended.
+        // A finished load and a dropped load both make room for another.
         let mut loads = pool.take();
         loads.pop().unwrap().ends();
         drop(loads.pop());
@@ -90,7 +91,7 @@ fn at_the_bound_the_old_value_is_served_and_nothing_starts() {
 }
 
 #[test]
-fn at_the_bound_a_key_without_a_value_is_loaded_by_its_caller() {
+fn caller_loads_a_missing_key_at_the_background_bound() {
     let (cache, clock, pool) = spawning(0);
     put(&cache, "key", 1, revalidated(5));
     clock.advance(SECOND * 10);
@@ -100,19 +101,20 @@ fn at_the_bound_a_key_without_a_value_is_loaded_by_its_caller() {
 }
 
 #[test]
-fn a_load_that_the_runtime_drops_was_cancelled() {
+fn background_load_dropped_by_its_runtime_is_cancelled() {
     let (cache, clock, pool) = spawning(1);
     put(&cache, "key", 1, kept(50));
     clock.advance(SECOND * 10);
     for _ in 0..3 {
         let mut call = hand_over(&cache, "key", 2, options());
         call.waits();
-        let mut waiter = Hand::start(cache.get_or_load("key", options(), away::<u32>));
+        let mut waiter = Hand::start(cache.get_or_load("key", options(), failing_loader::<u32>));
+        // The runtime drops the load: the caller is served stale, the waiter loads.
         drop(pool.take());
         assert_eq!(call.ends().unwrap(), 1);
         let failures = cache.stats().load_failures;
         assert!(waiter.was_woken());
-        assert_eq!(waiter.ends().unwrap(), 1, "it has loaded, and failed");
+        assert_eq!(waiter.ends().unwrap(), 1, "the waiter's own load failed");
         assert_eq!(cache.stats().load_failures, failures + 1);
     }
     assert_eq!(cache.stats().load_failures, 3);
@@ -123,10 +125,11 @@ fn a_load_that_the_runtime_drops_was_cancelled() {
 }
 
 #[test]
-fn a_load_that_was_dropped_of_a_value_that_was_removed_is_an_error() {
+fn dropped_background_load_of_a_removed_value_is_an_error() {
     let (cache, clock, pool) = spawning(64);
     put(&cache, "key", 1, kept(50));
     clock.advance(SECOND * 10);
+    // 1. A background load starts. 2. The stale value is removed. 3. The load is dropped.
     let mut call = hand_over(&cache, "key", 2, options());
     call.waits();
     remove(&cache, "key");
@@ -137,7 +140,7 @@ fn a_load_that_was_dropped_of_a_value_that_was_removed_is_an_error() {
 }
 
 #[test]
-fn a_caller_that_is_dropped_leaves_its_load_running() {
+fn dropped_caller_leaves_its_background_load_running() {
     let (cache, clock, pool) = spawning(64);
     put(&cache, "key", 1, kept(50));
     clock.advance(SECOND * 10);
@@ -149,8 +152,8 @@ fn a_caller_that_is_dropped_leaves_its_load_running() {
 }
 
 #[test]
-fn loads_in_the_background_are_fenced() {
-    let overtakers: [fn(&HydraCache); 6] = [
+fn background_load_is_fenced_by_put_and_invalidations() {
+    let fences: [fn(&HydraCache); 6] = [
         |cache| put(cache, "key", 7, options()),
         |cache| _ = remove(cache, "key"),
         |cache| _ = invalidate(cache, "tag"),
@@ -158,31 +161,32 @@ fn loads_in_the_background_are_fenced() {
         |cache| _ = expire_tag(cache, "tag"),
         flush,
     ];
-    for overtake in overtakers {
+    for fence in fences {
         let (cache, clock, pool) = spawning(64);
         put(&cache, "key", 1, kept(50));
         clock.advance(SECOND * 10);
+        // 1. A background load starts. 2. A put or an invalidation runs. 3. The load ends.
         let mut call = hand_over(&cache, "key", 2, tagged("tag"));
         call.waits();
-        overtake(&cache);
-        let then = get(&cache, "key");
+        fence(&cache);
+        let current = get(&cache, "key");
         pool.run();
-        assert_eq!(call.ends().unwrap(), 2, "it began before");
-        assert_eq!(get(&cache, "key"), then);
+        assert_eq!(call.ends().unwrap(), 2, "the caller gets the fenced value");
+        assert_eq!(get(&cache, "key"), current);
         assert_eq!(cache.stats().stale_load_discards, 1);
     }
 }
 
 #[test]
-fn a_panic_in_the_background_is_told_to_those_who_wait_and_gives_its_place_back() {
+fn background_panic_serves_stale_and_makes_room_for_a_load() {
     let (cache, clock, pool) = spawning(1);
     put(&cache, "key", 1, kept(50));
     clock.advance(SECOND * 10);
-    let explosive = || async {
+    let panicking = || async {
         let panics: fn() -> u32 = || panic!("boom");
         Ok::<_, Infallible>(panics())
     };
-    let mut call = Hand::start(cache.get_or_refresh("key", options(), explosive));
+    let mut call = Hand::start(cache.get_or_refresh("key", options(), panicking));
     let mut load = pool.only();
     assert!(catch_unwind(AssertUnwindSafe(|| load.poll())).is_err());
     drop(load);
@@ -193,17 +197,19 @@ fn a_panic_in_the_background_is_told_to_those_who_wait_and_gives_its_place_back(
     assert_eq!(call.ends().unwrap(), 2);
 }
 
-/// Whoever was to run it may never poll it again: its deadline does not need it.
+/// The deadline works even if the runtime never polls the load again.
 #[test]
-fn a_load_that_nobody_polls_holds_its_key_until_its_deadline_and_no_longer() {
+fn unpolled_background_load_frees_its_key_at_its_deadline() {
     let (cache, clock, pool) = spawning(64);
     put(&cache, "key", 1, kept(20));
     clock.advance(SECOND * 10);
+    // 1. A background load starts and is never polled. 2. A call joins.
     drop(hand_over(&cache, "key", 2, options()).poll());
     let mut unpolled = pool.only();
     let mut waiter = Hand::start(cache.get_or_load("key", options(), ready(3_u32)));
     clock.advance(SECOND * 29);
     waiter.waits();
+    // 3. The deadline passes: the waiter loads itself.
     clock.advance(SECOND);
     assert_eq!(waiter.ends().unwrap(), 3);
     unpolled.ends();
@@ -211,7 +217,7 @@ fn a_load_that_nobody_polls_holds_its_key_until_its_deadline_and_no_longer() {
 }
 
 #[test]
-fn who_waits_for_its_own_load_joins_nobodys_and_runs_out_once() {
+fn caller_of_a_background_load_counts_no_join_and_one_timeout() {
     let (cache, clock, pool) = spawning(64);
     put(&cache, "key", 1, kept(90));
     clock.advance(SECOND * 10);

@@ -1,4 +1,4 @@
-//! After a failed load: no other so soon.
+//! After a failed load with `error_backoff`, the key is not loaded until the back-off ends.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -12,35 +12,39 @@ use hydracache::{CacheError, CacheOptions, CacheResult, HydraCache, ManualClock}
 use crate::stale::*;
 use crate::support::*;
 
-fn backing_off(seconds: u32) -> CacheOptions {
+fn with_backoff(seconds: u32) -> CacheOptions {
     options().error_backoff(SECOND * seconds)
 }
 
-/// A load that fails, and is not to be tried again for so long.
+/// A failing load that begins a back-off of `seconds`.
 fn fail_for(cache: &HydraCache, key: &str, seconds: u32) -> CacheResult<u32> {
-    block_on(cache.get_or_load(key, backing_off(seconds), || async {
-        Err(io::Error::other("away"))
+    block_on(cache.get_or_load(key, with_backoff(seconds), || async {
+        Err(io::Error::other("down"))
     }))
 }
 
-/// What a call gets whose loader would be called if the key might be loaded.
-fn try_to_load(cache: &HydraCache, key: &str) -> Result<u32, CacheError> {
+/// The result of a call for a key in back-off. The loader must not run.
+fn backed_off(cache: &HydraCache, key: &str) -> Result<u32, CacheError> {
     Hand::hold(cache.get_or_load(key, options(), never)).ends()
 }
 
 #[test]
-fn for_so_long_everybody_gets_the_same_error_and_nobody_loads() {
+fn backoff_returns_the_same_error_without_a_load() {
     let (cache, clock) = clocked(100);
     let first = fail_for(&cache, "key", 5).unwrap_err();
     clock.advance(nearly(5));
-    let second = try_to_load(&cache, "key").unwrap_err();
+    let second = backed_off(&cache, "key").unwrap_err();
     let third = block_on(cache.get_or_load("key", options(), never::<String>)).unwrap_err();
     assert!(second.is_load() && third.is_load());
     let [first, second, third] = [first, second, third].map(|error| {
         let source = error.source().unwrap();
         std::ptr::from_ref(source.downcast_ref::<io::Error>().unwrap()).addr()
     });
-    assert_eq!((second, third), (first, first), "not a clone");
+    assert_eq!(
+        (second, third),
+        (first, first),
+        "all calls get clones of one error"
+    );
     clock.advance(NANO);
     assert_eq!(load(&cache, "key", 7), 7);
     assert_stats(cache.stats(), |stats| {
@@ -51,20 +55,20 @@ fn for_so_long_everybody_gets_the_same_error_and_nobody_loads() {
 }
 
 #[test]
-fn other_keys_load_all_the_same() {
+fn backoff_of_one_key_leaves_other_keys() {
     let (cache, _) = clocked(100);
     fail_for(&cache, "key", 5).unwrap_err();
     assert_eq!(load(&cache, "other", 7), 7);
 }
 
 #[test]
-fn every_loading_call_is_kept_from_loading_but_refresh() {
+fn backoff_stops_every_loading_call_except_refresh() {
     let (cache, _) = clocked(100);
     fail_for(&cache, "key", 5).unwrap_err();
     let inserted = cache.get_or_insert_with("key", options(), pending::<u32>);
     assert!(Hand::hold(inserted).ends().unwrap_err().is_load());
-    let full = cache.fetch("key", options(), nobody);
-    assert!(Hand::hold(full).ends().unwrap_err().is_load());
+    let fetch = cache.fetch("key", options(), never_fetch);
+    assert!(Hand::hold(fetch).ends().unwrap_err().is_load());
     let owned = cache.get_or_refresh("key", options(), never::<u32>);
     assert!(Hand::hold(owned).ends().unwrap_err().is_load());
     let refreshed = cache.refresh("key", options(), ready(7_u32));
@@ -73,7 +77,7 @@ fn every_loading_call_is_kept_from_loading_but_refresh() {
 }
 
 #[test]
-fn it_is_invisible_to_reads_and_takes_up_no_entry() {
+fn backoff_is_invisible_to_reads_and_entry_count() {
     let (cache, _) = clocked(100);
     fail_for(&cache, "key", 5).unwrap_err();
     assert_eq!(get(&cache, "key"), None);
@@ -85,7 +89,7 @@ fn it_is_invisible_to_reads_and_takes_up_no_entry() {
 }
 
 #[test]
-fn the_old_value_is_served_where_there_is_one() {
+fn backoff_serves_the_stored_value_where_present() {
     for kept in [kept(100), revalidated(100), lasting(20).refresh_ahead(0.5)] {
         let (cache, clock) = clocked(100);
         put(&cache, "key", 1, kept);
@@ -102,7 +106,7 @@ fn the_old_value_is_served_where_there_is_one() {
 }
 
 #[test]
-fn an_old_value_that_ends_meanwhile_leaves_the_error() {
+fn backoff_returns_the_error_once_the_stale_value_expires() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, kept(3));
     clock.advance(SECOND * 10);
@@ -110,11 +114,11 @@ fn an_old_value_that_ends_meanwhile_leaves_the_error() {
     clock.advance(nearly(3));
     assert_eq!(served(&cache, "key"), 1);
     clock.advance(NANO);
-    assert!(try_to_load(&cache, "key").unwrap_err().is_load());
+    assert!(backed_off(&cache, "key").unwrap_err().is_load());
 }
 
 #[test]
-fn stale_answers_without_a_load_count_a_miss_and_a_stale_serve() {
+fn serve_in_backoff_counts_a_miss_and_a_stale_serve() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, kept(100));
     clock.advance(SECOND * 10);
@@ -129,7 +133,7 @@ fn stale_answers_without_a_load_count_a_miss_and_a_stale_serve() {
 }
 
 #[test]
-fn put_remove_and_flush_end_it() {
+fn put_remove_and_flush_end_the_backoff() {
     let ends: [fn(&HydraCache); 7] = [
         |cache| put(cache, "key", 8, lasting(0)),
         |cache| {
@@ -157,45 +161,45 @@ fn put_remove_and_flush_end_it() {
 }
 
 #[test]
-fn nothing_else_ends_it() {
+fn reads_tags_and_other_keys_do_not_end_the_backoff() {
     let others: [fn(&HydraCache); 6] = [
         |cache| put(cache, "other", 8, options()),
         |cache| assert!(!remove(cache, "other")),
         |cache| assert_eq!(invalidate(cache, "tag"), 0),
         |cache| assert_eq!(expire_tag(cache, "tag"), 0),
         |cache| assert_eq!(get(cache, "key"), None),
-        |cache| assert!(try_to_load(cache, "key").is_err()),
+        |cache| assert!(backed_off(cache, "key").is_err()),
     ];
     for other in others {
         let (cache, _) = clocked(100);
-        let failing = cache.get_or_load("key", backing_off(5).tag("tag"), away::<u32>);
+        let failing = cache.get_or_load("key", with_backoff(5).tag("tag"), failing_loader::<u32>);
         block_on(failing).unwrap_err();
         other(&cache);
-        assert!(try_to_load(&cache, "key").unwrap_err().is_load());
+        assert!(backed_off(&cache, "key").unwrap_err().is_load());
     }
 }
 
 #[test]
-fn it_is_the_failed_loads_option_that_counts() {
+fn backoff_time_is_set_by_the_failed_load() {
     let (cache, clock) = clocked(100);
     fail(&cache, "key").unwrap_err();
-    let eager = cache.get_or_load("key", backing_off(100), ready(7_u32));
-    assert_eq!(block_on(eager).unwrap(), 7);
+    let loaded = cache.get_or_load("key", with_backoff(100), ready(7_u32));
+    assert_eq!(block_on(loaded).unwrap(), 7);
     assert!(remove(&cache, "key"));
 
     fail_for(&cache, "key", 5).unwrap_err();
-    let short = cache.get_or_load("key", backing_off(1), never::<u32>);
+    let short = cache.get_or_load("key", with_backoff(1), never::<u32>);
     assert!(block_on(short).unwrap_err().is_load());
     clock.advance(SECOND * 5);
     assert_eq!(load(&cache, "key", 7), 7);
 }
 
 #[test]
-fn a_waiters_option_does_not_count() {
+fn backoff_option_of_a_waiter_has_no_effect() {
     let (cache, _) = clocked(100);
     let door = Door::default();
-    let mut leader = lead_away(&cache, "key", options(), &door);
-    let mut waiter = Hand::start(cache.get_or_load("key", backing_off(5), never::<u32>));
+    let mut leader = lead_failing(&cache, "key", options(), &door);
+    let mut waiter = Hand::start(cache.get_or_load("key", with_backoff(5), never::<u32>));
     door.open();
     assert!(leader.ends().unwrap_err().is_load());
     assert!(waiter.ends().unwrap_err().is_load());
@@ -203,45 +207,46 @@ fn a_waiters_option_does_not_count() {
 }
 
 #[test]
-fn panics_and_timeouts_are_failures_too() {
+fn panics_and_timeouts_begin_a_backoff() {
     let (cache, clock) = timed();
-    let call = cache.get_or_load("key", backing_off(5), || async {
+    let call = cache.get_or_load("key", with_backoff(5), || async {
         let panics: fn() -> u32 = || panic!("boom");
         Ok::<_, Infallible>(panics())
     });
     assert!(catch_unwind(AssertUnwindSafe(|| block_on(call))).is_err());
-    assert!(try_to_load(&cache, "key").unwrap_err().is_panic());
+    assert!(backed_off(&cache, "key").unwrap_err().is_panic());
 
-    let slow = backing_off(5).load_timeout(SECOND);
+    let slow = with_backoff(5).load_timeout(SECOND);
     let mut hung = Hand::start(cache.get_or_load("slow", slow, pending::<Result<u32, Infallible>>));
     clock.advance(SECOND);
     assert!(hung.ends().unwrap_err().is_timeout());
-    assert!(try_to_load(&cache, "slow").unwrap_err().is_timeout());
+    assert!(backed_off(&cache, "slow").unwrap_err().is_timeout());
     clock.advance(SECOND * 5);
     assert_eq!(load(&cache, "slow", 7), 7);
 }
 
 #[test]
-fn a_cancelled_load_is_no_failure() {
+fn cancelled_load_begins_no_backoff() {
     let (cache, _) = clocked(100);
     let door = Door::default();
-    drop(lead(&cache, "key", 1, backing_off(5), &door));
+    drop(lead(&cache, "key", 1, with_backoff(5), &door));
     assert_eq!(load(&cache, "key", 7), 7);
 }
 
-/// The key was put or removed after the load began: what failed is not what is there now.
+/// A put or an invalidation came after the load's start: the failure no longer concerns the key.
 #[test]
-fn a_failed_load_that_was_overtaken_keeps_nobody_from_loading() {
-    let overtakers: [fn(&HydraCache); 3] = [
+fn fenced_load_that_fails_begins_no_backoff() {
+    let fences: [fn(&HydraCache); 3] = [
         |cache| put(cache, "key", 1, lasting(0)),
         |cache| assert!(!remove(cache, "key")),
         flush,
     ];
-    for overtake in overtakers {
+    for fence in fences {
         let (cache, _) = clocked(100);
         let door = Door::default();
-        let mut leader = lead_away(&cache, "key", backing_off(5), &door);
-        overtake(&cache);
+        // 1. A load starts. 2. A put or an invalidation runs. 3. The load fails. 4. A call loads.
+        let mut leader = lead_failing(&cache, "key", with_backoff(5), &door);
+        fence(&cache);
         door.open();
         assert!(leader.ends().unwrap_err().is_load());
         assert_eq!(load(&cache, "key", 7), 7);
@@ -249,66 +254,66 @@ fn a_failed_load_that_was_overtaken_keeps_nobody_from_loading() {
 }
 
 #[test]
-fn a_refresh_that_fails_begins_it_and_one_that_succeeds_ends_it() {
+fn failed_refresh_begins_a_backoff_and_success_ends_it() {
     let (cache, _) = clocked(100);
-    let failing = cache.refresh("key", backing_off(5), away::<u32>);
+    let failing = cache.refresh("key", with_backoff(5), failing_loader::<u32>);
     assert!(block_on(failing).unwrap_err().is_load());
-    assert!(try_to_load(&cache, "key").unwrap_err().is_load());
+    assert!(backed_off(&cache, "key").unwrap_err().is_load());
     let refreshed = cache.refresh("key", lasting(0), ready(7_u32));
     assert_eq!(block_on(refreshed).unwrap(), 7);
     assert_eq!(load(&cache, "key", 8), 8);
 }
 
 #[test]
-fn zero_is_none_and_a_time_without_end_has_none() {
+fn backoff_of_zero_is_none_and_the_largest_never_ends() {
     let (cache, clock) = clocked(100);
     fail_for(&cache, "zero", 0).unwrap_err();
     assert_eq!(load(&cache, "zero", 7), 7);
-    let ever = options().error_backoff(Duration::MAX);
-    block_on(cache.get_or_load("ever", ever, away::<u32>)).unwrap_err();
+    let longest = options().error_backoff(Duration::MAX);
+    block_on(cache.get_or_load("endless", longest, failing_loader::<u32>)).unwrap_err();
     clock.advance(Duration::from_secs(86400 * 365 * 500));
-    assert!(try_to_load(&cache, "ever").unwrap_err().is_load());
+    assert!(backed_off(&cache, "endless").unwrap_err().is_load());
 }
 
 #[test]
-fn a_builders_option_holds_where_a_call_has_none() {
+fn builder_backoff_applies_where_the_call_sets_none() {
     let clock = ManualClock::new();
     let builder = HydraCache::local().clock(clock.clone());
-    let cache = builder.default_options(backing_off(5)).build();
+    let cache = builder.default_options(with_backoff(5)).build();
     fail(&cache, "key").unwrap_err();
-    assert!(try_to_load(&cache, "key").unwrap_err().is_load());
+    assert!(backed_off(&cache, "key").unwrap_err().is_load());
 }
 
 #[test]
-fn it_holds_at_a_capacity_of_zero_too() {
+fn backoff_works_with_a_capacity_of_zero() {
     let (cache, clock) = clocked(0);
     fail_for(&cache, "key", 5).unwrap_err();
-    assert!(try_to_load(&cache, "key").unwrap_err().is_load());
+    assert!(backed_off(&cache, "key").unwrap_err().is_load());
     clock.advance(SECOND * 5);
     assert_eq!(load(&cache, "key", 7), 7);
 }
 
-/// The oldest are forgotten first: that costs a load, never an answer.
+/// A forgotten failure costs a load, never a wrong answer.
 #[test]
-fn a_shard_remembers_1024_failures_and_forgets_the_oldest() {
+fn shard_keeps_1024_failures_and_forgets_the_oldest() {
     let (cache, _) = clocked(100);
     for n in 0..1025 {
         fail_for(&cache, &format!("key {n}"), 5).unwrap_err();
     }
     assert_eq!(load(&cache, "key 0", 7), 7);
     for n in 1..1025 {
-        assert!(try_to_load(&cache, &format!("key {n}")).is_err());
+        assert!(backed_off(&cache, &format!("key {n}")).is_err());
     }
     assert_eq!(cache.entry_count(), 1);
 }
 
-/// What fenced the load lets the next caller load at once.
+/// After an invalidation fences the load, the next caller may load at once.
 #[test]
-fn a_load_that_was_overtaken_by_its_tag_keeps_nobody_from_loading() {
+fn failed_load_fenced_by_its_tag_begins_no_backoff() {
     let (cache, _) = clocked(100);
     let door = Door::default();
     let call = tagged("tag").error_backoff(SECOND * 60);
-    let mut leader = lead_away(&cache, "key", call, &door);
+    let mut leader = lead_failing(&cache, "key", call, &door);
     invalidate(&cache, "tag");
     door.open();
     assert!(leader.ends().unwrap_err().is_load());

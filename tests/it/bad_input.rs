@@ -1,12 +1,12 @@
-//! Input that nobody should give, and what becomes of it. The rest of the list
-//! is with its promise: types, codec, errors, expiry, builder, tags, cancellation.
+//! Unusual keys, values and loaders work like any other. The tests of other bad input are with
+//! the promise: types, codec, errors, expiry, builder, tags, cancellation.
 
 use hydracache::HydraCache;
 
 use crate::support::*;
 
-/// Every verb works with a key like with any other.
-fn round_trip(cache: &HydraCache, key: &str) {
+/// Asserts for the key: put, get, load, remove and invalidation work.
+fn assert_key_works(cache: &HydraCache, key: &str) {
     put(cache, key, 1, tagged("tag"));
     assert_eq!(get(cache, key), Some(1));
     assert!(block_on(cache.contains_key(key)));
@@ -19,16 +19,16 @@ fn round_trip(cache: &HydraCache, key: &str) {
 }
 
 #[test]
-fn any_text_is_a_key() {
+fn any_text_can_be_a_key() {
     let cache = HydraCache::local().build();
     let long = "k".repeat(1 << 20);
     for key in ["", " ", "a\0b", "ключ", "k:1", long.as_str(), &long[1..]] {
-        round_trip(&cache, key);
+        assert_key_works(&cache, key);
     }
 }
 
 #[test]
-fn long_keys_are_told_apart_by_their_last_byte() {
+fn long_keys_differ_by_their_last_byte() {
     let cache = HydraCache::local().build();
     let long = "k".repeat(1 << 20);
     let keys = [format!("{long}a"), format!("{long}b"), long];
@@ -41,17 +41,17 @@ fn long_keys_are_told_apart_by_their_last_byte() {
 }
 
 #[test]
-fn keys_around_the_length_that_is_kept_in_place() {
+fn keys_around_the_inline_length_work() {
     let cache = HydraCache::local().build();
     for len in 20..26 {
-        round_trip(&cache, &"k".repeat(len));
+        assert_key_works(&cache, &"k".repeat(len));
         put(&cache, &"x".repeat(len), 1, options());
     }
     assert_eq!(cache.entry_count(), 6);
 }
 
 #[test]
-fn a_loader_that_never_ends_costs_its_callers_only() {
+fn endless_loader_blocks_only_its_own_callers() {
     without_hanging(|| {
         let cache = HydraCache::local().max_capacity(10).build();
         let endless =
@@ -73,7 +73,7 @@ fn a_loader_that_never_ends_costs_its_callers_only() {
 }
 
 #[test]
-fn a_value_of_no_bytes_is_a_value() {
+fn value_of_zero_bytes_is_a_value() {
     let cache = HydraCache::local().max_entry_bytes(0).build();
     block_on(cache.put("key", (), options())).unwrap();
     assert_eq!(block_on(cache.get::<()>("key")).unwrap(), Some(()));

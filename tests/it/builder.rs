@@ -1,4 +1,4 @@
-//! What the builder is told holds.
+//! The settings of the builder hold, and so do the defaults.
 
 use hydracache::{Bytes, HydraCache, KeyHasher};
 
@@ -10,9 +10,9 @@ fn fill(cache: &HydraCache, count: u32) {
     }
 }
 
-/// Taken for bytes, this one would hold a hundred.
+/// As a number of bytes, the capacity would hold only a hundred entries of this size.
 #[test]
-fn capacity_is_in_entries() {
+fn max_capacity_counts_entries() {
     let cache = HydraCache::local().max_capacity(10_000).build();
     for n in 0..10_000_u32 {
         let value = Bytes::from(vec![0; 100]);
@@ -23,7 +23,7 @@ fn capacity_is_in_entries() {
 }
 
 #[test]
-fn the_default_capacity_is_10_000() {
+fn default_capacity_is_10_000_entries() {
     let cache = HydraCache::local().build();
     fill(&cache, 10_001);
     assert_eq!(cache.entry_count(), 10_000);
@@ -41,19 +41,19 @@ fn capacity_is_never_exceeded_when_a_put_returns() {
 }
 
 #[test]
-fn a_large_cache_evicts_at_most_five_percent_early_and_stays_full() {
+fn large_cache_evicts_at_most_5_percent_early_and_stays_full() {
     for capacity in [16_384, 50_000, 100_000] {
         let cache = HydraCache::local().max_capacity(capacity).build();
         fill(&cache, u32::try_from(capacity).unwrap() * 95 / 100);
         assert_eq!(cache.stats().evictions, 0, "{capacity}");
         fill(&cache, u32::try_from(capacity).unwrap() * 3 / 2);
-        // Seven places a shard may be empty, of 8,192 at least.
+        // At most seven entries may be missing in a shard of at least 8,192.
         assert!((capacity - capacity / 1000..=capacity).contains(&cache.entry_count()));
     }
 }
 
 #[test]
-fn the_largest_capacity_reserves_nothing() {
+fn largest_capacity_reserves_no_memory() {
     let built = allocation_counter::measure(|| {
         let cache = HydraCache::local().max_capacity(u64::MAX).build();
         put(&cache, "key", 1, options());
@@ -63,7 +63,7 @@ fn the_largest_capacity_reserves_nothing() {
 }
 
 #[test]
-fn without_capacity_nothing_is_stored_and_loads_are_shared() {
+fn capacity_of_zero_stores_nothing_and_shares_loads() {
     let cache = HydraCache::local().max_capacity(0).build();
     put(&cache, "key", 1, tagged("tag"));
     assert_eq!(get(&cache, "key"), None);
@@ -79,7 +79,7 @@ fn without_capacity_nothing_is_stored_and_loads_are_shared() {
 }
 
 #[test]
-fn what_was_read_lately_stays_and_a_peek_is_no_read() {
+fn recently_read_entry_stays_and_a_peek_is_no_read() {
     let cache = HydraCache::local().max_capacity(3).build();
     fill(&cache, 3);
     get(&cache, "key 0");
@@ -92,7 +92,7 @@ fn what_was_read_lately_stays_and_a_peek_is_no_read() {
 }
 
 #[test]
-fn an_entry_of_exactly_the_most_bytes_is_stored() {
+fn entry_of_exactly_max_entry_bytes_is_stored() {
     let cache = HydraCache::local().max_entry_bytes(100).build();
     for (len, stored) in [(0, true), (100, true), (101, false)] {
         let bytes = Bytes::from(vec![0; len]);
@@ -102,7 +102,7 @@ fn an_entry_of_exactly_the_most_bytes_is_stored() {
 }
 
 #[test]
-fn an_entry_may_have_16_mib_by_default() {
+fn default_max_entry_bytes_is_16_mib() {
     let cache = HydraCache::local().build();
     for (len, stored) in [(16 << 20, true), ((16 << 20) + 1, false)] {
         let bytes = Bytes::from(vec![0; len]);
@@ -112,7 +112,7 @@ fn an_entry_may_have_16_mib_by_default() {
 }
 
 #[test]
-fn every_hasher_finds_what_was_stored() {
+fn every_hasher_finds_stored_keys() {
     for hasher in [KeyHasher::Foldhash, KeyHasher::SipHash] {
         let cache = HydraCache::local().hasher(hasher).build();
         let keys: Vec<String> = (0..100).map(|len| "k".repeat(len)).collect();
@@ -127,7 +127,7 @@ fn every_hasher_finds_what_was_stored() {
 }
 
 #[test]
-fn no_limit_to_a_value_leaves_the_shards_alone() {
+fn unlimited_max_entry_bytes_keeps_the_shard_count() {
     let builder = HydraCache::local().max_capacity(1_000_000);
     let cache = builder.max_entry_bytes(usize::MAX).build();
     assert!(format!("{cache:?}").contains("shards: 64"), "{cache:?}");

@@ -1,5 +1,5 @@
-//! How a call for many keys ends when time runs out, a leader is dropped or an error
-//! panics: each key by itself.
+//! A bulk call ends each key by itself: after a timeout, a dropped leader, or a panicking
+//! error.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -11,9 +11,9 @@ use crate::parts::*;
 use crate::stale::*;
 use crate::support::*;
 
-/// A cache whose timer gives futures that must not be polled after their end, as those of
-/// async functions, and of closures, are.
-fn strictly_timed() -> (HydraCache, ManualClock) {
+/// A cache with a strict timer: a future panics when polled after the end, like the
+/// futures of async functions.
+fn with_strict_timer() -> (HydraCache, ManualClock) {
     let clock = ManualClock::new();
     let timer = clock.clone();
     let wait = <ManualClock as Timer>::sleep;
@@ -22,15 +22,15 @@ fn strictly_timed() -> (HydraCache, ManualClock) {
 }
 
 #[test]
-fn a_call_that_is_out_of_time_for_two_keys_of_others_polls_no_timer_after_its_end() {
-    let (cache, clock) = strictly_timed();
-    let (part, door) = (numbers(&cache), Door::default());
+fn ended_timer_is_not_polled_again_for_two_joined_keys() {
+    let (cache, clock) = with_strict_timer();
+    let (typed, door) = (numbers(&cache), Door::default());
     let others = [
-        lead_one(&part, &1, 9, options(), &door),
-        lead_one(&part, &2, 9, options(), &door),
+        lead_one(&typed, &1, 9, options(), &door),
+        lead_one(&typed, &2, 9, options(), &door),
     ];
-    let wishes = options().load_timeout(SECOND * 2);
-    let call = part.get_or_load_many([1, 2], wishes, |_| never::<Vec<Number>>());
+    let call_options = options().load_timeout(SECOND * 2);
+    let call = typed.get_or_load_many([1, 2], call_options, |_| never::<Vec<Number>>());
     let mut many = Hand::start(call);
     clock.advance(SECOND * 2);
     for found in many.ends() {
@@ -40,13 +40,13 @@ fn a_call_that_is_out_of_time_for_two_keys_of_others_polls_no_timer_after_its_en
 }
 
 #[test]
-fn a_call_whose_own_load_is_out_of_time_polls_no_timer_after_its_end() {
-    let (cache, clock) = strictly_timed();
-    let (part, door) = (numbers(&cache), Door::default());
-    let other = lead_one(&part, &2, 9, options(), &door);
-    let wishes = options().load_timeout(SECOND * 2);
+fn ended_timer_is_not_polled_again_after_the_own_load() {
+    let (cache, clock) = with_strict_timer();
+    let (typed, door) = (numbers(&cache), Door::default());
+    let other = lead_one(&typed, &2, 9, options(), &door);
+    let call_options = options().load_timeout(SECOND * 2);
     let hangs = |_| pending::<Result<Vec<Number>, Infallible>>();
-    let mut many = Hand::start(part.get_or_load_many([1, 2], wishes, hangs));
+    let mut many = Hand::start(typed.get_or_load_many([1, 2], call_options, hangs));
     clock.advance(SECOND * 2);
     for found in many.ends() {
         assert!(found.unwrap_err().is_timeout());
@@ -55,39 +55,39 @@ fn a_call_whose_own_load_is_out_of_time_polls_no_timer_after_its_end() {
 }
 
 #[test]
-fn a_soft_timeout_for_two_keys_polls_no_timer_after_its_end() {
-    let (cache, clock) = strictly_timed();
-    let (part, door) = (numbers(&cache), Door::default());
-    store(&part, 1, 1, kept(50));
-    store(&part, 2, 2, kept(50));
+fn ended_timer_is_not_polled_again_after_a_soft_timeout() {
+    let (cache, clock) = with_strict_timer();
+    let (typed, door) = (numbers(&cache), Door::default());
+    store(&typed, 1, 1, kept(50));
+    store(&typed, 2, 2, kept(50));
     clock.advance(SECOND * 10);
     let others = [
-        lead_one(&part, &1, 9, options(), &door),
-        lead_one(&part, &2, 9, options(), &door),
+        lead_one(&typed, &1, 9, options(), &door),
+        lead_one(&typed, &2, 9, options(), &door),
     ];
-    let wishes = options().soft_timeout(SECOND * 2);
-    let call = part.get_or_load_many([1, 2], wishes, |_| never::<Vec<Number>>());
+    let call_options = options().soft_timeout(SECOND * 2);
+    let call = typed.get_or_load_many([1, 2], call_options, |_| never::<Vec<Number>>());
     let mut many = Hand::start(call);
     clock.advance(SECOND * 2);
     assert_eq!(all(many.ends()), [1, 2]);
     drop(others);
 }
 
-/// What became of one key is no reason to wait for another.
+/// The stale value of key 1 is removed, so the call waits for key 1. Key 2 is served stale.
 #[test]
-fn a_soft_timeout_holds_for_a_key_though_another_lost_its_old_value() {
+fn soft_timeout_serves_a_key_though_another_was_removed() {
     let (cache, clock) = timed();
-    let (part, door) = (numbers(&cache), Door::default());
+    let (typed, door) = (numbers(&cache), Door::default());
     let never_opened = Door::default();
-    store(&part, 1, 1, kept(50));
-    store(&part, 2, 2, kept(50));
+    store(&typed, 1, 1, kept(50));
+    store(&typed, 2, 2, kept(50));
     clock.advance(SECOND * 10);
-    let mut one = lead_one(&part, &1, 9, options(), &door);
-    let two = lead_one(&part, &2, 9, options(), &never_opened);
-    let wishes = options().soft_timeout(SECOND * 2);
-    let call = part.get_or_load_many([1, 2], wishes, |_| never::<Vec<Number>>());
+    let mut one = lead_one(&typed, &1, 9, options(), &door);
+    let two = lead_one(&typed, &2, 9, options(), &never_opened);
+    let call_options = options().soft_timeout(SECOND * 2);
+    let call = typed.get_or_load_many([1, 2], call_options, |_| never::<Vec<Number>>());
     let mut many = Hand::start(call);
-    block_on(part.remove(&1)).unwrap();
+    block_on(typed.remove(&1)).unwrap();
     clock.advance(SECOND * 2);
     many.waits();
     door.open();
@@ -96,57 +96,57 @@ fn a_soft_timeout_holds_for_a_key_though_another_lost_its_old_value() {
     drop(two);
 }
 
-/// A key whose leader was dropped is loaded now, not when all others have been waited for.
+/// The key of a dropped leader is loaded at once, not after the wait for all other keys.
 #[test]
-fn a_key_that_came_back_does_not_wait_for_the_loads_of_others() {
+fn key_of_a_dropped_leader_loads_before_others_end() {
     let (cache, clock) = timed();
-    let (part, never_opened) = (numbers(&cache), Door::default());
-    let dropped = lead_one(&part, &1, 9, options(), &never_opened);
-    let hung = lead_one(&part, &2, 9, options(), &never_opened);
+    let (typed, never_opened) = (numbers(&cache), Door::default());
+    let dropped = lead_one(&typed, &1, 9, options(), &never_opened);
+    let hung = lead_one(&typed, &2, 9, options(), &never_opened);
     let door = Door::default();
     let load = |_| async {
         door.pass().await;
         Ok::<_, Infallible>(vec![Number(1)])
     };
-    let wishes = options().load_timeout(SECOND * 2);
-    let mut many = Hand::start(part.get_or_load_many([1, 2], wishes, load));
+    let call_options = options().load_timeout(SECOND * 2);
+    let mut many = Hand::start(typed.get_or_load_many([1, 2], call_options, load));
     drop(dropped);
     many.waits();
     door.open();
     clock.advance(SECOND);
     many.waits();
-    assert_eq!(read(&part, 1), Some(1));
+    assert_eq!(read(&typed, 1), Some(1));
     clock.advance(SECOND);
     let found: Vec<_> = each(many.ends()).into_iter().map(Result::ok).collect();
     assert_eq!(found, [Some(1), None]);
     drop(hung);
 }
 
-/// An error whose conversion panics.
-struct Bad;
+/// An error with a panicking conversion.
+struct PanicsInConversion;
 
-impl From<Bad> for BoxError {
-    fn from(_: Bad) -> Self {
-        panic!("bad")
+impl From<PanicsInConversion> for BoxError {
+    fn from(_: PanicsInConversion) -> Self {
+        panic!("in the conversion")
     }
 }
 
-/// As with one key: the load panicked.
+/// The load counts as panicked, for a single key and for many.
 #[test]
-fn an_error_that_panics_when_it_is_told_is_a_panic_of_the_load() {
+fn panic_in_an_error_conversion_counts_as_a_load_panic() {
     let cache = HydraCache::local().build();
-    let (part, door) = (numbers(&cache), Door::default());
-    let mut single = Hand::start(part.get_or_load(&1, options(), || async {
+    let (typed, door) = (numbers(&cache), Door::default());
+    let mut single = Hand::start(typed.get_or_load(&1, options(), || async {
         door.pass().await;
-        Err::<Number, _>(Bad)
+        Err::<Number, _>(PanicsInConversion)
     }));
-    let mut many = Hand::start(part.get_or_load_many([2], options(), |_| async {
+    let mut many = Hand::start(typed.get_or_load_many([2], options(), |_| async {
         door.pass().await;
-        Err::<Vec<Number>, _>(Bad)
+        Err::<Vec<Number>, _>(PanicsInConversion)
     }));
     let mut waiters = [1, 2].map(|key| {
-        let part = part.clone();
-        Hand::start(async move { part.get_or_load(&key, options(), ready(Number(3))).await })
+        let typed = typed.clone();
+        Hand::start(async move { typed.get_or_load(&key, options(), ready(Number(3))).await })
     });
     door.open();
     assert!(catch_unwind(AssertUnwindSafe(|| drop(single.poll()))).is_err());
@@ -159,14 +159,14 @@ fn an_error_that_panics_when_it_is_told_is_a_panic_of_the_load() {
 
 #[cfg(feature = "async-io")]
 #[test]
-fn the_timer_of_its_own_is_not_polled_after_its_end_either() {
+fn ended_default_timer_is_not_polled_again() {
     without_hanging(|| {
         let cache = HydraCache::local().build();
-        let (part, door) = (numbers(&cache), Door::default());
-        let other = lead_one(&part, &2, 9, options(), &door);
-        let wishes = options().load_timeout(SECOND / 1000);
+        let (typed, door) = (numbers(&cache), Door::default());
+        let other = lead_one(&typed, &2, 9, options(), &door);
+        let call_options = options().load_timeout(SECOND / 1000);
         let hangs = |_| pending::<Result<Vec<Number>, Infallible>>();
-        let found = block_on(part.get_or_load_many([1, 2], wishes, hangs));
+        let found = block_on(typed.get_or_load_many([1, 2], call_options, hangs));
         assert!(
             found
                 .iter()

@@ -1,4 +1,4 @@
-//! Many keys at once where calls overlap, are dropped, panic, or take too long.
+//! Bulk loads stay correct when calls overlap, are dropped, panic, or time out.
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
@@ -14,10 +14,9 @@ use crate::support::*;
 
 type Log = RefCell<Vec<Vec<u64>>>;
 
-/// A call whose loader writes down which keys it was given, waits at a door, and gives one
-/// number for all.
+/// A call with a loader: logs the keys, waits at the door, returns `value` for every key.
 fn gated<'a>(
-    part: &'a Numbers,
+    typed: &'a Numbers,
     keys: &'a [u64],
     value: u32,
     door: &'a Door,
@@ -28,22 +27,24 @@ fn gated<'a>(
         door.pass().await;
         Ok::<_, Infallible>(keys.iter().map(|_| Number(value)).collect::<Vec<_>>())
     };
-    Hand::start(part.get_or_load_many(keys, options(), load))
+    Hand::start(typed.get_or_load_many(keys, options(), load))
 }
 
 #[test]
-fn calls_that_overlap_wait_for_what_the_others_have() {
+fn overlapping_calls_join_each_others_loads() {
     for second_first in [false, true] {
         let cache = HydraCache::local().build();
-        let (part, log) = (numbers(&cache), Log::default());
+        let (typed, log) = (numbers(&cache), Log::default());
         let (one, two) = (Door::default(), Door::default());
-        let mut a = gated(&part, &[1, 2], 1, &one, &log);
-        let mut b = gated(&part, &[3, 2, 1], 2, &two, &log);
+        // 1. A claims keys 1 and 2. B claims key 3 and joins A's loads.
+        let mut a = gated(&typed, &[1, 2], 1, &one, &log);
+        let mut b = gated(&typed, &[3, 2, 1], 2, &two, &log);
         assert_eq!(log.take(), [vec![1, 2], vec![3]]);
         if second_first {
+            // 2. B's loader ends first: B stores key 3 and waits for A.
             two.open();
             b.waits();
-            assert_eq!(read(&part, 3), Some(2), "its own are stored first");
+            assert_eq!(read(&typed, 3), Some(2), "own keys come first");
             one.open();
             assert_eq!(all(a.ends()), [1, 1]);
         } else {
@@ -57,10 +58,10 @@ fn calls_that_overlap_wait_for_what_the_others_have() {
     }
 }
 
-/// Each call has a key that the one before it waits for. The first has to wait for the last.
-fn ring(size: usize, order: &[usize]) {
+/// A cycle of calls: call n loads key n and waits for key n + 1; the last waits for key 0.
+fn assert_cycle_ends(size: usize, order: &[usize]) {
     let cache = HydraCache::local().build();
-    let (part, log) = (numbers(&cache), Log::default());
+    let (typed, log) = (numbers(&cache), Log::default());
     let doors: Vec<Door> = (0..size).map(|_| Door::default()).collect();
     let never_opened = Door::default();
     let all_keys: Vec<u64> = (0..size as u64).collect();
@@ -69,11 +70,11 @@ fn ring(size: usize, order: &[usize]) {
         .collect();
     let mut calls = Vec::new();
     for at in 0..size {
-        // So that the call does not take this key, which the next one is to have.
+        // Another leader holds the next key, so that this call joins and the next call claims.
         let next = &keys[at][1];
         let is_last = at + 1 == size;
-        let other = (!is_last).then(|| lead_one(&part, next, 9, options(), &never_opened));
-        calls.push(gated(&part, &keys[at], 1, &doors[at], &log));
+        let other = (!is_last).then(|| lead_one(&typed, next, 9, options(), &never_opened));
+        calls.push(gated(&typed, &keys[at], 1, &doors[at], &log));
         drop(other);
     }
     let own: Vec<Vec<u64>> = all_keys.iter().map(|&key| vec![key]).collect();
@@ -81,28 +82,28 @@ fn ring(size: usize, order: &[usize]) {
     for &at in order {
         doors[at].open();
         let polled = calls[at].poll();
-        assert_eq!(read(&part, all_keys[at]), Some(1));
-        let is_over = polled.is_ready();
-        let next_is_there = read(&part, keys[at][1]).is_some();
-        assert_eq!(is_over, next_is_there, "it waits for the next and no other");
-        if is_over {
+        assert_eq!(read(&typed, all_keys[at]), Some(1));
+        let has_ended = polled.is_ready();
+        let next_is_stored = read(&typed, keys[at][1]).is_some();
+        assert_eq!(has_ended, next_is_stored, "it waits for the next only");
+        if has_ended {
             calls[at] = Hand::hold(std::future::ready(Vec::new()));
         }
     }
     for call in &mut calls {
         assert!(each(call.ends()).iter().all(|it| *it == Ok(1)));
     }
-    assert!(log.take().is_empty(), "nothing was loaded twice");
+    assert!(log.take().is_empty(), "no key is loaded twice");
 }
 
 #[test]
-fn no_two_calls_wait_for_each_other() {
-    ring(2, &[0, 1]);
-    ring(2, &[1, 0]);
+fn two_calls_never_wait_for_each_other() {
+    assert_cycle_ends(2, &[0, 1]);
+    assert_cycle_ends(2, &[1, 0]);
 }
 
 #[test]
-fn no_calls_wait_in_a_ring() {
+fn three_calls_never_wait_in_a_cycle() {
     for order in [
         [0, 1, 2],
         [0, 2, 1],
@@ -111,37 +112,37 @@ fn no_calls_wait_in_a_ring() {
         [2, 0, 1],
         [2, 1, 0],
     ] {
-        ring(3, &order);
+        assert_cycle_ends(3, &order);
     }
 }
 
-fn small(key: u64) -> u32 {
+fn value_of(key: u64) -> u32 {
     key.try_into().unwrap()
 }
 
 #[test]
-fn threads_that_load_overlapping_keys_all_come_to_an_end() {
+fn threads_loading_overlapping_keys_all_end() {
     without_hanging(|| {
         let cache = HydraCache::local().build();
-        let part = numbers(&cache);
+        let typed = numbers(&cache);
         std::thread::scope(|scope| {
             for thread in 0..4_u64 {
-                let part = &part;
+                let typed = &typed;
                 scope.spawn(move || {
                     for round in 0..500_u64 {
                         let mut keys = [round, round + 1, round + 2, round + 3];
                         keys.rotate_left(usize::try_from(thread).unwrap());
                         let load = |keys: Vec<u64>| async move {
                             futures_lite::future::yield_now().await;
-                            let given = keys.iter().map(|&key| Number(small(key)));
+                            let given = keys.iter().map(|&key| Number(value_of(key)));
                             Ok::<_, Infallible>(given.collect::<Vec<_>>())
                         };
-                        let call = part.get_or_load_many(keys, options(), load);
+                        let call = typed.get_or_load_many(keys, options(), load);
                         if thread == 3 && round % 3 == 0 {
                             drop(Hand::hold(call).poll());
                             continue;
                         }
-                        let expected = keys.map(small);
+                        let expected = keys.map(value_of);
                         assert_eq!(all(block_on(call)), expected);
                     }
                 });
@@ -151,16 +152,16 @@ fn threads_that_load_overlapping_keys_all_come_to_an_end() {
 }
 
 #[test]
-fn a_key_whose_leader_was_dropped_comes_back_to_the_loader_alone() {
+fn keys_of_dropped_leaders_return_to_the_loader() {
     let cache = HydraCache::local().build();
-    let (part, log) = (numbers(&cache), Log::default());
+    let (typed, log) = (numbers(&cache), Log::default());
     let (door, never_opened) = (Door::default(), Door::default());
-    store(&part, 5, 5, options());
-    let dropped = lead_one(&part, &2, 9, options(), &never_opened);
-    let also_dropped = lead_one(&part, &4, 9, options(), &never_opened);
-    let mut ends = lead_one(&part, &3, 3, options(), &door);
+    store(&typed, 5, 5, options());
+    let dropped = lead_one(&typed, &2, 9, options(), &never_opened);
+    let also_dropped = lead_one(&typed, &4, 9, options(), &never_opened);
+    let mut ends = lead_one(&typed, &3, 3, options(), &door);
     door.open();
-    let mut many = gated(&part, &[4, 1, 2, 3, 5], 1, &never_opened, &log);
+    let mut many = gated(&typed, &[4, 1, 2, 3, 5], 1, &never_opened, &log);
     drop(dropped);
     drop(also_dropped);
     ends.ends().unwrap();
@@ -177,33 +178,38 @@ fn a_key_whose_leader_was_dropped_comes_back_to_the_loader_alone() {
 }
 
 #[test]
-fn a_dropped_call_frees_all_of_its_keys() {
+fn dropped_call_frees_all_its_keys() {
     let cache = HydraCache::local().build();
-    let (part, log, door) = (numbers(&cache), Log::default(), Door::default());
-    let many = gated(&part, &[1, 2, 3], 1, &door, &log);
-    let mut waiter = gated_waiter(&part, &[2, 3, 4], &door, &log);
+    let (typed, log, door) = (numbers(&cache), Log::default(), Door::default());
+    let many = gated(&typed, &[1, 2, 3], 1, &door, &log);
+    let mut waiter = gated_waiter(&typed, &[2, 3, 4], &door, &log);
     assert_eq!(log.take(), [vec![1, 2, 3], vec![4]]);
     drop(many);
     door.open();
     assert_eq!(all(waiter.ends()), [2, 2, 2]);
     assert_eq!(log.take(), [[2, 3]]);
-    assert_eq!(load_one(&part, 1, 7), 7);
-    assert_eq!(cache.stats().load_failures, 0, "cancelled is not failed");
+    assert_eq!(load_one(&typed, 1, 7), 7);
+    assert_eq!(cache.stats().load_failures, 0, "cancelled, not failed");
 }
 
-fn gated_waiter<'a>(part: &'a Numbers, keys: &'a [u64], door: &'a Door, log: &'a Log) -> Calls<'a> {
-    gated(part, keys, 2, door, log)
+fn gated_waiter<'a>(
+    typed: &'a Numbers,
+    keys: &'a [u64],
+    door: &'a Door,
+    log: &'a Log,
+) -> Calls<'a> {
+    gated(typed, keys, 2, door, log)
 }
 
 #[test]
-fn what_was_loaded_stays_though_the_call_is_dropped_while_it_waits() {
+fn dropped_waiting_call_leaves_its_loaded_values() {
     let cache = HydraCache::local().build();
-    let (part, log, door) = (numbers(&cache), Log::default(), Door::default());
+    let (typed, log, door) = (numbers(&cache), Log::default(), Door::default());
     let never_opened = Door::default();
-    let other = lead_one(&part, &2, 9, options(), &never_opened);
+    let other = lead_one(&typed, &2, 9, options(), &never_opened);
     door.open();
-    drop(gated(&part, &[1, 2], 1, &door, &log));
-    assert_eq!(read(&part, 1), Some(1));
+    drop(gated(&typed, &[1, 2], 1, &door, &log));
+    assert_eq!(read(&typed, 1), Some(1));
     drop(other);
 }
 
@@ -211,7 +217,7 @@ fn boom() -> Result<Vec<Number>, Infallible> {
     panic!("boom")
 }
 
-/// Runs a call that must panic.
+/// Polls a call. The poll must panic.
 #[track_caller]
 fn panics<T>(hand: &mut Hand<'_, T>) {
     let call = || drop(hand.poll());
@@ -219,20 +225,20 @@ fn panics<T>(hand: &mut Hand<'_, T>) {
 }
 
 #[test]
-fn a_panic_of_the_loader_unwinds_and_those_who_wait_for_any_key_are_told() {
+fn loader_panic_unwinds_and_fails_waiters_of_every_key() {
     let cache = HydraCache::local().build();
-    let (part, door) = (numbers(&cache), Door::default());
-    let mut many = Hand::start(part.get_or_load_many([1, 2], options(), |_| async {
+    let (typed, door) = (numbers(&cache), Door::default());
+    let mut many = Hand::start(typed.get_or_load_many([1, 2], options(), |_| async {
         door.pass().await;
         boom()
     }));
-    let mut waiters = [join_one(&part, &1), join_one(&part, &2)];
+    let mut waiters = [join_one(&typed, &1), join_one(&typed, &2)];
     door.open();
     panics(&mut many);
     for waiter in &mut waiters {
         assert!(waiter.ends().unwrap_err().is_panic());
     }
-    assert_eq!((load_one(&part, 1, 7), load_one(&part, 2, 8)), (7, 8));
+    assert_eq!((load_one(&typed, 1, 7), load_one(&typed, 2, 8)), (7, 8));
     assert_stats(cache.stats(), |stats| {
         stats.misses = 6;
         stats.loads = 4;
@@ -242,88 +248,92 @@ fn a_panic_of_the_loader_unwinds_and_those_who_wait_for_any_key_are_told() {
 }
 
 #[test]
-fn a_loader_that_panics_before_its_future_is_made() {
+fn loader_panic_before_its_future_fails_waiters() {
     type Never = std::future::Ready<Result<Vec<Number>, Infallible>>;
     let cache = HydraCache::local().build();
-    let part = numbers(&cache);
+    let typed = numbers(&cache);
     let joined = Cell::new(None);
-    let mut many = Hand::hold(part.get_or_load_many([1, 2], options(), |_| -> Never {
-        joined.set(Some(join_one(&part, &2)));
+    let mut many = Hand::hold(typed.get_or_load_many([1, 2], options(), |_| -> Never {
+        joined.set(Some(join_one(&typed, &2)));
         panic!("early")
     }));
     panics(&mut many);
     let mut waiter = joined.take().unwrap();
     assert!(waiter.ends().unwrap_err().is_panic());
-    assert_eq!((load_one(&part, 1, 7), load_one(&part, 2, 8)), (7, 8));
+    assert_eq!((load_one(&typed, 1, 7), load_one(&typed, 2, 8)), (7, 8));
     assert_eq!(cache.stats().load_failures, 2);
 }
 
-/// 1 cannot be encoded, and 2 panics.
+/// Encoding fails for 1 and panics for 2.
 #[derive(Debug, Deserialize, PartialEq)]
-struct Moody(u8);
+struct MayFail(u8);
 
-impl Serialize for Moody {
+impl Serialize for MayFail {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
-            1 => Err(serde::ser::Error::custom("no form")),
-            2 => panic!("moody"),
+            1 => Err(serde::ser::Error::custom("not encodable")),
+            2 => panic!("may_fail"),
             other => serializer.serialize_u8(other),
         }
     }
 }
 
 #[test]
-fn if_encoding_one_panics_those_before_are_stored_and_those_after_are_looked_for_again() {
+fn encode_panic_keeps_earlier_values_and_frees_later_keys() {
     let cache = HydraCache::local().build();
-    let part: TypedCache<u8, Moody> = cache.typed("moody");
+    let typed: TypedCache<u8, MayFail> = cache.typed("may_fail");
     let door = Door::default();
     let load = |keys: Vec<u8>| {
         let door = &door;
         async move {
             door.pass().await;
-            Ok::<_, Infallible>(keys.into_iter().map(Moody).collect::<Vec<_>>())
+            Ok::<_, Infallible>(keys.into_iter().map(MayFail).collect::<Vec<_>>())
         }
     };
-    let mut many = Hand::start(part.get_or_load_many([7, 2, 9], options(), load));
+    let mut many = Hand::start(typed.get_or_load_many([7, 2, 9], options(), load));
     let mut waits = [7, 2, 9].map(|key| {
-        let part = part.clone();
-        Hand::start(async move { part.get_or_load(&key, options(), ready(Moody(3))).await })
+        let typed = typed.clone();
+        Hand::start(async move { typed.get_or_load(&key, options(), ready(MayFail(3))).await })
     });
     door.open();
     panics(&mut many);
-    let [before, of_it, after] = waits.each_mut().map(Hand::ends);
-    assert_eq!(*before.unwrap(), Moody(7));
-    assert!(of_it.unwrap_err().is_panic());
-    assert_eq!(*after.unwrap(), Moody(3), "by its own loader");
+    let [before, panicked, after] = waits.each_mut().map(Hand::ends);
+    assert_eq!(*before.unwrap(), MayFail(7));
+    assert!(panicked.unwrap_err().is_panic());
+    assert_eq!(
+        *after.unwrap(),
+        MayFail(3),
+        "loaded by the waiter's own loader"
+    );
     assert_eq!(cache.stats().load_failures, 1);
 }
 
 #[test]
-fn one_that_cannot_be_encoded_fails_alone() {
+fn unencodable_value_fails_only_its_key() {
     let cache = HydraCache::local().build();
-    let part: TypedCache<u8, Moody> = cache.typed("moody");
+    let typed: TypedCache<u8, MayFail> = cache.typed("may_fail");
     let load = |keys: Vec<u8>| async move {
-        Ok::<_, Infallible>(keys.into_iter().map(Moody).collect::<Vec<_>>())
+        Ok::<_, Infallible>(keys.into_iter().map(MayFail).collect::<Vec<_>>())
     };
-    let found = block_on(part.get_or_load_many([7, 1, 9], options(), load));
+    let found = block_on(typed.get_or_load_many([7, 1, 9], options(), load));
     assert!(found[0].is_ok() && found[2].is_ok());
     assert!(found[1].as_ref().is_err_and(CacheError::is_encode));
     assert_eq!(cache.entry_count(), 2);
 }
 
 #[test]
-fn a_load_timeout_is_that_of_the_whole_call() {
+fn load_timeout_bounds_the_whole_bulk_call() {
     let (cache, clock) = timed();
-    let (part, door) = (numbers(&cache), Door::default());
+    let (typed, door) = (numbers(&cache), Door::default());
     let others = [
-        lead_one(&part, &8, 8, options(), &door),
-        lead_one(&part, &9, 9, options(), &door),
+        lead_one(&typed, &8, 8, options(), &door),
+        lead_one(&typed, &9, 9, options(), &door),
     ];
-    let wishes = options().load_timeout(SECOND * 2);
+    let call_options = options().load_timeout(SECOND * 2);
     let hangs = |_| pending::<Result<Vec<Number>, Infallible>>();
     let keys = [1, 8, 2, 9];
-    let mut many = Hand::start(part.get_or_load_many(keys, wishes, hangs));
-    let mut waiter = join_one(&part, &2);
+    let mut many = Hand::start(typed.get_or_load_many(keys, call_options, hangs));
+    let mut waiter = join_one(&typed, &2);
     clock.advance(nearly(2));
     many.waits();
     clock.advance(NANO);
@@ -332,27 +342,27 @@ fn a_load_timeout_is_that_of_the_whole_call() {
         assert!(found.unwrap_err().is_timeout());
     }
     assert!(waiter.ends().unwrap_err().is_timeout());
-    assert_eq!((load_one(&part, 1, 7), load_one(&part, 2, 8)), (7, 8));
+    assert_eq!((load_one(&typed, 1, 7), load_one(&typed, 2, 8)), (7, 8));
     assert_eq!(cache.stats().timeouts, 4);
     assert_eq!(cache.stats().load_failures, 2);
     door.open();
     for mut other in others {
         other.ends().unwrap();
     }
-    assert_eq!((read(&part, 8), read(&part, 9)), (Some(8), Some(9)));
+    assert_eq!((read(&typed, 8), read(&typed, 9)), (Some(8), Some(9)));
 }
 
 #[test]
-fn what_is_late_is_served_old_where_there_is_an_old_value() {
+fn bulk_timeout_serves_stale_values_where_present() {
     let (cache, clock) = timed();
-    let (part, door) = (numbers(&cache), Door::default());
-    store(&part, 1, 1, kept(50));
-    store(&part, 2, 2, kept(50));
+    let (typed, door) = (numbers(&cache), Door::default());
+    store(&typed, 1, 1, kept(50));
+    store(&typed, 2, 2, kept(50));
     clock.advance(SECOND * 10);
-    let other = lead_one(&part, &2, 9, options(), &door);
-    let wishes = options().load_timeout(SECOND * 2);
+    let other = lead_one(&typed, &2, 9, options(), &door);
+    let call_options = options().load_timeout(SECOND * 2);
     let hangs = |_| pending::<Result<Vec<Number>, Infallible>>();
-    let mut many = Hand::start(part.get_or_load_many([1, 2, 3], wishes, hangs));
+    let mut many = Hand::start(typed.get_or_load_many([1, 2, 3], call_options, hangs));
     clock.advance(SECOND * 2);
     let found: Vec<_> = each(many.ends()).into_iter().map(Result::ok).collect();
     assert_eq!(found, [Some(1), Some(2), None]);
@@ -360,18 +370,19 @@ fn what_is_late_is_served_old_where_there_is_an_old_value() {
 }
 
 #[test]
-fn a_soft_timeout_bounds_the_wait_for_others_where_there_is_an_old_value() {
+fn soft_timeout_serves_stale_values_to_a_waiting_bulk_call() {
     let (cache, clock) = timed();
-    let (part, door) = (numbers(&cache), Door::default());
-    store(&part, 1, 1, kept(50));
-    store(&part, 2, 2, kept(50));
+    let (typed, door) = (numbers(&cache), Door::default());
+    store(&typed, 1, 1, kept(50));
+    store(&typed, 2, 2, kept(50));
     clock.advance(SECOND * 10);
     let others = [
-        lead_one(&part, &1, 9, options(), &door),
-        lead_one(&part, &2, 9, options(), &door),
+        lead_one(&typed, &1, 9, options(), &door),
+        lead_one(&typed, &2, 9, options(), &door),
     ];
-    let wishes = options().soft_timeout(SECOND * 2);
-    let mut many = Hand::start(part.get_or_load_many([1, 2], wishes, |_| never::<Vec<Number>>()));
+    let call_options = options().soft_timeout(SECOND * 2);
+    let mut many =
+        Hand::start(typed.get_or_load_many([1, 2], call_options, |_| never::<Vec<Number>>()));
     clock.advance(nearly(2));
     many.waits();
     clock.advance(NANO);

@@ -1,4 +1,4 @@
-//! All time is injected, and asked only when an answer depends on it.
+//! All time comes from the injected clock, asked only when the answer depends on the time.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use hydracache::{Bytes, Clock, HydraCache, Loaded, ManualClock, SystemClock, Tim
 use crate::support::*;
 
 #[test]
-fn a_manual_clock_moves_with_its_clones_and_stops_at_the_end() {
+fn manual_clock_moves_with_its_clones_and_saturates() {
     let clock = ManualClock::new();
     let clone = clock.clone();
     assert_eq!(clock.now(), Duration::ZERO);
@@ -24,18 +24,18 @@ fn a_manual_clock_moves_with_its_clones_and_stops_at_the_end() {
 }
 
 #[test]
-fn the_system_clock_moves_forward() {
+fn system_clock_moves_forward() {
     without_hanging(|| {
         let clock = SystemClock::new();
         let before = clock.now();
-        // No sleep: it moves while we look.
+        // No sleep: the loop ends as soon as the clock moves.
         while clock.now() == before {}
         assert!(clock.now() > before);
     });
 }
 
 #[test]
-fn without_a_clock_of_its_own_a_cache_goes_by_the_system() {
+fn cache_without_an_injected_clock_uses_the_system_clock() {
     without_hanging(|| {
         let cache = HydraCache::local().build();
         put(&cache, "key", 1, options().ttl(Duration::from_nanos(1)));
@@ -45,7 +45,7 @@ fn without_a_clock_of_its_own_a_cache_goes_by_the_system() {
     });
 }
 
-/// Says how often it was asked, and can go backwards.
+/// A clock set by the test, with a count of reads.
 #[derive(Default)]
 struct Counting {
     asked: AtomicU64,
@@ -60,10 +60,10 @@ impl Clock for Counting {
 }
 
 #[test]
-fn entries_that_cannot_expire_never_ask_the_time() {
+fn entries_that_cannot_expire_never_ask_the_clock() {
     let clock = Arc::new(Counting::default());
     let cache = HydraCache::local().clock(Arc::clone(&clock)).build();
-    let long = "a key that is not kept in its entry, but beside it";
+    let long = "a key too long for its entry, stored beside it";
     for n in 0..10 {
         for key in ["key", long] {
             put(&cache, key, n, tagged("tag"));
@@ -71,7 +71,7 @@ fn entries_that_cannot_expire_never_ask_the_time() {
             load(&cache, key, n);
             block_on(cache.remove(key)).unwrap();
         }
-        get(&cache, "nobody");
+        get(&cache, "absent");
         load(&cache, "loaded", n);
     }
     assert_eq!(clock.asked.load(Ordering::Relaxed), 0);
@@ -81,7 +81,7 @@ fn entries_that_cannot_expire_never_ask_the_time() {
 }
 
 #[test]
-fn a_clock_that_goes_back_lets_entries_live_longer_and_nothing_worse() {
+fn clock_that_goes_back_only_prolongs_entries() {
     let clock = Arc::new(Counting::default());
     let cache = HydraCache::local().clock(Arc::clone(&clock)).build();
     clock.now.store(100, Ordering::Relaxed);
@@ -96,26 +96,27 @@ fn a_clock_that_goes_back_lets_entries_live_longer_and_nothing_worse() {
     assert_eq!(get(&cache, "key"), None);
 }
 
-/// Panics unless it is at 0.
+/// Panics unless the flag is 0.
 #[derive(Clone, Default)]
-struct Fragile(Arc<AtomicU64>);
+struct PanickingClock(Arc<AtomicU64>);
 
-impl Clock for Fragile {
+impl Clock for PanickingClock {
     fn now(&self) -> Duration {
         assert_eq!(self.0.load(Ordering::Relaxed), 0, "the clock is broken");
         Duration::ZERO
     }
 }
 
-/// A clock is foreign code: its panic costs the call, not the cache.
+/// A clock is foreign code. A panic of the clock fails the call and leaves the cache usable.
 #[test]
-fn a_clock_that_panics_leaves_the_cache_sound() {
+fn panicking_clock_leaves_the_cache_usable() {
     let broken = Arc::new(AtomicU64::new(0));
     let cache = HydraCache::local()
-        .clock(Fragile(Arc::clone(&broken)))
+        .clock(PanickingClock(Arc::clone(&broken)))
         .build();
     put(&cache, "key", 1, lasting(1).tag("tag"));
     let door = Door::default();
+    // 1. A load starts. 2. Every call panics in the clock. 3. The load ends, and is stored.
     let mut leader = lead(&cache, "loading", 5, options(), &door);
     broken.store(1, Ordering::Relaxed);
     let calls: [fn(&HydraCache); 6] = [
@@ -142,7 +143,7 @@ fn a_clock_that_panics_leaves_the_cache_sound() {
     assert_eq!(
         get(&cache, "loading"),
         Some(5),
-        "a put that failed fenced a load"
+        "a failed put must not fence the load"
     );
     assert_eq!(get(&cache, "key"), Some(1));
     assert_eq!(load(&cache, "loaded", 4), 4);
@@ -151,12 +152,12 @@ fn a_clock_that_panics_leaves_the_cache_sound() {
     assert_eq!(cache.entry_count(), 2);
 }
 
-/// Nothing in it can expire: the clock is asked for the new entry alone.
+/// No stored entry can expire, so the clock is asked for the new entry alone.
 #[test]
-fn a_clock_that_panics_when_the_first_entry_with_an_end_is_put_changes_nothing() {
+fn panicking_clock_in_the_first_put_with_an_end_changes_nothing() {
     let broken = Arc::new(AtomicU64::new(0));
     let cache = HydraCache::local()
-        .clock(Fragile(Arc::clone(&broken)))
+        .clock(PanickingClock(Arc::clone(&broken)))
         .build();
     let door = Door::default();
     let mut leader = lead(&cache, "loading", 5, options(), &door);
@@ -177,10 +178,10 @@ fn a_clock_that_panics_when_the_first_entry_with_an_end_is_put_changes_nothing()
     );
 }
 
-/// Entries that have a record of times and no end are asked how it stands with them too.
+/// An eviction also asks the clock for entries with a record of times, even without an end.
 #[test]
-fn a_clock_that_panics_while_an_entry_is_evicted_changes_nothing() {
-    let clock = Fragile::default();
+fn panicking_clock_during_an_eviction_changes_nothing() {
+    let clock = PanickingClock::default();
     let builder = HydraCache::local().max_capacity(4);
     let cache = builder.clock(clock.clone()).build();
     for n in 0..4 {
@@ -198,9 +199,9 @@ fn a_clock_that_panics_while_an_entry_is_evicted_changes_nothing() {
     assert_eq!(get(&cache, "untagged"), Some(9));
 }
 
-/// Whoever no longer sleeps is not kept until the time comes.
+/// The clock does not keep the waker of a dropped sleep until the time of the sleep.
 #[test]
-fn a_sleep_that_is_dropped_lets_its_waker_go() {
+fn dropped_sleep_releases_its_waker() {
     struct Idle;
     impl Wake for Idle {
         fn wake(self: Arc<Self>) {}
@@ -221,7 +222,7 @@ fn a_sleep_that_is_dropped_lets_its_waker_go() {
 }
 
 #[test]
-fn a_waker_that_panics_keeps_nobody_from_waking() {
+fn panicking_waker_does_not_stop_other_wakes() {
     struct Broken;
     impl Wake for Broken {
         fn wake(self: Arc<Self>) {
@@ -241,18 +242,18 @@ fn a_waker_that_panics_keeps_nobody_from_waking() {
     assert!(second.was_woken());
 }
 
-/// Between its look and its seat a call may come upon what it did not find at first.
+/// The clock steps back between the first look and the claim: the claim finds the entry fresh.
 #[test]
-fn a_miss_that_was_counted_is_not_counted_again() {
+fn counted_miss_is_not_counted_again_at_the_claim() {
     #[derive(Clone, Default)]
-    struct Back(Arc<AtomicU64>);
-    impl Clock for Back {
+    struct StepsBack(Arc<AtomicU64>);
+    impl Clock for StepsBack {
         fn now(&self) -> Duration {
             let late = self.0.swap(0, Ordering::Relaxed);
             Duration::from_secs(5 + late)
         }
     }
-    let clock = Back::default();
+    let clock = StepsBack::default();
     let cache = HydraCache::local().clock(clock.clone()).build();
     let garbage = Bytes::from_static(&[0xff; 20]);
     block_on(cache.put_bytes("key", garbage, lasting(10))).unwrap();

@@ -1,4 +1,4 @@
-//! Stored bytes, and what becomes of those that cannot be read.
+//! Values are stored as the codec's bytes, and undecodable bytes never become a wrong value.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,13 +11,13 @@ use serde::de::DeserializeOwned;
 use crate::stale::*;
 use crate::support::*;
 
-/// Bytes that are no `u32`: one byte too many.
-fn spoil(cache: &HydraCache, key: &str) {
+/// Stores a byte more than a `u32` has, so the entry does not decode.
+fn put_undecodable(cache: &HydraCache, key: &str) {
     block_on(cache.put_bytes(key, Bytes::from_static(b"\x07\x00"), options())).unwrap();
 }
 
 #[test]
-fn bytes_are_stored_as_the_codec_made_them() {
+fn stored_bytes_are_the_output_of_the_codec() {
     let cache = HydraCache::local().build();
     block_on(cache.put("key", ("Ada", 7_u8), options())).unwrap();
     let bytes = block_on(cache.get_bytes("key")).unwrap().unwrap();
@@ -26,9 +26,9 @@ fn bytes_are_stored_as_the_codec_made_them() {
 }
 
 #[test]
-fn a_read_that_cannot_decode_keeps_the_entry() {
+fn read_that_cannot_decode_keeps_the_entry() {
     let cache = HydraCache::local().build();
-    spoil(&cache, "key");
+    put_undecodable(&cache, "key");
     assert!(block_on(cache.get::<u32>("key")).unwrap_err().is_decode());
     assert!(block_on(cache.peek::<u32>("key")).unwrap_err().is_decode());
     assert!(block_on(cache.contains_key("key")));
@@ -43,9 +43,9 @@ fn a_read_that_cannot_decode_keeps_the_entry() {
 }
 
 #[test]
-fn a_loading_call_that_cannot_decode_loads_and_replaces() {
+fn loading_call_that_cannot_decode_loads_and_replaces() {
     let cache = HydraCache::local().build();
-    spoil(&cache, "key");
+    put_undecodable(&cache, "key");
     assert_eq!(load(&cache, "key", 8), 8);
     assert_eq!(get(&cache, "key"), Some(8));
     assert_stats(cache.stats(), |stats| {
@@ -59,11 +59,11 @@ fn a_loading_call_that_cannot_decode_loads_and_replaces() {
 #[test]
 fn callers_that_cannot_decode_share_one_load() {
     let cache = HydraCache::local().build();
-    spoil(&cache, "key");
+    put_undecodable(&cache, "key");
     let door = Door::default();
     let mut leader = lead(&cache, "key", 8, options(), &door);
     let mut waiter = join(&cache, "key");
-    // Meanwhile the entry is what it is.
+    // During the load, the entry is unchanged.
     assert!(block_on(cache.get::<u32>("key")).unwrap_err().is_decode());
     assert_eq!(
         block_on(cache.get::<(u8, u8)>("key")).unwrap(),
@@ -82,10 +82,10 @@ fn callers_that_cannot_decode_share_one_load() {
 }
 
 #[test]
-fn a_failed_load_leaves_the_undecodable_entry() {
+fn failed_load_keeps_the_undecodable_entry() {
     let cache = HydraCache::local().build();
-    spoil(&cache, "key");
-    let call = cache.get_or_load::<u32, &str, _, _>("key", options(), || async { Err("away") });
+    put_undecodable(&cache, "key");
+    let call = cache.get_or_load::<u32, &str, _, _>("key", options(), || async { Err("down") });
     assert!(block_on(call).unwrap_err().is_load());
     assert_eq!(
         block_on(cache.get::<(u8, u8)>("key")).unwrap(),
@@ -94,10 +94,11 @@ fn a_failed_load_leaves_the_undecodable_entry() {
 }
 
 #[test]
-fn an_undecodable_entry_put_anew_is_found_after_a_wait() {
+fn waiter_finds_a_value_put_over_an_undecodable_entry() {
     let cache = HydraCache::local().build();
-    spoil(&cache, "key");
+    put_undecodable(&cache, "key");
     let door = Door::default();
+    // 1. A load starts, a call joins. 2. A put stores 9. 3. The leader is dropped.
     let leader = lead(&cache, "key", 8, options(), &door);
     let mut waiter = join(&cache, "key");
     put(&cache, "key", 9, options());
@@ -106,15 +107,15 @@ fn an_undecodable_entry_put_anew_is_found_after_a_wait() {
 }
 
 #[test]
-fn an_undecodable_entry_does_not_outlive_a_load_that_stores_nothing() {
+fn load_with_a_ttl_of_zero_removes_an_undecodable_entry() {
     let cache = HydraCache::local().build();
-    spoil(&cache, "key");
+    put_undecodable(&cache, "key");
     let loaded = cache.get_or_load("key", lasting(0), ready(8_u32));
     assert_eq!(block_on(loaded).unwrap(), 8);
     assert!(!block_on(cache.contains_key("key")));
 }
 
-/// Reads back other bytes than it wrote: what the leader stored, nobody decodes.
+/// A codec unable to decode its own bytes.
 struct OneWay;
 
 impl Codec for OneWay {
@@ -128,7 +129,7 @@ impl Codec for OneWay {
 }
 
 #[test]
-fn a_codec_that_cannot_read_what_it_wrote_ends_in_errors_not_in_loops() {
+fn codec_that_never_decodes_causes_errors_not_loops() {
     let cache = HydraCache::local().codec(OneWay).build();
     let door = Door::default();
     let loader = || async {
@@ -149,7 +150,7 @@ fn a_codec_that_cannot_read_what_it_wrote_ends_in_errors_not_in_loops() {
 }
 
 #[test]
-fn a_codec_sees_each_value_behind_its_reference() {
+fn codec_encodes_a_reference_like_its_value() {
     let text = String::from("text");
     let expected = Postcard.encode(&text).unwrap();
     assert_eq!(Postcard.encode(text.as_str()).unwrap(), expected);
@@ -158,13 +159,13 @@ fn a_codec_sees_each_value_behind_its_reference() {
 }
 
 #[test]
-fn postcard_refuses_what_is_left_over_or_missing() {
+fn postcard_rejects_extra_and_missing_bytes() {
     assert_eq!(Postcard.decode::<u8>(b"\x07").unwrap(), 7);
     let error = Postcard.decode::<u8>(b"\x07\x00\x00").unwrap_err();
     assert_eq!(error.to_string(), "bytes left over after the value: 2");
     assert!(Postcard.decode::<u8>(b"").is_err());
     assert!(Postcard.decode::<()>(b"").is_ok());
-    // A length that no input backs is an error, not an allocation.
+    // A length beyond the input is an error, not an allocation.
     assert!(
         Postcard
             .decode::<Vec<u64>>(b"\xff\xff\xff\xff\xff\xff\xff\xff\x7f")
@@ -172,13 +173,13 @@ fn postcard_refuses_what_is_left_over_or_missing() {
     );
 }
 
-/// Every value has no bytes, and one of the decodings puts another type in its place.
+/// Encodes every value to zero bytes. A chosen decoding puts a value of another type.
 #[derive(Clone, Default)]
 struct Swapping(Arc<Mutex<Swap>>);
 
 #[derive(Default)]
 struct Swap {
-    /// How many decodings are still to come before that one.
+    /// How many decodings come before the decoding with the put.
     before: u32,
     cache: Option<HydraCache<Swapping>>,
 }
@@ -207,10 +208,10 @@ impl Codec for Swapping {
     }
 }
 
-/// All empty values share their memory: the type tells them apart.
+/// All empty values share an address: only the type distinguishes the two entries.
 #[test]
-fn an_entry_put_meanwhile_is_not_taken_for_the_undecodable_one() {
-    // A call decodes what it finds at hand, and what it finds when it looks closely.
+fn entry_put_during_a_decode_is_not_replaced() {
+    // A call decodes at the first look, and again at the second look.
     for before in [0, 1] {
         let codec = Swapping::default();
         let cache = HydraCache::local().codec(codec.clone()).build();
@@ -226,9 +227,9 @@ fn an_entry_put_meanwhile_is_not_taken_for_the_undecodable_one() {
     }
 }
 
-/// What is there already is not encoded once more.
+/// The stored bytes are reused.
 #[test]
-fn an_unchanged_value_keeps_its_bytes() {
+fn unchanged_value_is_not_encoded_again() {
     #[derive(Clone, Default)]
     struct Counting(Arc<AtomicUsize>);
     impl Codec for Counting {
@@ -246,7 +247,7 @@ fn an_unchanged_value_keeps_its_bytes() {
     block_on(cache.put("key", 7_u32, kept(50))).unwrap();
     let bytes = block_on(cache.get_bytes("key")).unwrap().unwrap();
     clock.advance(SECOND * 10);
-    let fetched = block_on(cache.fetch("key", lasting(10), same)).unwrap();
+    let fetched = block_on(cache.fetch("key", lasting(10), unchanged)).unwrap();
     assert_eq!((fetched.value, fetched.source), (7, Source::Loaded));
     assert_eq!(codec.0.load(Ordering::Relaxed), 1);
     let again = block_on(cache.get_bytes("key")).unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! Errors name the input, keep their cause, and leave things as they were.
+//! Errors name the input, keep the cause, and leave the cache unchanged.
 
 use std::error::Error;
 use std::fmt;
@@ -12,45 +12,45 @@ use crate::pool::*;
 use crate::stale::*;
 use crate::support::*;
 
-/// A value that has no encoded form.
+/// A value with an encoding that always fails.
 #[derive(Debug, Deserialize)]
 pub struct Unencodable;
 
 impl Serialize for Unencodable {
     fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-        Err(serde::ser::Error::custom("no form"))
+        Err(serde::ser::Error::custom("not encodable"))
     }
 }
 
 #[derive(Debug, PartialEq)]
-struct Away(u32);
+struct Unavailable(u32);
 
-impl fmt::Display for Away {
+impl fmt::Display for Unavailable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "away for {} s", self.0)
+        write!(f, "down for {} s", self.0)
     }
 }
 
-impl Error for Away {}
+impl Error for Unavailable {}
 
-fn failing<E: Into<hydracache::BoxError>>(key: &str, error: E) -> CacheError {
+fn load_error<E: Into<hydracache::BoxError>>(key: &str, error: E) -> CacheError {
     let cache = HydraCache::local().build();
     let call = cache.get_or_load::<u32, E, _, _>(key, options(), || async { Err(error) });
     block_on(call).unwrap_err()
 }
 
 #[test]
-fn a_loaders_own_error_is_the_source() {
-    let error = failing("key", Away(7));
+fn loader_error_is_the_source_of_the_cache_error() {
+    let error = load_error("key", Unavailable(7));
     assert!(error.is_load());
     let source = error.source().unwrap();
-    assert_eq!(source.downcast_ref::<Away>(), Some(&Away(7)));
+    assert_eq!(source.downcast_ref::<Unavailable>(), Some(&Unavailable(7)));
     assert!(source.source().is_none());
     assert_eq!(
         error.to_string(),
-        r#"the loader for key "key" failed: away for 7 s"#
+        r#"the loader for key "key" failed: down for 7 s"#
     );
-    // A clone is the same error.
+    // A clone shares its source with the original.
     let clone = error.clone();
     assert!(std::ptr::addr_eq(
         std::ptr::from_ref(error.source().unwrap()),
@@ -59,16 +59,16 @@ fn a_loaders_own_error_is_the_source() {
 }
 
 #[test]
-fn a_boxed_error_is_not_boxed_again() {
-    let error = failing("key", Box::<dyn Error + Send + Sync>::from(Away(7)));
-    assert!(error.source().unwrap().is::<Away>());
+fn boxed_loader_error_is_not_boxed_again() {
+    let error = load_error("key", Box::<dyn Error + Send + Sync>::from(Unavailable(7)));
+    assert!(error.source().unwrap().is::<Unavailable>());
 }
 
 #[test]
-fn a_cache_error_from_an_inner_load_is_the_source_of_the_outer() {
+fn inner_cache_error_is_the_source_of_the_outer_error() {
     let cache = HydraCache::local().build();
     let outer = cache.get_or_load::<u32, CacheError, _, _>("outer", options(), || async {
-        let inner = cache.get_or_load("inner", options(), || async { Err(Away(7)) });
+        let inner = cache.get_or_load("inner", options(), || async { Err(Unavailable(7)) });
         inner.await
     });
     let error = block_on(outer).unwrap_err();
@@ -77,28 +77,28 @@ fn a_cache_error_from_an_inner_load_is_the_source_of_the_outer() {
         .unwrap()
         .downcast_ref::<CacheError>()
         .unwrap();
-    assert!(inner.source().unwrap().is::<Away>());
+    assert!(inner.source().unwrap().is::<Unavailable>());
 }
 
 #[test]
-fn of_text_and_of_anyhow_the_text_is_kept() {
-    let error = failing("key", "plain text");
+fn text_and_anyhow_errors_keep_their_text() {
+    let error = load_error("key", "plain text");
     assert_eq!(
         error.to_string(),
         r#"the loader for key "key" failed: plain text"#
     );
     assert_eq!(error.source().unwrap().to_string(), "plain text");
-    let error = failing("key", String::from("owned text"));
+    let error = load_error("key", String::from("owned text"));
     assert_eq!(error.source().unwrap().to_string(), "owned text");
-    let error = failing("key", anyhow::anyhow!("root").context("outer"));
+    let error = load_error("key", anyhow::anyhow!("root").context("outer"));
     assert_eq!(error.source().unwrap().to_string(), "outer");
     let root = error.source().unwrap().source().unwrap();
     assert_eq!(root.to_string(), "root");
 }
 
 #[test]
-fn each_error_is_of_one_kind() {
-    let kinds = |error: &CacheError| {
+fn each_error_answers_to_exactly_one_predicate() {
+    let predicates = |error: &CacheError| {
         [
             error.is_load(),
             error.is_panic(),
@@ -113,26 +113,26 @@ fn each_error_is_of_one_kind() {
     let (cache, clock, pool) = spawning(1);
     put(&cache, "number", 1, options());
     block_on(cache.put_bytes("bytes", Bytes::from_static(b"\xff"), options())).unwrap();
-    let of_a_panic = {
+    let panicked = {
         let door = Door::default();
         let mut leader = Hand::start(cache.get_or_load("panics", options(), async || {
             door.pass().await;
             let panics: fn() -> u32 = || panic!("boom");
-            Ok::<_, Away>(panics())
+            Ok::<_, Unavailable>(panics())
         }));
         let mut waiter = join(&cache, "panics");
         door.open();
         assert!(catch_unwind(AssertUnwindSafe(|| leader.poll())).is_err());
         waiter.ends().unwrap_err()
     };
-    let of_a_timeout = {
+    let timed_out = {
         let within = options().load_timeout(SECOND);
         let mut leader =
-            Hand::start(cache.get_or_load("hangs", within, pending::<Result<u32, Away>>));
+            Hand::start(cache.get_or_load("hangs", within, pending::<Result<u32, Unavailable>>));
         clock.advance(SECOND);
         leader.ends().unwrap_err()
     };
-    let of_what_was_dropped = {
+    let dropped = {
         put(&cache, "key", 1, kept(50));
         clock.advance(SECOND * 10);
         let mut call = hand_over(&cache, "key", 2, options());
@@ -142,24 +142,24 @@ fn each_error_is_of_one_kind() {
         call.ends().unwrap_err()
     };
     let errors = [
-        failing("key", "text"),
-        of_a_panic,
+        load_error("key", "text"),
+        panicked,
         block_on(cache.get::<String>("number")).unwrap_err(),
         block_on(cache.put("key", Unencodable, options())).unwrap_err(),
         block_on(cache.get::<String>("bytes")).unwrap_err(),
-        of_a_timeout,
-        of_what_was_dropped,
+        timed_out,
+        dropped,
     ];
-    // What is of the eighth there is only in a build without a timer: see `timeouts`.
+    // The eighth kind exists only in a build without a default timer: see `timeouts`.
     for (kind, error) in errors.iter().enumerate() {
         let mut only = [false; 8];
         only[kind] = true;
-        assert_eq!(kinds(error), only, "{error}");
+        assert_eq!(predicates(error), only, "{error}");
     }
 }
 
 #[test]
-fn messages_are_whole() {
+fn messages_name_key_type_cause_and_remedy() {
     let cache = HydraCache::local().build();
     let error = block_on(cache.put("key", Unencodable, options())).unwrap_err();
     assert_eq!(
@@ -183,13 +183,13 @@ fn messages_are_whole() {
 
 #[test]
 fn keys_in_messages_are_cut_at_64_characters() {
-    let message = failing(&"ü".repeat(1 << 20), "text").to_string();
+    let message = load_error(&"ü".repeat(1 << 20), "text").to_string();
     let shown = "ü".repeat(64);
     assert_eq!(
         message,
         format!("the loader for key \"{shown}\"… failed: text")
     );
-    let message = failing(&"ü".repeat(64), "text").to_string();
+    let message = load_error(&"ü".repeat(64), "text").to_string();
     assert_eq!(
         message,
         format!("the loader for key \"{shown}\" failed: text")
@@ -197,7 +197,7 @@ fn keys_in_messages_are_cut_at_64_characters() {
 }
 
 #[test]
-fn an_unencodable_value_is_an_error_for_everybody() {
+fn unencodable_value_is_an_error_for_leader_and_waiter() {
     let cache = HydraCache::local().build();
     let door = Door::default();
     let mut leader = Hand::start(cache.get_or_load("key", options(), || async {

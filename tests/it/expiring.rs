@@ -1,4 +1,4 @@
-//! Ending freshness, and keeping the value for when a load fails.
+//! `expire` and `expire_tag` end freshness, fence loads, and keep the value for failed loads.
 
 use std::time::Duration;
 
@@ -7,17 +7,17 @@ use hydracache::{CacheOptions, HydraCache, Source};
 use crate::stale::*;
 use crate::support::*;
 
-/// Both ways to expire a key with the tag "one". How many were fresh.
-const WAYS: [fn(&HydraCache) -> u64; 2] = [
+/// Both calls to expire "key" with the tag "one". Each returns the number of fresh entries.
+const EXPIRE_CALLS: [fn(&HydraCache) -> u64; 2] = [
     |cache| u64::from(expire(cache, "key")),
     |cache| expire_tag(cache, "one"),
 ];
 
-/// More entries than one poll gives back.
+/// More entries than a poll sweeps.
 const MANY: u32 = 2000;
 
-/// A cache with many entries of one tag, each with a tag of its own.
-fn many(kept: &CacheOptions) -> (HydraCache, hydracache::ManualClock) {
+/// A cache with `MANY` entries of the tag "all", each with a second, unique tag.
+fn filled(kept: &CacheOptions) -> (HydraCache, hydracache::ManualClock) {
     let (cache, clock) = clocked(10_000);
     for n in 0..MANY {
         let tags = kept.clone().tags(["all".to_owned(), format!("tag {n}")]);
@@ -30,25 +30,25 @@ fn key(n: u32) -> String {
     format!("key {n}")
 }
 
-/// Begins to end the freshness of a tag, and does not stay to the end.
-fn begin_to_expire(cache: &HydraCache, tag: &str) {
+/// Polls `expire_tag` once, then drops the call.
+fn start_expire_tag(cache: &HydraCache, tag: &str) {
     drop(Hand::start(cache.expire_tag(tag)));
 }
 
 #[track_caller]
-fn assert_unseen(cache: &HydraCache, key: &str) {
+fn assert_absent_for_reads(cache: &HydraCache, key: &str) {
     assert_eq!(get(cache, key), None);
     assert_eq!(block_on(cache.peek::<u32>(key)).unwrap(), None);
     assert!(!block_on(cache.contains_key(key)));
 }
 
 #[test]
-fn an_expired_value_is_gone_for_reads_and_kept_for_failures() {
+fn expired_value_is_absent_for_reads_but_served_on_failure() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, kept(50));
     clock.advance(SECOND * 3);
     assert!(expire(&cache, "key"));
-    assert_unseen(&cache, "key");
+    assert_absent_for_reads(&cache, "key");
     assert_eq!(fail(&cache, "key").unwrap(), 1);
     assert_eq!(fail(&cache, "key").unwrap(), 1);
     assert_eq!(load(&cache, "key", 2), 2);
@@ -56,7 +56,7 @@ fn an_expired_value_is_gone_for_reads_and_kept_for_failures() {
 }
 
 #[test]
-fn only_what_is_fresh_is_expired() {
+fn expire_affects_fresh_entries_only() {
     let (cache, clock) = clocked(100);
     assert!(!expire(&cache, "key"));
     put(&cache, "key", 1, kept(50));
@@ -70,39 +70,39 @@ fn only_what_is_fresh_is_expired() {
 }
 
 #[test]
-fn without_a_window_it_is_gone() {
+fn expire_without_an_error_window_removes_the_entry() {
     let (cache, _) = clocked(100);
     for plain in [options(), lasting(10), revalidated(50)] {
         put(&cache, "key", 1, plain);
         assert!(expire(&cache, "key"));
         assert_eq!(cache.entry_count(), 0);
-        assert_unseen(&cache, "key");
+        assert_absent_for_reads(&cache, "key");
         assert!(fail(&cache, "key").unwrap_err().is_load());
     }
     assert_eq!(cache.stats().expirations, 3);
 }
 
-/// With a time to live the window ends when it would have; without one it begins now.
+/// With a time to live, the window ends at the usual time. Without, the window starts at once.
 #[test]
-fn the_window_of_errors_has_its_limit() {
+fn error_window_after_expire_has_a_limit() {
     for (kept, left) in [(kept(5), 12), (options().stale_if_error(SECOND * 5), 5)] {
-        for act in WAYS {
+        for call in EXPIRE_CALLS {
             let (cache, clock) = clocked(100);
             put(&cache, "key", 1, kept.clone().tag("one"));
             clock.advance(SECOND * 3);
-            assert_eq!(act(&cache), 1);
+            assert_eq!(call(&cache), 1);
             clock.advance(nearly(left));
             assert_eq!(fail(&cache, "key").unwrap(), 1);
             clock.advance(NANO);
             assert!(fail(&cache, "key").is_err());
             put(&cache, "another", 1, options());
-            assert_eq!(cache.entry_count(), 1, "its memory is given back");
+            assert_eq!(cache.entry_count(), 1, "the memory must be given back");
         }
     }
 }
 
 #[test]
-fn to_expire_again_does_not_prolong_it() {
+fn second_expire_does_not_prolong_the_window() {
     let (cache, clock) = clocked(100);
     put(
         &cache,
@@ -121,7 +121,7 @@ fn to_expire_again_does_not_prolong_it() {
 }
 
 #[test]
-fn the_window_of_revalidation_ends_too_and_the_others_wait() {
+fn expire_ends_the_revalidate_window_so_callers_wait() {
     let (cache, clock) = clocked(100);
     put(
         &cache,
@@ -140,10 +140,10 @@ fn the_window_of_revalidation_ends_too_and_the_others_wait() {
 }
 
 #[test]
-fn what_was_expired_is_not_loaded_ahead_but_anew() {
+fn expired_value_with_refresh_ahead_counts_as_a_miss() {
     let (cache, _) = clocked(100);
-    let wishes = kept(50).refresh_ahead(0.0);
-    put(&cache, "key", 1, wishes);
+    let call_options = kept(50).refresh_ahead(0.0);
+    put(&cache, "key", 1, call_options);
     assert!(expire(&cache, "key"));
     let stats = cache.stats();
     assert_eq!(fail(&cache, "key").unwrap(), 1);
@@ -153,18 +153,20 @@ fn what_was_expired_is_not_loaded_ahead_but_anew() {
 }
 
 #[test]
-fn loads_that_began_before_are_fenced_and_give_their_value() {
-    let acts: [fn(&HydraCache); 2] = [
+fn expire_fences_running_loads_which_return_their_value() {
+    let calls: [fn(&HydraCache); 2] = [
         |cache| assert!(!expire(cache, "key")),
         |cache| assert_eq!(expire_tag(cache, "tag"), 0),
     ];
-    for act in acts {
+    for call in calls {
         let (cache, _) = clocked(100);
         let door = Door::default();
+        // 1. A load starts, a call joins. 2. The key or tag is expired. 3. A later call loads.
         let mut leader = lead(&cache, "key", 1, tagged("tag"), &door);
         let mut early = join(&cache, "key");
-        act(&cache);
-        assert_eq!(load(&cache, "key", 2), 2, "who comes later loads anew");
+        call(&cache);
+        assert_eq!(load(&cache, "key", 2), 2, "a later caller loads again");
+        // 4. The first load ends for its own callers, and is not stored.
         door.open();
         assert_eq!((leader.ends().unwrap(), early.ends().unwrap()), (1, 1));
         assert_eq!(get(&cache, "key"), Some(2));
@@ -173,7 +175,7 @@ fn loads_that_began_before_are_fenced_and_give_their_value() {
 }
 
 #[test]
-fn to_expire_strangers_fences_nothing() {
+fn expire_of_other_keys_and_tags_fences_no_load() {
     let (cache, _) = clocked(100);
     let door = Door::default();
     let mut leader = lead(&cache, "key", 1, tagged("tag"), &door);
@@ -185,8 +187,8 @@ fn to_expire_strangers_fences_nothing() {
 }
 
 #[test]
-fn what_removes_later_reaches_what_was_expired() {
-    let removers: [fn(&HydraCache); 6] = [
+fn later_removals_reach_an_expired_value() {
+    let removals: [fn(&HydraCache); 6] = [
         |cache| assert!(!remove(cache, "key")),
         |cache| assert_eq!(invalidate(cache, "one"), 0),
         |cache| assert_eq!(invalidate(cache, "two"), 0),
@@ -194,13 +196,13 @@ fn what_removes_later_reaches_what_was_expired() {
         |cache| drop(Hand::hold(cache.invalidate_tag("one")).poll()),
         flush,
     ];
-    for remover in removers {
-        for act in WAYS {
+    for removal in removals {
+        for call in EXPIRE_CALLS {
             let (cache, _) = clocked(100);
             put(&cache, "key", 1, kept(50).tags(["one", "two"]));
-            assert_eq!(act(&cache), 1);
+            assert_eq!(call(&cache), 1);
             assert_eq!(fail(&cache, "key").unwrap(), 1);
-            remover(&cache);
+            removal(&cache);
             assert!(fail(&cache, "key").is_err());
             assert_eq!(cache.entry_count(), 0);
             assert_eq!(cache.stats().invalidations, 0);
@@ -209,7 +211,7 @@ fn what_removes_later_reaches_what_was_expired() {
 }
 
 #[test]
-fn counts_are_of_what_was_fresh() {
+fn expire_tag_counts_fresh_entries_only() {
     let (cache, clock) = clocked(100);
     put(&cache, "short", 1, lasting(5).tag("tag"));
     put(
@@ -237,22 +239,23 @@ fn counts_are_of_what_was_fresh() {
 }
 
 #[test]
-fn the_first_poll_does_it_and_nothing_before_it() {
-    let (cache, _) = many(&kept(50));
+fn expire_tag_takes_effect_at_its_first_poll() {
+    let (cache, _) = filled(&kept(50));
     drop(cache.expire_tag("all"));
     drop(cache.expire("key 7"));
     assert_eq!(get(&cache, "key 7"), Some(7));
-    begin_to_expire(&cache, "all");
+    start_expire_tag(&cache, "all");
     for n in 0..MANY {
-        assert_unseen(&cache, &key(n));
+        assert_absent_for_reads(&cache, &key(n));
         assert_eq!(fail(&cache, &key(n)).unwrap(), n);
     }
     assert_eq!(cache.entry_count(), u64::from(MANY));
 }
 
 #[test]
-fn many_are_counted_once() {
-    let (cache, _) = many(&kept(50));
+fn two_overlapping_expire_tag_calls_count_entries_once() {
+    let (cache, _) = filled(&kept(50));
+    // 1. The first poll of one call expires all. 2. A second call finds none. 3. Both end.
     let mut one = Hand::start(cache.expire_tag("all"));
     let mut two = Hand::hold(cache.expire_tag("all"));
     assert_eq!(two.finish().unwrap(), 0);
@@ -263,22 +266,22 @@ fn many_are_counted_once() {
 }
 
 #[test]
-fn many_that_have_no_window_are_gone_and_counted() {
-    let (cache, _) = many(&options());
+fn expire_tag_removes_and_counts_entries_without_a_window() {
+    let (cache, _) = filled(&options());
     assert_eq!(expire_tag(&cache, "all"), u64::from(MANY));
     assert_eq!(cache.entry_count(), 0);
     assert_eq!(cache.stats().expirations, u64::from(MANY));
     assert_eq!(cache.stats().invalidations, 0);
 }
 
-/// Of many that were expired, most still wait for their memory to be looked after: what
-/// removes them reaches them all the same.
+/// Most of the expired entries are not swept yet. An invalidation reaches these entries too.
 #[test]
-fn what_removes_later_reaches_what_was_expired_a_moment_ago() {
-    for of_all in [true, false] {
-        let (cache, _) = many(&kept(50));
-        begin_to_expire(&cache, "all");
-        if of_all {
+fn invalidation_reaches_expired_entries_not_swept_yet() {
+    for by_common_tag in [true, false] {
+        let (cache, _) = filled(&kept(50));
+        // 1. All expire, few are swept. 2. An invalidation is polled once. 3. No value is left.
+        start_expire_tag(&cache, "all");
+        if by_common_tag {
             drop(Hand::hold(cache.invalidate_tag("all")).poll());
         } else {
             for n in 0..MANY {
@@ -286,7 +289,7 @@ fn what_removes_later_reaches_what_was_expired_a_moment_ago() {
             }
         }
         for n in 0..MANY {
-            assert!(fail(&cache, &key(n)).is_err(), "{n} is still there");
+            assert!(fail(&cache, &key(n)).is_err(), "key {n} must be removed");
         }
         assert_eq!(cache.entry_count(), 0);
         assert_eq!(cache.stats().invalidations, 0);
@@ -294,9 +297,9 @@ fn what_removes_later_reaches_what_was_expired_a_moment_ago() {
 }
 
 #[test]
-fn keys_that_were_expired_a_moment_ago_can_be_removed_and_put() {
-    let (cache, _) = many(&kept(50));
-    begin_to_expire(&cache, "all");
+fn keys_expired_but_not_swept_can_be_removed_and_put() {
+    let (cache, _) = filled(&kept(50));
+    start_expire_tag(&cache, "all");
     for n in (0..MANY).step_by(2) {
         assert!(!remove(&cache, &key(n)));
         assert!(fail(&cache, &key(n)).is_err());
@@ -310,8 +313,8 @@ fn keys_that_were_expired_a_moment_ago_can_be_removed_and_put() {
 }
 
 #[test]
-fn what_was_expired_is_reached_by_its_tag_after_all_was_looked_after() {
-    let (cache, _) = many(&kept(50));
+fn entries_of_a_finished_expire_tag_are_reached_by_tags() {
+    let (cache, _) = filled(&kept(50));
     assert_eq!(expire_tag(&cache, "all"), u64::from(MANY));
     assert_eq!(invalidate(&cache, "tag 7"), 0);
     assert!(fail(&cache, "key 7").is_err());
@@ -321,9 +324,9 @@ fn what_was_expired_is_reached_by_its_tag_after_all_was_looked_after() {
 }
 
 #[test]
-fn entries_put_with_the_tag_afterwards_are_fresh() {
-    let (cache, _) = many(&kept(50));
-    begin_to_expire(&cache, "all");
+fn entries_put_after_expire_tag_are_fresh() {
+    let (cache, _) = filled(&kept(50));
+    start_expire_tag(&cache, "all");
     put(&cache, "new", 1, tagged("all"));
     assert_eq!(get(&cache, "new"), Some(1));
     assert_eq!(expire_tag(&cache, "all"), 1);
@@ -331,9 +334,9 @@ fn entries_put_with_the_tag_afterwards_are_fresh() {
 }
 
 #[test]
-fn many_whose_windows_end_meanwhile_give_their_memory_back() {
-    let (cache, clock) = many(&kept(50));
-    begin_to_expire(&cache, "all");
+fn unswept_expired_entries_are_freed_after_their_windows() {
+    let (cache, clock) = filled(&kept(50));
+    start_expire_tag(&cache, "all");
     clock.advance(SECOND * 60);
     for n in 0..MANY {
         assert!(fail(&cache, &key(n)).is_err());
@@ -346,14 +349,16 @@ fn many_whose_windows_end_meanwhile_give_their_memory_back() {
 }
 
 #[test]
-fn an_expired_value_is_an_old_one() {
+fn expired_value_is_reported_as_stale_with_its_age() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, kept(50));
     clock.advance(SECOND * 3);
     assert!(expire(&cache, "key"));
     clock.advance(SECOND * 2);
-    let failing = cache.fetch("key", options(), |_| away::<hydracache::Loaded<u32>>());
-    let old = block_on(failing).unwrap();
-    assert_eq!((old.source, old.age), (Source::Stale, SECOND * 5));
-    assert_eq!(old.time_left, Some(Duration::ZERO));
+    let failing = cache.fetch("key", options(), |_| {
+        failing_loader::<hydracache::Loaded<u32>>()
+    });
+    let served = block_on(failing).unwrap();
+    assert_eq!((served.source, served.age), (Source::Stale, SECOND * 5));
+    assert_eq!(served.time_left, Some(Duration::ZERO));
 }

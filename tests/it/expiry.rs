@@ -1,4 +1,4 @@
-//! Entries end with their time: exactly, everywhere, and they give way.
+//! Entries expire exactly at the end of the ttl, are then absent for every call, and are swept.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use hydracache::{Bytes, HydraCache, ManualClock};
 use crate::support::*;
 
 #[test]
-fn an_entry_ends_at_exactly_its_time() {
+fn entry_expires_exactly_at_its_ttl() {
     let (cache, clock) = clocked(10_000);
     clock.advance(Duration::from_nanos(17));
     put(&cache, "key", 1, lasting(1));
@@ -18,7 +18,7 @@ fn an_entry_ends_at_exactly_its_time() {
 }
 
 #[test]
-fn an_expired_entry_is_absent_everywhere() {
+fn expired_entry_is_absent_for_every_call() {
     let (cache, clock) = clocked(10_000);
     let all = ["a", "b", "c", "d", "e", "f", "g"];
     for key in all {
@@ -32,9 +32,9 @@ fn an_expired_entry_is_absent_everywhere() {
     assert!(!block_on(cache.remove("e")).unwrap());
     assert_eq!(invalidate(&cache, "f"), 0);
     assert_eq!(load(&cache, "g", 2), 2);
-    // A wrong type is no error where there is nothing.
+    // A wrong type is no error for an expired entry.
     assert_eq!(block_on(cache.get::<String>("a")).unwrap(), None);
-    // The load was a write, and reclaimed the one that nobody touched.
+    // The load is a write: it swept the entry that no call had touched.
     assert_stats(cache.stats(), |stats| {
         stats.misses = 4;
         stats.loads = 1;
@@ -44,7 +44,7 @@ fn an_expired_entry_is_absent_everywhere() {
 }
 
 #[test]
-fn a_ttl_of_zero_stores_nothing_and_removes_what_was_there() {
+fn ttl_of_zero_stores_nothing_and_removes_the_entry() {
     let (cache, _) = clocked(10_000);
     put(&cache, "key", 1, options());
     put(&cache, "key", 2, lasting(0));
@@ -58,7 +58,7 @@ fn a_ttl_of_zero_stores_nothing_and_removes_what_was_there() {
 }
 
 #[test]
-fn a_ttl_that_overflows_never_ends() {
+fn ttl_that_overflows_never_ends() {
     let (cache, clock) = clocked(10_000);
     clock.advance(SECOND);
     put(&cache, "key", 1, options().ttl(Duration::MAX));
@@ -71,7 +71,7 @@ fn a_ttl_that_overflows_never_ends() {
 }
 
 #[test]
-fn an_enormous_ttl_is_kept_to_the_nanosecond() {
+fn ttl_of_centuries_is_exact_to_the_nanosecond() {
     let (cache, clock) = clocked(10_000);
     let ages = Duration::from_nanos(u64::MAX - 2);
     let nanosecond = Duration::from_nanos(1);
@@ -82,9 +82,9 @@ fn an_enormous_ttl_is_kept_to_the_nanosecond() {
     assert_eq!(get(&cache, "key"), None);
 }
 
-/// Times are kept for 584 years of the clock; what would end later does not end.
+/// Times cover 584 years of the clock. A later end counts as no end.
 #[test]
-fn a_ttl_beyond_what_is_kept_never_ends() {
+fn ttl_beyond_584_years_never_ends() {
     let (cache, clock) = clocked(10_000);
     put(
         &cache,
@@ -102,7 +102,7 @@ fn a_ttl_beyond_what_is_kept_never_ends() {
 }
 
 #[test]
-fn the_default_ttl_is_for_those_who_have_none() {
+fn default_ttl_applies_to_entries_without_a_ttl() {
     let clock = ManualClock::new();
     let cache = HydraCache::local()
         .default_ttl(SECOND)
@@ -110,15 +110,15 @@ fn the_default_ttl_is_for_those_who_have_none() {
         .build();
     put(&cache, "default", 1, options());
     put(&cache, "longer", 2, lasting(2));
-    put(&cache, "for ever", 3, options().ttl(Duration::MAX));
+    put(&cache, "endless", 3, options().ttl(Duration::MAX));
     assert_eq!(load(&cache, "loaded", 4), 4);
     clock.advance(SECOND);
-    let found = ["default", "longer", "for ever", "loaded"].map(|key| get(&cache, key));
+    let found = ["default", "longer", "endless", "loaded"].map(|key| get(&cache, key));
     assert_eq!(found, [None, Some(2), Some(3), None]);
 }
 
 #[test]
-fn time_counts_from_the_store_not_from_the_start_of_the_load() {
+fn ttl_counts_from_the_store_not_from_the_load_start() {
     let (cache, clock) = clocked(10_000);
     let door = Door::default();
     let mut leader = lead(&cache, "key", 1, lasting(2), &door);
@@ -132,7 +132,7 @@ fn time_counts_from_the_store_not_from_the_start_of_the_load() {
 }
 
 #[test]
-fn reading_does_not_prolong_and_writing_does() {
+fn reads_do_not_prolong_the_ttl_but_writes_do() {
     let (cache, clock) = clocked(10_000);
     put(&cache, "read", 1, lasting(2));
     put(&cache, "written", 1, lasting(2));
@@ -147,9 +147,9 @@ fn reading_does_not_prolong_and_writing_does() {
     assert_eq!(get(&cache, "written"), Some(3));
 }
 
-/// Expired entries give their memory back without being asked for again.
+/// Expired entries are swept although no call names the keys.
 #[test]
-fn later_writes_reclaim_what_expired() {
+fn later_writes_sweep_expired_entries() {
     let (cache, clock) = clocked(100_000);
     for n in 0..10_000 {
         put(&cache, &format!("key {n}"), n, lasting(1).tag("tag"));
@@ -164,7 +164,7 @@ fn later_writes_reclaim_what_expired() {
 }
 
 #[test]
-fn writes_to_one_key_reclaim_what_expired_in_other_shards() {
+fn writes_to_one_key_sweep_expired_entries_of_all_shards() {
     let (cache, clock) = clocked(100_000);
     for n in 0..10_000 {
         put(&cache, &format!("key {n}"), n, lasting(1));
@@ -177,7 +177,7 @@ fn writes_to_one_key_reclaim_what_expired_in_other_shards() {
 }
 
 #[test]
-fn a_landing_load_is_a_write_too() {
+fn completed_load_sweeps_expired_entries_like_a_put() {
     let (cache, clock) = clocked(10_000);
     put(&cache, "key", 1, lasting(1));
     clock.advance(SECOND);
@@ -186,7 +186,7 @@ fn a_landing_load_is_a_write_too() {
 }
 
 #[test]
-fn a_full_cache_lets_the_expired_go_before_the_live() {
+fn full_cache_frees_expired_entries_before_live_ones() {
     let (cache, clock) = clocked(1000);
     for n in 0..500 {
         put(&cache, &format!("live {n}"), n, options());
@@ -207,7 +207,7 @@ fn a_full_cache_lets_the_expired_go_before_the_live() {
 }
 
 #[test]
-fn a_full_cache_lets_the_invalidated_go_before_the_live() {
+fn full_cache_frees_invalidated_entries_before_live_ones() {
     let cache = HydraCache::local().max_capacity(1000).build();
     for n in 0..500 {
         put(&cache, &format!("live {n}"), n, options());
@@ -226,7 +226,7 @@ fn a_full_cache_lets_the_invalidated_go_before_the_live() {
 }
 
 #[test]
-fn whatever_is_gone_goes_before_the_live() {
+fn full_cache_frees_dead_and_expired_entries_first() {
     let (cache, clock) = clocked(1000);
     for n in 0..500 {
         put(&cache, &format!("dead {n}"), n, tagged("tag"));
@@ -244,9 +244,9 @@ fn whatever_is_gone_goes_before_the_live() {
 }
 
 #[test]
-fn an_expiry_counts_once_by_whatever_act() {
-    type Act = fn(&HydraCache);
-    let acts: [Act; 6] = [
+fn expired_entry_counts_once_for_every_kind_of_call() {
+    type Call = fn(&HydraCache);
+    let calls: [Call; 6] = [
         |cache| assert_eq!(get(cache, "key"), None),
         |cache| put(cache, "key", 2, options()),
         |cache| assert!(!block_on(cache.remove("key")).unwrap()),
@@ -254,18 +254,18 @@ fn an_expiry_counts_once_by_whatever_act() {
         |cache| block_on(cache.flush()).unwrap(),
         |cache| assert_eq!(load(cache, "key", 2), 2),
     ];
-    for (number, act) in acts.into_iter().enumerate() {
+    for (number, call) in calls.into_iter().enumerate() {
         let (cache, clock) = clocked(10_000);
         put(&cache, "key", 1, lasting(1).tag("tag"));
         clock.advance(SECOND);
-        act(&cache);
+        call(&cache);
         let stats = cache.stats();
         assert_eq!(
             (stats.expirations, stats.invalidations),
             (1, 0),
-            "act {number}"
+            "call {number}"
         );
         block_on(cache.flush()).unwrap();
-        assert_eq!(cache.stats().expirations, 1, "act {number}");
+        assert_eq!(cache.stats().expirations, 1, "call {number}");
     }
 }

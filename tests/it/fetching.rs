@@ -1,4 +1,4 @@
-//! The full form of loading: what it says of a value, and what a loader may say.
+//! `fetch` reports source, age and time left, and lets the loader choose ttl, tags and storing.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -14,13 +14,13 @@ use serde::de::DeserializeOwned;
 use crate::stale::*;
 use crate::support::*;
 
-/// Where a value comes from, its age and its time left in seconds.
-fn parts(fetched: &Fetched<u32>) -> (u32, Source, u64, Option<u64>) {
+/// Value, source, age in seconds, and time left in seconds.
+fn view(fetched: &Fetched<u32>) -> (u32, Source, u64, Option<u64>) {
     let left = fetched.time_left.map(|left| left.as_secs());
     (fetched.value, fetched.source, fetched.age.as_secs(), left)
 }
 
-/// A fetch that has its seat and waits at the door.
+/// Starts a fetch: the call claims the slot, and the loader waits at the door.
 fn fetch_behind<'a, L: Into<Loaded<u32>> + 'a>(
     cache: &'a HydraCache,
     options: CacheOptions,
@@ -32,50 +32,50 @@ fn fetch_behind<'a, L: Into<Loaded<u32>> + 'a>(
         door.pass().await;
         Ok::<_, Infallible>(loaded(old).into())
     }));
-    assert_eq!(cache.stats().loads, before + 1, "the call did not lead");
+    assert_eq!(cache.stats().loads, before + 1, "the call must lead");
     hand
 }
 
 #[test]
-fn what_was_just_loaded_has_no_age_and_all_its_time() {
+fn loaded_value_has_age_zero_and_its_full_ttl_left() {
     let (cache, clock) = clocked(100);
     clock.advance(SECOND * 100);
     let loaded = fetched(&cache, "key", lasting(10), 7);
-    assert_eq!(parts(&loaded), (7, Source::Loaded, 0, Some(10)));
+    assert_eq!(view(&loaded), (7, Source::Loaded, 0, Some(10)));
     let loaded = fetched(&cache, "endless", options(), 7);
-    assert_eq!(parts(&loaded), (7, Source::Loaded, 0, None));
+    assert_eq!(view(&loaded), (7, Source::Loaded, 0, None));
 }
 
 #[test]
-fn a_hit_has_an_age_and_a_rest() {
+fn hit_reports_its_age_and_time_left() {
     let (cache, clock) = clocked(100);
     clock.advance(SECOND * 100);
     fetched(&cache, "key", lasting(10), 7);
     fetched(&cache, "endless", options(), 8);
     clock.advance(SECOND * 4);
-    assert_eq!(parts(&found(&cache, "key")), (7, Source::Hit, 4, Some(6)));
-    assert_eq!(parts(&found(&cache, "endless")), (8, Source::Hit, 4, None));
+    assert_eq!(view(&stored(&cache, "key")), (7, Source::Hit, 4, Some(6)));
+    assert_eq!(view(&stored(&cache, "endless")), (8, Source::Hit, 4, None));
 }
 
 #[test]
-fn an_entry_without_a_record_of_its_times_has_no_age() {
+fn entry_without_recorded_times_reports_age_zero() {
     let (cache, clock) = clocked(100);
     put(&cache, "plain", 7, lasting(10));
     put(&cache, "kept", 7, kept(10));
     clock.advance(SECOND * 4);
-    assert_eq!(parts(&found(&cache, "plain")), (7, Source::Hit, 0, Some(6)));
-    assert_eq!(parts(&found(&cache, "kept")), (7, Source::Hit, 4, Some(6)));
+    assert_eq!(view(&stored(&cache, "plain")), (7, Source::Hit, 0, Some(6)));
+    assert_eq!(view(&stored(&cache, "kept")), (7, Source::Hit, 4, Some(6)));
 }
 
 #[test]
-fn an_old_value_says_so() {
+fn stale_value_is_reported_as_stale_with_its_age() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, revalidated(5));
     clock.advance(SECOND * 12);
     let door = Door::default();
     let mut leader = fetch_behind(&cache, options(), &door, |_| 2);
     assert_eq!(
-        parts(&found(&cache, "key")),
+        view(&stored(&cache, "key")),
         (1, Source::Stale, 12, Some(0))
     );
     door.open();
@@ -83,63 +83,63 @@ fn an_old_value_says_so() {
 
     put(&cache, "key", 1, kept(5));
     clock.advance(SECOND * 12);
-    let failed = cache.fetch("key", options(), |_: Option<Old<u32>>| away());
+    let failed = cache.fetch("key", options(), |_: Option<Old<u32>>| failing_loader());
     let failed = block_on(failed).unwrap();
-    assert_eq!(parts(&failed), (1, Source::Stale, 12, Some(0)));
+    assert_eq!(view(&failed), (1, Source::Stale, 12, Some(0)));
 }
 
 #[test]
-fn who_waited_for_another_joined_it() {
+fn waiter_is_reported_as_joined() {
     let (cache, clock) = clocked(100);
     let door = Door::default();
     let mut leader = fetch_behind(&cache, lasting(10), &door, |_| 7);
-    let mut waiter = Hand::start(cache.fetch("key", options(), nobody));
+    let mut waiter = Hand::start(cache.fetch("key", options(), never_fetch));
     let mut plain = join(&cache, "key");
     clock.advance(SECOND * 3);
     door.open();
     assert_eq!(
-        parts(&leader.ends().unwrap()),
+        view(&leader.ends().unwrap()),
         (7, Source::Loaded, 0, Some(10))
     );
     let joined = waiter.ends().unwrap();
-    assert_eq!(parts(&joined), (7, Source::Joined, 0, Some(10)));
+    assert_eq!(view(&joined), (7, Source::Joined, 0, Some(10)));
     assert_eq!(plain.ends().unwrap(), 7);
 }
 
 #[test]
-fn fetch_joins_the_load_of_another_verb() {
+fn fetch_joins_a_load_of_get_or_load() {
     let (cache, _) = clocked(100);
     let door = Door::default();
     let mut leader = lead(&cache, "key", 7, lasting(10), &door);
-    let mut waiter = Hand::start(cache.fetch("key", options(), nobody));
+    let mut waiter = Hand::start(cache.fetch("key", options(), never_fetch));
     door.open();
     leader.ends().unwrap();
     let joined = waiter.ends().unwrap();
-    assert_eq!(parts(&joined), (7, Source::Joined, 0, Some(10)));
+    assert_eq!(view(&joined), (7, Source::Joined, 0, Some(10)));
 }
 
 #[test]
-fn what_was_not_stored_has_no_time_left() {
+fn unstored_value_has_no_time_left() {
     let (cache, _) = clocked(100);
     let door = Door::default();
     let mut leader = fetch_behind(&cache, lasting(10), &door, |_| 7);
-    let mut waiter = Hand::start(cache.fetch("key", options(), nobody));
+    let mut waiter = Hand::start(cache.fetch("key", options(), never_fetch));
     assert!(!remove(&cache, "key"));
     door.open();
     assert_eq!(
-        parts(&leader.ends().unwrap()),
+        view(&leader.ends().unwrap()),
         (7, Source::Loaded, 0, Some(0))
     );
     assert_eq!(
-        parts(&waiter.ends().unwrap()),
+        view(&waiter.ends().unwrap()),
         (7, Source::Joined, 0, Some(0))
     );
     let zero = fetched(&cache, "key", lasting(0), 8);
-    assert_eq!(parts(&zero), (8, Source::Loaded, 0, Some(0)));
+    assert_eq!(view(&zero), (8, Source::Loaded, 0, Some(0)));
 }
 
 #[test]
-fn the_time_of_the_loader_goes_before_that_of_the_call_and_of_the_builder() {
+fn loader_ttl_overrides_the_ttl_of_call_and_builder() {
     let clock = ManualClock::new();
     let builder = HydraCache::local().clock(clock.clone());
     let cache = builder.default_ttl(SECOND * 30).build();
@@ -156,7 +156,7 @@ fn the_time_of_the_loader_goes_before_that_of_the_call_and_of_the_builder() {
 }
 
 #[test]
-fn the_windows_of_the_call_begin_after_the_time_of_the_loader() {
+fn windows_of_the_call_start_after_the_loader_ttl() {
     let (cache, clock) = clocked(100);
     let own = Loaded::new(1).ttl(SECOND * 3);
     fetched(&cache, "key", kept(5), own);
@@ -167,7 +167,7 @@ fn the_windows_of_the_call_begin_after_the_time_of_the_loader() {
 }
 
 #[test]
-fn the_tags_of_the_loader_are_added_to_those_of_the_call() {
+fn loader_tags_are_added_to_tags_of_call_and_builder() {
     for tag in ["call", "one", "two", "three", "builder"] {
         let builder = HydraCache::local().default_options(tagged("builder"));
         let cache = builder.build();
@@ -179,7 +179,7 @@ fn the_tags_of_the_loader_are_added_to_those_of_the_call() {
 }
 
 #[test]
-fn no_store_gives_the_value_to_everybody_and_removes_what_was_there() {
+fn no_store_returns_the_value_and_removes_the_entry() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, kept(100));
     clock.advance(SECOND * 10);
@@ -190,16 +190,16 @@ fn no_store_gives_the_value_to_everybody_and_removes_what_was_there() {
     assert_eq!(leader.ends().unwrap().value, 2);
     assert_eq!(waiter.ends().unwrap(), 2);
     assert_eq!(get(&cache, "key"), None);
-    assert!(fail(&cache, "key").is_err(), "the old value is gone");
+    assert!(fail(&cache, "key").is_err(), "the stale value is removed");
     assert_eq!(cache.stats().rejections, 0);
     assert_eq!(cache.stats().stale_load_discards, 0);
 }
 
 #[test]
-fn a_missing_row_is_remembered_for_its_own_time() {
+fn loaded_none_is_cached_for_its_own_ttl() {
     let (cache, clock) = clocked(100);
     let calls = Cell::new(0);
-    let ask = || {
+    let fetch_none = || {
         let load = |_| {
             calls.set(calls.get() + 1);
             let none = Loaded::new(None::<u32>).ttl(SECOND);
@@ -209,87 +209,87 @@ fn a_missing_row_is_remembered_for_its_own_time() {
             .unwrap()
             .value
     };
-    assert_eq!((ask(), ask()), (None, None));
+    assert_eq!((fetch_none(), fetch_none()), (None, None));
     assert_eq!(calls.get(), 1);
     clock.advance(SECOND);
-    assert_eq!(ask(), None);
+    assert_eq!(fetch_none(), None);
     assert_eq!(calls.get(), 2);
 }
 
-/// What the loader of a fetch is given: the old value and its age in seconds.
-fn given(cache: &HydraCache) -> Option<(u32, u64)> {
-    let given = Cell::new(None);
+/// The stored value and the age in seconds, as passed to the loader of `fetch`.
+fn seen_by_loader(cache: &HydraCache) -> Option<(u32, u64)> {
+    let seen_by_loader = Cell::new(None);
     let call = cache.fetch("key", options(), |old: Option<Old<u32>>| {
-        given.set(old.map(|old| (*old.value(), old.age().as_secs())));
-        away()
+        seen_by_loader.set(old.map(|old| (*old.value(), old.age().as_secs())));
+        failing_loader()
     });
     let _ = Hand::hold(call).ends();
-    given.get()
+    seen_by_loader.get()
 }
 
 #[test]
-fn a_loader_is_given_the_value_that_it_may_replace() {
+fn loader_gets_the_stored_value_and_its_age() {
     let ahead = lasting(20).refresh_ahead(0.5);
     for kept in [kept(10), revalidated(10), ahead] {
         let (cache, clock) = clocked(100);
-        assert_eq!(given(&cache), None);
+        assert_eq!(seen_by_loader(&cache), None);
         put(&cache, "key", 1, kept);
         clock.advance(SECOND * 12);
-        assert_eq!(given(&cache), Some((1, 12)));
+        assert_eq!(seen_by_loader(&cache), Some((1, 12)));
         clock.advance(SECOND * 8);
-        assert_eq!(given(&cache), None, "it is gone");
+        assert_eq!(seen_by_loader(&cache), None, "no expired value");
     }
 }
 
 #[test]
-fn a_loader_is_not_given_what_was_removed() {
-    let takers: [fn(&HydraCache); 3] = [
+fn loader_gets_no_removed_value() {
+    let removals: [fn(&HydraCache); 3] = [
         |cache| assert!(!remove(cache, "key")),
         |cache| assert_eq!(invalidate(cache, "tag"), 0),
         flush,
     ];
-    for taker in takers {
+    for removal in removals {
         let (cache, clock) = clocked(100);
         put(&cache, "key", 1, kept(10).tag("tag"));
         clock.advance(SECOND * 12);
-        taker(&cache);
-        assert_eq!(given(&cache), None);
+        removal(&cache);
+        assert_eq!(seen_by_loader(&cache), None);
     }
 }
 
 #[test]
-fn an_unchanged_value_is_stored_anew_with_its_tags_and_the_time_of_the_call() {
+fn unchanged_value_keeps_its_tags_and_gets_the_call_ttl() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, kept(100).tags(["a", "b"]));
     clock.advance(SECOND * 12);
-    let call = cache.fetch("key", kept(100), same);
+    let call = cache.fetch("key", kept(100), unchanged);
     let confirmed = block_on(call).unwrap();
-    assert_eq!(parts(&confirmed), (1, Source::Loaded, 0, Some(10)));
+    assert_eq!(view(&confirmed), (1, Source::Loaded, 0, Some(10)));
     clock.advance(SECOND * 4);
-    assert_eq!(parts(&found(&cache, "key")), (1, Source::Hit, 4, Some(6)));
+    assert_eq!(view(&stored(&cache, "key")), (1, Source::Hit, 4, Some(6)));
     assert_eq!(invalidate(&cache, "b"), 1);
     assert_eq!(get(&cache, "key"), None);
 }
 
 #[test]
-fn an_unchanged_value_may_get_further_tags_and_a_time_of_its_own() {
+fn unchanged_value_may_add_tags_and_set_its_ttl() {
     for tag in ["old", "new", "call"] {
         let (cache, clock) = clocked(100);
         put(&cache, "key", 1, kept(100).tag("old"));
         clock.advance(SECOND * 12);
         let call = cache.fetch("key", tagged("call"), |old: Option<Old<u32>>| {
-            let same = old.unwrap().unchanged();
-            std::future::ready(Ok::<_, Infallible>(same.tag("new").ttl(SECOND * 3)))
+            let kept = old.unwrap().unchanged();
+            std::future::ready(Ok::<_, Infallible>(kept.tag("new").ttl(SECOND * 3)))
         });
         assert_eq!(block_on(call).unwrap().time_left, Some(SECOND * 3));
         assert_eq!(invalidate(&cache, tag), 1, "{tag}");
     }
 }
 
-/// `FusionCache`#638: "not modified" revives a removed value.
+/// `FusionCache`#638: "not modified" revived a removed value.
 #[test]
-fn not_modified_revives_nothing() {
-    let takers: [fn(&HydraCache); 6] = [
+fn unchanged_value_does_not_revive_a_removed_entry() {
+    let removals: [fn(&HydraCache); 6] = [
         |cache| assert!(!remove(cache, "key")),
         |cache| assert_eq!(invalidate(cache, "tag"), 0),
         |cache| assert_eq!(expire_tag(cache, "tag"), 0),
@@ -297,14 +297,14 @@ fn not_modified_revives_nothing() {
         |cache| put(cache, "key", 9, lasting(0)),
         flush,
     ];
-    for taker in takers {
+    for removal in removals {
         let (cache, clock) = clocked(100);
         put(&cache, "key", 1, kept(100).tag("tag"));
         clock.advance(SECOND * 12);
         let door = Door::default();
         let mut leader = fetch_behind(&cache, lasting(10), &door, |old| old.unwrap().unchanged());
         let mut waiter = join(&cache, "key");
-        taker(&cache);
+        removal(&cache);
         door.open();
         assert_eq!(leader.ends().unwrap().value, 1);
         assert_eq!(waiter.ends().unwrap(), 1);
@@ -314,7 +314,7 @@ fn not_modified_revives_nothing() {
 }
 
 #[test]
-fn not_modified_does_not_undo_a_put() {
+fn unchanged_value_does_not_overwrite_a_newer_put() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, kept(100));
     clock.advance(SECOND * 12);
@@ -327,9 +327,9 @@ fn not_modified_does_not_undo_a_put() {
 }
 
 #[test]
-fn a_full_loader_that_fails_is_answered_with_the_old_value_or_its_error() {
+fn failed_fetch_serves_the_stale_value_or_returns_the_error() {
     let (cache, clock) = clocked(100);
-    let failing = || cache.fetch("key", options(), |_: Option<Old<u32>>| away());
+    let failing = || cache.fetch("key", options(), |_: Option<Old<u32>>| failing_loader());
     assert!(block_on(failing()).unwrap_err().is_load());
     put(&cache, "key", 1, kept(5));
     clock.advance(nearly(15));
@@ -339,29 +339,29 @@ fn a_full_loader_that_fails_is_answered_with_the_old_value_or_its_error() {
 }
 
 #[test]
-fn a_load_ahead_that_fails_says_that_it_was_a_hit() {
+fn failed_refresh_ahead_is_reported_as_a_hit() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, lasting(20).refresh_ahead(0.5));
     clock.advance(SECOND * 12);
-    let failing = cache.fetch("key", options(), |_: Option<Old<u32>>| away());
-    let answer = block_on(failing).unwrap();
-    assert_eq!(parts(&answer), (1, Source::Hit, 12, Some(8)));
+    let failing = cache.fetch("key", options(), |_: Option<Old<u32>>| failing_loader());
+    let served = block_on(failing).unwrap();
+    assert_eq!(view(&served), (1, Source::Hit, 12, Some(8)));
 }
 
 #[test]
-fn what_cannot_be_decoded_is_counted_once_a_call() {
+fn undecodable_value_counts_once_per_call() {
     let (cache, clock) = clocked(10);
     let garbage = Bytes::from_static(&[0xff; 20]);
     block_on(cache.put_bytes("key", garbage, kept(90))).unwrap();
     clock.advance(SECOND * 10);
-    let call = cache.fetch("key", options(), |_| away::<Loaded<u32>>());
+    let call = cache.fetch("key", options(), |_| failing_loader::<Loaded<u32>>());
     assert!(block_on(call).is_err_and(|error| error.is_load()));
     assert_eq!(cache.stats().decode_failures, 1);
 }
 
-/// What is unchanged in another cache is no form of this one.
+/// The encoded form of another cache is not reused.
 #[test]
-fn an_unchanged_value_of_another_cache_is_encoded_anew() {
+fn unchanged_value_of_another_cache_is_encoded_again() {
     let (cache, clock) = timed();
     put(&cache, "key", 7, kept(50));
     clock.advance(SECOND * 10);
@@ -379,7 +379,7 @@ fn an_unchanged_value_of_another_cache_is_encoded_anew() {
     assert_eq!(block_on(json.get::<u32>("key")).unwrap(), Some(7));
 }
 
-/// Writes what postcard does, backwards.
+/// Writes the bytes of `Postcard` in reverse order.
 struct Reversed;
 
 impl Codec for Reversed {

@@ -1,5 +1,5 @@
-//! No code of the caller's runs under a lock: each kind of it calls the cache back
-//! here, which has one shard and so one lock, and must not hang.
+//! No caller code runs under a lock. Each kind of caller code calls the cache back here. The
+//! cache has a single shard and lock, so a call under the lock would hang.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -16,7 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::support::*;
 
-/// Takes the cache's one lock, in several ways.
+/// Calls the cache in several ways. Each call takes the lock.
 fn use_all<C: Codec>(cache: &HydraCache<C>) {
     let _ = block_on(cache.contains_key("key"));
     let _ = block_on(cache.get_bytes("key"));
@@ -28,35 +28,35 @@ fn use_all<C: Codec>(cache: &HydraCache<C>) {
 
 static CACHE: OnceLock<HydraCache> = OnceLock::new();
 
-/// The one cache that values, wakers and owners call back.
+/// The cache called back by values, wakers and owners.
 fn cache() -> &'static HydraCache {
     CACHE.get_or_init(|| HydraCache::local().max_capacity(4).build())
 }
 
-/// Calls the cache when it is written, read and dropped.
-struct Caller;
+/// Calls the cache when encoded, decoded and dropped.
+struct CallsCache;
 
-impl Serialize for Caller {
+impl Serialize for CallsCache {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use_all(cache());
         ().serialize(serializer)
     }
 }
 
-impl<'de> Deserialize<'de> for Caller {
+impl<'de> Deserialize<'de> for CallsCache {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         use_all(cache());
         <()>::deserialize(deserializer).map(|()| Self)
     }
 }
 
-impl Drop for Caller {
+impl Drop for CallsCache {
     fn drop(&mut self) {
         use_all(cache());
     }
 }
 
-/// Memory whose owner calls the cache when the last handle goes.
+/// The owner of stored bytes. Calls the cache when dropped.
 struct Owner(Arc<AtomicU32>);
 
 impl AsRef<[u8]> for Owner {
@@ -82,7 +82,7 @@ impl Wake for CallingWaker {
 }
 
 #[test]
-fn values_and_owners_and_wakers_may_call_the_cache() {
+fn values_owners_and_wakers_may_call_the_cache() {
     without_hanging(|| {
         let cache = cache();
         values(cache);
@@ -92,12 +92,12 @@ fn values_and_owners_and_wakers_may_call_the_cache() {
 }
 
 fn values(cache: &HydraCache) {
-    block_on(cache.put("key", Caller, tagged("tag"))).unwrap();
-    block_on(cache.get::<Caller>("key")).unwrap().unwrap();
-    block_on(cache.peek::<Caller>("key")).unwrap().unwrap();
+    block_on(cache.put("key", CallsCache, tagged("tag"))).unwrap();
+    block_on(cache.get::<CallsCache>("key")).unwrap().unwrap();
+    block_on(cache.peek::<CallsCache>("key")).unwrap().unwrap();
     block_on(cache.remove("key")).unwrap();
-    block_on(cache.get_or_load("key", options(), ready(Caller))).unwrap();
-    block_on(cache.get_or_load("key", options(), never::<Caller>)).unwrap();
+    block_on(cache.get_or_load("key", options(), ready(CallsCache))).unwrap();
+    block_on(cache.get_or_load("key", options(), never::<CallsCache>)).unwrap();
     block_on(cache.flush()).unwrap();
 }
 
@@ -123,7 +123,11 @@ fn owners(cache: &HydraCache) {
     }
     block_on(cache.put("key", 1_u8, lasting(0))).unwrap();
     block_on(cache.flush()).unwrap();
-    assert_eq!(dropped.load(Ordering::SeqCst), put, "an owner is kept");
+    assert_eq!(
+        dropped.load(Ordering::SeqCst),
+        put,
+        "every owner is dropped"
+    );
 }
 
 fn wakers(cache: &HydraCache) {
@@ -143,15 +147,15 @@ fn wakers(cache: &HydraCache) {
         let mut context = Context::from_waker(&waker);
         assert!(waiter.as_mut().poll(&mut context).is_pending());
         end(leader, &door);
-        let Poll::Ready(answer) = waiter.as_mut().poll(&mut context) else {
-            panic!("the waiter still waits");
+        let Poll::Ready(result) = waiter.as_mut().poll(&mut context) else {
+            panic!("the waiter must be ready");
         };
-        assert_eq!(answer.unwrap(), expected);
+        assert_eq!(result.unwrap(), expected);
         block_on(cache.remove("key")).unwrap();
     }
 }
 
-/// A codec that calls the cache it belongs to.
+/// A codec calling its own cache.
 #[derive(Clone, Default)]
 struct CallingCodec(Arc<Mutex<Option<HydraCache<CallingCodec>>>>);
 
@@ -175,11 +179,11 @@ impl Codec for CallingCodec {
 }
 
 #[test]
-fn a_codec_may_call_the_cache() {
+fn codec_may_call_the_cache() {
     without_hanging(|| {
         let codec = CallingCodec::default();
         let cache = HydraCache::local().codec(codec.clone()).build();
-        // From here on the two hold each other.
+        // Cache and codec now hold each other, until the `take` below.
         *codec.0.lock().unwrap() = Some(cache.clone());
         block_on(cache.put("key", 7_u32, options())).unwrap();
         assert_eq!(block_on(cache.get::<u32>("key")).unwrap(), Some(7));
@@ -190,7 +194,7 @@ fn a_codec_may_call_the_cache() {
 }
 
 #[test]
-fn a_loader_may_use_every_verb_on_its_own_key_but_the_loading_ones() {
+fn loader_may_call_non_loading_methods_on_its_own_key() {
     without_hanging(|| {
         let cache = HydraCache::local().build();
         let loaded = cache.get_or_load("key", options(), || async {
@@ -202,61 +206,61 @@ fn a_loader_may_use_every_verb_on_its_own_key_but_the_loading_ones() {
     });
 }
 
-/// Memory whose owner panics when the last handle goes.
-struct Fragile;
+/// The owner of bytes. Panics when dropped.
+struct PanicsInDrop;
 
-impl AsRef<[u8]> for Fragile {
+impl AsRef<[u8]> for PanicsInDrop {
     fn as_ref(&self) -> &[u8] {
         b"\x01"
     }
 }
 
-impl Drop for Fragile {
+impl Drop for PanicsInDrop {
     fn drop(&mut self) {
-        panic!("fragile");
+        panic!("in the drop");
     }
 }
 
-/// Nobody else's memory is kept: its owner goes with the put, before anything is
-/// stored, and not when the entry leaves, which may be in anybody's call.
+/// The put copies the bytes and drops the owner, before the store. A later removal of the entry,
+/// perhaps in another caller's call, drops no foreign owner.
 #[test]
-fn an_owner_that_panics_panics_in_its_own_put() {
+fn owner_that_panics_in_drop_panics_in_its_own_put() {
     let clock = ManualClock::new();
     let cache = HydraCache::local().clock(clock.clone()).build();
     put(&cache, "key", 6, options());
-    let call = || block_on(cache.put_bytes("key", Bytes::from_owner(Fragile), lasting(1)));
+    let call = || block_on(cache.put_bytes("key", Bytes::from_owner(PanicsInDrop), lasting(1)));
     assert!(catch_unwind(AssertUnwindSafe(call)).is_err());
-    assert_eq!(get(&cache, "key"), Some(6), "nothing was changed");
+    assert_eq!(get(&cache, "key"), Some(6), "the put changes nothing");
 }
 
-/// An error that panics when the last handle goes, once.
+/// An error with a panic at the first drop.
 #[derive(Debug)]
-struct Sour(Arc<AtomicU32>);
+struct PanicsOnce(Arc<AtomicU32>);
 
-impl fmt::Display for Sour {
+impl fmt::Display for PanicsOnce {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("sour")
+        f.write_str("panics once")
     }
 }
 
-impl Error for Sour {}
+impl Error for PanicsOnce {}
 
-impl Drop for Sour {
+impl Drop for PanicsOnce {
     fn drop(&mut self) {
         let first = self.0.fetch_add(1, Ordering::SeqCst) == 0;
-        assert!(!first, "sour");
+        assert!(!first, "the first drop");
     }
 }
 
-/// A failure that was remembered is dropped in a call that loads again, or in one that stores.
+/// The remembered failure is dropped by the next load, or by the next put.
 #[test]
-fn an_error_that_panics_when_it_is_dropped_leaves_its_key_to_others() {
+fn error_panicking_in_drop_leaves_its_key_usable() {
     for loads in [true, false] {
         let (cache, clock) = clocked(10);
         let dropped = Arc::new(AtomicU32::new(0));
-        let wishes = options().error_backoff(SECOND);
-        let sour = async || Err::<u32, _>(Sour(Arc::clone(&dropped)));
-        block_on(cache.get_or_load("key", wishes, sour)).unwrap_err();
+        let call_options = options().error_backoff(SECOND);
+        let failing = async || Err::<u32, _>(PanicsOnce(Arc::clone(&dropped)));
+        block_on(cache.get_or_load("key", call_options, failing)).unwrap_err();
         clock.advance(SECOND);
         let call = || {
             if loads {
@@ -267,20 +271,24 @@ fn an_error_that_panics_when_it_is_dropped_leaves_its_key_to_others() {
         };
         assert!(catch_unwind(AssertUnwindSafe(call)).is_err());
         assert_eq!(dropped.load(Ordering::SeqCst), 1);
-        assert_eq!(get(&cache, "key"), Some(7), "it was stored before");
+        assert_eq!(
+            get(&cache, "key"),
+            Some(7),
+            "the value is stored before the drop"
+        );
         block_on(cache.remove("key")).unwrap();
         assert_eq!(load(&cache, "key", 8), 8);
     }
 }
 
-/// So is one that another failure of its key takes the place of, and that is one failure.
+/// A newer failure of the key drops the older failure. The panic of the drop is no third failure.
 #[test]
-fn an_error_that_panics_when_another_takes_its_place_is_counted_once() {
+fn error_panicking_when_replaced_counts_one_failure() {
     let (cache, clock) = clocked(10);
     let dropped = Arc::new(AtomicU32::new(0));
     let fail = || {
-        let sour = async || Err::<u32, _>(Sour(Arc::clone(&dropped)));
-        block_on(cache.get_or_load("key", options().error_backoff(SECOND), sour))
+        let failing = async || Err::<u32, _>(PanicsOnce(Arc::clone(&dropped)));
+        block_on(cache.get_or_load("key", options().error_backoff(SECOND), failing))
     };
     fail().unwrap_err();
     clock.advance(SECOND);
@@ -290,37 +298,37 @@ fn an_error_that_panics_when_another_takes_its_place_is_counted_once() {
     assert_eq!(load(&cache, "key", 8), 8);
 }
 
-/// A flush forgets failures too, and drops them when it holds no lock.
+/// A flush drops remembered failures outside the lock.
 #[test]
-fn a_failure_that_a_flush_forgets_may_call_the_cache() {
+fn failure_dropped_by_a_flush_may_call_the_cache() {
     #[derive(Debug)]
-    struct Calling(HydraCache);
-    impl fmt::Display for Calling {
+    struct CallsInDrop(HydraCache);
+    impl fmt::Display for CallsInDrop {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("calling")
         }
     }
-    impl Error for Calling {}
-    impl Drop for Calling {
+    impl Error for CallsInDrop {}
+    impl Drop for CallsInDrop {
         fn drop(&mut self) {
-            put(&self.0, "told", 1, options());
+            put(&self.0, "called", 1, options());
         }
     }
     without_hanging(|| {
         let (cache, _) = clocked(10);
-        let wishes = options().error_backoff(SECOND);
-        let calling = async || Err::<u32, _>(Calling(cache.clone()));
-        block_on(cache.get_or_load("key", wishes, calling)).unwrap_err();
+        let call_options = options().error_backoff(SECOND);
+        let calling = async || Err::<u32, _>(CallsInDrop(cache.clone()));
+        block_on(cache.get_or_load("key", call_options, calling)).unwrap_err();
         block_on(cache.flush()).unwrap();
-        assert_eq!(get(&cache, "told"), Some(1));
+        assert_eq!(get(&cache, "called"), Some(1));
     });
 }
 
-/// A clock that panics does not get the value of a put dropped under the lock.
+/// A panic of the clock does not drop the value of a put under the lock.
 #[test]
-fn a_clock_that_panics_drops_nothing_under_the_lock() {
-    struct Broken;
-    impl Clock for Broken {
+fn panicking_clock_drops_no_value_under_the_lock() {
+    struct PanickingClock;
+    impl Clock for PanickingClock {
         fn now(&self) -> Duration {
             panic!("the clock broke")
         }
@@ -337,7 +345,7 @@ fn a_clock_that_panics_drops_nothing_under_the_lock() {
         }
     }
     without_hanging(|| {
-        let cache = HydraCache::local().clock(Broken).build();
+        let cache = HydraCache::local().clock(PanickingClock).build();
         let bytes = Bytes::from_owner(Owner(cache.clone()));
         let call = || block_on(cache.put_bytes("key", bytes, lasting(1)));
         assert!(catch_unwind(AssertUnwindSafe(call)).is_err());

@@ -1,5 +1,5 @@
-//! What a caller reads after an invalidation returned was loaded or put after
-//! that invalidation began.
+//! After an invalidation returns, no caller reads a value loaded or put before the
+//! invalidation began.
 
 use std::convert::Infallible;
 
@@ -9,7 +9,7 @@ use crate::support::*;
 
 type Fence = (&'static str, fn(&HydraCache));
 
-/// Every act that overtakes a load of "key" with the tag "tag".
+/// Every call to fence a load of "key" with the tag "tag".
 const FENCES: [Fence; 10] = [
     ("remove", |cache| {
         assert!(!block_on(cache.remove("key")).unwrap());
@@ -25,7 +25,7 @@ const FENCES: [Fence; 10] = [
         assert_eq!(block_on(cache.invalidate_tags(tags)).unwrap(), 0);
     }),
     ("invalidate_tag, dropped", |cache| {
-        // Something to give back, so that the future does not end at once.
+        // Many entries to sweep, so that the future does not end at its first poll.
         for n in 0..1000 {
             put(cache, &format!("member {n}"), n, tagged("tag"));
         }
@@ -46,35 +46,41 @@ const FENCES: [Fence; 10] = [
     ("put that expires", |cache| put(cache, "key", 5, lasting(1))),
 ];
 
-/// A cache in which every fence works.
-fn fenceable() -> (HydraCache, ManualClock) {
+/// A cache for every call of `FENCES`: with a size bound and a manual clock.
+fn cache_for_fences() -> (HydraCache, ManualClock) {
     let clock = ManualClock::new();
     let builder = HydraCache::local().max_entry_bytes(100);
     (builder.clock(clock.clone()).build(), clock)
 }
 
 #[test]
-fn a_load_in_progress_is_fenced_by_every_invalidation() {
+fn running_load_is_fenced_by_every_invalidation() {
     for (name, fence) in FENCES {
-        let (cache, clock) = fenceable();
+        let (cache, clock) = cache_for_fences();
         let (door, later_door) = (Door::default(), Door::default());
-        let mut stale = lead(&cache, "key", 1, tagged("tag"), &door);
+        // 1. A leader claims the slot, and a waiter joins. 2. The invalidation runs.
+        let mut fenced = lead(&cache, "key", 1, tagged("tag"), &door);
         let mut waiter = join(&cache, "key");
 
         fence(&cache);
         clock.advance(SECOND);
-        // Who comes later starts a fresh load, though the stale one still runs.
+        // 3. Later callers start a second load, while the fenced load still runs.
         let mut fresh = lead(&cache, "key", 2, tagged("tag"), &later_door);
         let mut fresh_waiter = join(&cache, "key");
 
+        // 4. The fenced load ends first: the leader and the waiter get the value.
         door.open();
-        assert_eq!(stale.ends().unwrap(), 1, "{name}");
+        assert_eq!(fenced.ends().unwrap(), 1, "{name}");
         assert_eq!(
             waiter.ends().unwrap(),
             1,
-            "{name}: who waited gets the value"
+            "{name}: the waiter gets the fenced value"
         );
-        assert_eq!(get(&cache, "key"), None, "{name}: a stale value was stored");
+        assert_eq!(
+            get(&cache, "key"),
+            None,
+            "{name}: a fenced value must not be stored"
+        );
         later_door.open();
         assert_eq!(fresh.ends().unwrap(), 2, "{name}");
         assert_eq!(fresh_waiter.ends().unwrap(), 2, "{name}");
@@ -84,32 +90,36 @@ fn a_load_in_progress_is_fenced_by_every_invalidation() {
 }
 
 #[test]
-fn a_stale_load_that_lands_last_stores_nothing_either() {
+fn fenced_load_that_completes_last_stores_nothing() {
     for (name, fence) in FENCES {
-        let (cache, clock) = fenceable();
+        let (cache, clock) = cache_for_fences();
         let door = Door::default();
-        let mut stale = lead(&cache, "key", 1, tagged("tag"), &door);
+        // 1. A load claims the slot. 2. The invalidation runs. 3. A second load is stored.
+        let mut fenced = lead(&cache, "key", 1, tagged("tag"), &door);
         fence(&cache);
         clock.advance(SECOND);
         assert_eq!(load(&cache, "key", 2), 2, "{name}");
+        // 4. The first load completes last.
         door.open();
-        assert_eq!(stale.ends().unwrap(), 1, "{name}");
+        assert_eq!(fenced.ends().unwrap(), 1, "{name}");
         assert_eq!(
             get(&cache, "key"),
             Some(2),
-            "{name}: overwritten by a stale load"
+            "{name}: a fenced load must not overwrite the value"
         );
     }
 }
 
 #[test]
-fn a_put_is_newer_than_any_load_that_began_before() {
+fn put_fences_a_load_that_began_before() {
     let cache = HydraCache::local().build();
     let door = Door::default();
+    // 1. A load claims the slot, and a waiter joins. 2. A put stores 2. 3. A call hits.
     let mut leader = lead(&cache, "key", 1, options(), &door);
     let mut waiter = join(&cache, "key");
     put(&cache, "key", 2, options());
     assert_eq!(load(&cache, "key", 3), 2);
+    // 4. The load completes: leader and waiter get 1, the entry stays 2.
     door.open();
     assert_eq!(leader.ends().unwrap(), 1);
     assert_eq!(waiter.ends().unwrap(), 1);
@@ -118,7 +128,7 @@ fn a_put_is_newer_than_any_load_that_began_before() {
 }
 
 #[test]
-fn what_cannot_be_encoded_fences_nothing_and_removes_nothing() {
+fn unencodable_put_fences_no_load_and_removes_no_entry() {
     let cache = HydraCache::local().build();
     put(&cache, "kept", 1, options());
     let door = Door::default();
@@ -134,11 +144,12 @@ fn what_cannot_be_encoded_fences_nothing_and_removes_nothing() {
 }
 
 #[test]
-fn eviction_and_expiry_fence_nothing() {
+fn eviction_and_expiry_fence_no_load() {
     let (cache, clock) = clocked(1);
     put(&cache, "key", 0, lasting(1));
     clock.advance(SECOND);
     let door = Door::default();
+    // 1. A load claims the slot. 2. Puts evict entries. 3. The load is stored.
     let mut leader = lead(&cache, "key", 1, tagged("tag"), &door);
     for n in 0..10 {
         put(&cache, &format!("filler {n}"), n, tagged("other"));
@@ -150,7 +161,7 @@ fn eviction_and_expiry_fence_nothing() {
 }
 
 #[test]
-fn unrelated_invalidations_discard_nothing_however_many() {
+fn ten_thousand_unrelated_invalidations_discard_no_load() {
     let cache = HydraCache::local().build();
     put(&cache, "kept", 1, tagged("kept"));
     let door = Door::default();
@@ -159,7 +170,7 @@ fn unrelated_invalidations_discard_nothing_however_many() {
         let other = format!("other {n}");
         put(&cache, &other, n, tagged(&other));
         assert_eq!(invalidate(&cache, &other), 1);
-        invalidate(&cache, &format!("nobody {n}"));
+        invalidate(&cache, &format!("absent {n}"));
         block_on(cache.remove(&other)).unwrap();
     }
     door.open();
@@ -170,9 +181,9 @@ fn unrelated_invalidations_discard_nothing_however_many() {
 }
 
 #[test]
-fn a_loader_that_touches_its_own_key_is_overtaken_by_itself() {
+fn loader_that_invalidates_its_own_key_fences_its_load() {
     for (name, fence) in FENCES {
-        let (cache, clock) = fenceable();
+        let (cache, clock) = cache_for_fences();
         let loaded = cache.get_or_load("key", tagged("tag"), || async {
             fence(&cache);
             Ok::<_, Infallible>(1_u32)
@@ -184,16 +195,16 @@ fn a_loader_that_touches_its_own_key_is_overtaken_by_itself() {
     }
 }
 
-fn thousand(cache: &HydraCache, options: impl Fn(u32) -> CacheOptions) {
+fn put_thousand(cache: &HydraCache, options: impl Fn(u32) -> CacheOptions) {
     for n in 0..1000 {
         put(cache, &format!("key {n}"), n, options(n));
     }
 }
 
 #[test]
-fn the_first_poll_reaches_everything() {
+fn invalidation_takes_effect_at_its_first_poll() {
     let cache = HydraCache::local().max_capacity(100_000).build();
-    thousand(&cache, |n| {
+    put_thousand(&cache, |n| {
         options().tag(["even", "odd"][n as usize % 2]).tag("all")
     });
     let invalidation = Hand::start(cache.invalidate_tag("odd"));
@@ -220,33 +231,35 @@ fn the_first_poll_reaches_everything() {
     drop(flush);
 }
 
-/// Dropped after its first poll, an invalidation is as good as ended.
+/// An invalidation dropped after its first poll has taken full effect.
 #[test]
-fn a_dropped_invalidation_leaves_nothing_reachable_and_nothing_uncounted() {
+fn dropped_invalidation_has_removed_and_counted_all() {
     let cache = HydraCache::local().build();
-    thousand(&cache, |_| tagged("tag"));
+    put_thousand(&cache, |_| tagged("tag"));
     drop(Hand::start(cache.invalidate_tag("tag")));
     assert_eq!(cache.stats().invalidations, 1000);
     assert_eq!(cache.entry_count(), 0);
     assert_eq!(invalidate(&cache, "tag"), 0);
-    thousand(&cache, |_| tagged("tag"));
+    put_thousand(&cache, |_| tagged("tag"));
     assert_eq!(cache.entry_count(), 1000);
     drop(Hand::hold(cache.invalidate_tag("tag")));
     assert_eq!(
         cache.entry_count(),
         1000,
-        "it did something before its first poll"
+        "an unpolled invalidation must do nothing"
     );
     assert_eq!(invalidate(&cache, "tag"), 1000);
 }
 
 #[test]
-fn what_an_invalidation_named_may_be_stored_again_while_it_runs() {
+fn tag_can_be_stored_again_while_its_invalidation_runs() {
     let cache = HydraCache::local().build();
-    thousand(&cache, |_| tagged("tag"));
+    put_thousand(&cache, |_| tagged("tag"));
+    // 1. The first poll of the invalidation removes all. 2. New entries get the same tag.
     let mut invalidation = Hand::start(cache.invalidate_tag("tag"));
     put(&cache, "key 0", 7, tagged("tag"));
     assert_eq!(load(&cache, "key 1", 8), 8);
+    // 3. The invalidation sweeps to its end, and leaves the new entries.
     let count = invalidation.finish().unwrap();
     assert_eq!(count, 1000);
     assert_eq!(get(&cache, "key 0"), Some(7));
@@ -255,7 +268,7 @@ fn what_an_invalidation_named_may_be_stored_again_while_it_runs() {
 }
 
 #[test]
-fn no_poll_runs_long() {
+fn large_invalidation_spreads_over_many_polls() {
     let cache = HydraCache::local().max_capacity(100_000).build();
     let fill = || {
         for n in 0..20_000 {
@@ -280,18 +293,19 @@ fn no_poll_runs_long() {
 }
 
 #[test]
-fn a_flush_is_not_an_invalidation_by_the_counters() {
+fn flush_moves_no_counter() {
     let cache = HydraCache::local().build();
-    thousand(&cache, |_| tagged("tag"));
+    put_thousand(&cache, |_| tagged("tag"));
     block_on(cache.flush()).unwrap();
     assert_eq!(invalidate(&cache, "tag"), 0);
     assert_stats(cache.stats(), |_| {});
 }
 
 #[test]
-fn two_invalidations_of_one_entry_count_it_once() {
+fn entry_hit_by_two_running_invalidations_counts_once() {
     let cache = HydraCache::local().build();
-    thousand(&cache, |_| options().tags(["a", "b"]));
+    put_thousand(&cache, |_| options().tags(["a", "b"]));
+    // 1. The first poll of A removes all. 2. B runs and finds none. 3. A ends.
     let mut first = Hand::start(cache.invalidate_tag("a"));
     let mut second = Hand::hold(cache.invalidate_tag("b"));
     assert_eq!(second.finish().unwrap(), 0);
@@ -300,9 +314,10 @@ fn two_invalidations_of_one_entry_count_it_once() {
 }
 
 #[test]
-fn a_flush_while_an_invalidation_runs_takes_nothing_from_its_count() {
+fn flush_during_an_invalidation_leaves_its_count() {
     let cache = HydraCache::local().build();
-    thousand(&cache, |n| options().tag(["a", "b"][n as usize % 2]));
+    put_thousand(&cache, |n| options().tag(["a", "b"][n as usize % 2]));
+    // 1. The first poll counts and removes. 2. A flush runs. 3. The invalidation ends.
     let mut invalidation = Hand::start(cache.invalidate_tag("a"));
     block_on(cache.flush()).unwrap();
     assert_eq!(invalidation.ends().unwrap(), 500);

@@ -1,4 +1,4 @@
-//! Times to live that differ, and entries that end when nobody reads them.
+//! `jitter` varies times to live, and `time_to_idle` ends unread entries.
 
 use std::collections::BTreeSet;
 use std::panic::catch_unwind;
@@ -10,7 +10,7 @@ use crate::stale::*;
 use crate::support::*;
 
 fn left(cache: &HydraCache, key: &str) -> Duration {
-    found(cache, key).time_left.unwrap()
+    stored(cache, key).time_left.unwrap()
 }
 
 fn idle(seconds: u32) -> CacheOptions {
@@ -18,7 +18,7 @@ fn idle(seconds: u32) -> CacheOptions {
 }
 
 #[test]
-fn jitter_shortens_by_a_part_at_most_and_never_lengthens() {
+fn jitter_shortens_by_at_most_its_fraction() {
     let (cache, _) = clocked(2000);
     let mut seen = BTreeSet::new();
     for n in 0..1000 {
@@ -28,13 +28,13 @@ fn jitter_shortens_by_a_part_at_most_and_never_lengthens() {
         assert!(left >= SECOND * 54 && left <= SECOND * 60, "{left:?}");
         seen.insert(left);
     }
-    assert!(seen.len() > 900, "they end together");
+    assert!(seen.len() > 900, "the ends must differ");
     let (first, last) = (*seen.first().unwrap(), *seen.last().unwrap());
     assert!(last > first + SECOND * 5, "from {first:?} to {last:?}");
 }
 
 #[test]
-fn two_writes_of_one_key_differ() {
+fn jitter_differs_between_writes_of_one_key() {
     let (cache, _) = clocked(100);
     let lefts = (0..100).map(|n| {
         put(&cache, "key", n, lasting(60).jitter(0.5));
@@ -44,7 +44,7 @@ fn two_writes_of_one_key_differ() {
 }
 
 #[test]
-fn two_caches_differ() {
+fn jitter_differs_between_caches() {
     let lefts = (0..50).map(|_| {
         let (cache, _) = clocked(100);
         put(&cache, "key", 1, lasting(60).jitter(0.5));
@@ -54,7 +54,7 @@ fn two_caches_differ() {
 }
 
 #[test]
-fn no_jitter_is_exact_and_all_of_it_leaves_something() {
+fn jitter_of_zero_is_exact_and_of_one_leaves_some_time() {
     let (cache, _) = clocked(2000);
     put(&cache, "none", 1, lasting(60).jitter(0.0));
     assert_eq!(left(&cache, "none"), SECOND * 60);
@@ -66,20 +66,25 @@ fn no_jitter_is_exact_and_all_of_it_leaves_something() {
 }
 
 #[test]
-fn a_value_without_an_end_has_no_jitter() {
+fn entry_without_an_end_has_no_jitter() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, options().jitter(1.0));
-    put(&cache, "ever", 1, options().ttl(Duration::MAX).jitter(0.0));
+    put(
+        &cache,
+        "endless",
+        1,
+        options().ttl(Duration::MAX).jitter(0.0),
+    );
     clock.advance(Duration::from_secs(86400 * 365 * 500));
     assert_eq!(get(&cache, "key"), Some(1));
-    assert_eq!(get(&cache, "ever"), Some(1));
+    assert_eq!(get(&cache, "endless"), Some(1));
 }
 
 #[test]
-fn loaded_values_are_shortened_too_and_windows_begin_at_the_shortened_end() {
+fn loaded_ttl_is_jittered_and_windows_start_at_its_end() {
     let (cache, clock) = clocked(100);
-    let wishes = options().jitter(0.5).stale_if_error(SECOND * 7);
-    fetched(&cache, "key", wishes, Loaded::new(1).ttl(SECOND * 60));
+    let call_options = options().jitter(0.5).stale_if_error(SECOND * 7);
+    fetched(&cache, "key", call_options, Loaded::new(1).ttl(SECOND * 60));
     let left = left(&cache, "key");
     assert!(left >= SECOND * 30 && left < SECOND * 60);
     clock.advance(left + nearly(7));
@@ -89,7 +94,7 @@ fn loaded_values_are_shortened_too_and_windows_begin_at_the_shortened_end() {
 }
 
 #[test]
-fn jitter_of_the_builder_holds_where_a_call_has_none() {
+fn builder_jitter_applies_where_the_call_sets_none() {
     let clock = ManualClock::new();
     let builder = HydraCache::local().clock(clock.clone());
     let cache = builder.default_options(lasting(60).jitter(0.5)).build();
@@ -100,21 +105,21 @@ fn jitter_of_the_builder_holds_where_a_call_has_none() {
 }
 
 #[test]
-fn a_part_that_is_none_panics_at_the_setter_and_names_the_range() {
-    for part in [-0.1, 1.1, f32::NAN, f32::INFINITY, -f32::EPSILON] {
+fn invalid_fraction_panics_at_the_setter_with_the_range() {
+    for fraction in [-0.1, 1.1, f32::NAN, f32::INFINITY, -f32::EPSILON] {
         for set in [CacheOptions::jitter, CacheOptions::refresh_ahead] {
-            let panic = catch_unwind(|| set(options(), part)).unwrap_err();
+            let panic = catch_unwind(|| set(options(), fraction)).unwrap_err();
             let text = panic.downcast::<String>().unwrap();
             assert!(text.contains("from 0 to 1"), "{text}");
         }
     }
-    for part in [0.0, -0.0, 1.0, f32::MIN_POSITIVE] {
-        drop(options().jitter(part).refresh_ahead(part));
+    for fraction in [0.0, -0.0, 1.0, f32::MIN_POSITIVE] {
+        drop(options().jitter(fraction).refresh_ahead(fraction));
     }
 }
 
 #[test]
-fn an_entry_that_nobody_reads_ends_at_exactly_its_time() {
+fn unread_entry_ends_exactly_at_its_time_to_idle() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, idle(32));
     put(&cache, "other", 1, idle(32));
@@ -129,12 +134,12 @@ fn an_entry_that_nobody_reads_ends_at_exactly_its_time() {
 }
 
 #[test]
-fn reads_keep_an_entry() {
+fn reads_extend_the_time_to_idle() {
     let reads: [fn(&HydraCache); 4] = [
         |cache| assert_eq!(get(cache, "key"), Some(1)),
         |cache| assert!(block_on(cache.get_bytes("key")).unwrap().is_some()),
         |cache| assert_eq!(served(cache, "key"), 1),
-        |cache| assert_eq!(found(cache, "key").value, 1),
+        |cache| assert_eq!(stored(cache, "key").value, 1),
     ];
     for read in reads {
         let (cache, clock) = clocked(100);
@@ -142,7 +147,7 @@ fn reads_keep_an_entry() {
         for _ in 0..10 {
             clock.advance(SECOND * 31);
             read(&cache);
-            // Writes look for what has ended.
+            // A put sweeps ended entries.
             put(&cache, "another", 2, lasting(1));
         }
         clock.advance(SECOND * 32);
@@ -151,7 +156,7 @@ fn reads_keep_an_entry() {
 }
 
 #[test]
-fn looks_do_not_keep_an_entry() {
+fn peek_and_contains_key_do_not_extend_the_time_to_idle() {
     let looks: [fn(&HydraCache); 3] = [
         |cache| assert!(block_on(cache.contains_key("key"))),
         |cache| assert_eq!(block_on(cache.peek::<u32>("key")).unwrap(), Some(1)),
@@ -171,7 +176,7 @@ fn looks_do_not_keep_an_entry() {
 }
 
 #[test]
-fn storing_counts_as_a_read() {
+fn put_restarts_the_time_to_idle() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, idle(32));
     clock.advance(SECOND * 31);
@@ -180,9 +185,9 @@ fn storing_counts_as_a_read() {
     assert_eq!(get(&cache, "key"), Some(2));
 }
 
-/// A read that comes soon after another is not written down.
+/// A read within 1/32 of the idle time after the last recorded read is not recorded.
 #[test]
-fn an_entry_may_end_a_thirty_second_part_early_and_no_more() {
+fn idle_entry_ends_at_most_one_32nd_early() {
     let (cache, clock) = clocked(100);
     put(&cache, "soon", 1, idle(32));
     put(&cache, "later", 1, idle(32));
@@ -197,7 +202,7 @@ fn an_entry_may_end_a_thirty_second_part_early_and_no_more() {
 }
 
 #[test]
-fn the_time_to_live_holds_however_often_it_is_read() {
+fn ttl_holds_for_an_idle_entry_that_is_read_often() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, lasting(100).time_to_idle(SECOND * 32));
     for _ in 0..9 {
@@ -209,7 +214,7 @@ fn the_time_to_live_holds_however_often_it_is_read() {
 }
 
 #[test]
-fn an_idle_entry_ends_whole_whatever_windows_it_has() {
+fn end_of_the_idle_time_ends_the_stale_windows_too() {
     let (cache, clock) = clocked(100);
     let windows = kept(1000).stale_while_revalidate(SECOND * 1000);
     put(&cache, "key", 1, windows.time_to_idle(SECOND * 32));
@@ -221,18 +226,18 @@ fn an_idle_entry_ends_whole_whatever_windows_it_has() {
 }
 
 #[test]
-fn idle_for_no_time_or_for_ever() {
+fn idle_time_of_zero_ends_at_once_and_the_largest_never() {
     let (cache, clock) = clocked(100);
     put(&cache, "none", 1, options().time_to_idle(Duration::ZERO));
-    put(&cache, "ever", 1, options().time_to_idle(Duration::MAX));
+    put(&cache, "endless", 1, options().time_to_idle(Duration::MAX));
     clock.advance(NANO);
     assert_eq!(get(&cache, "none"), None);
     clock.advance(SECOND * 1_000_000_000);
-    assert_eq!(get(&cache, "ever"), Some(1));
+    assert_eq!(get(&cache, "endless"), Some(1));
 }
 
 #[test]
-fn idle_entries_give_their_memory_back_and_those_that_are_read_stay() {
+fn idle_entries_are_swept_and_read_entries_stay() {
     let (cache, clock) = clocked(5000);
     let key = |n| format!("key {n}");
     for n in 0..2000 {
@@ -256,9 +261,9 @@ fn idle_entries_give_their_memory_back_and_those_that_are_read_stay() {
     assert_eq!(cache.stats().expirations, 2000);
 }
 
-/// Times near the end of the clock are as good as any.
+/// Idle times near the end of the clock's range work like any other.
 #[test]
-fn an_idle_time_of_centuries_does_no_harm() {
+fn idle_time_of_centuries_overflows_nothing() {
     for nanos in [u64::MAX / 2, u64::MAX - 1000, u64::MAX - 1, u64::MAX] {
         let (cache, clock) = clocked(10);
         let idle = Duration::from_nanos(nanos);

@@ -1,4 +1,4 @@
-//! Clocks that go back, or leap a century: what was ended stays ended, and what is to end does.
+//! When the clock goes back or leaps a century, removed entries stay removed and entries still end.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -18,12 +18,12 @@ fn just_before(time: Duration) -> Duration {
     time.saturating_sub(NANOSECOND)
 }
 
-/// A clock that shows what it is told to.
+/// A clock set by the test.
 #[derive(Clone, Default)]
 struct Leaping(Arc<AtomicU64>);
 
 impl Leaping {
-    fn show(&self, time: Duration) {
+    fn set_to(&self, time: Duration) {
         let nanos = time.as_nanos().try_into().unwrap();
         self.0.store(nanos, Ordering::Relaxed);
     }
@@ -35,23 +35,23 @@ impl Clock for Leaping {
     }
 }
 
-fn leaping(capacity: u64) -> (HydraCache, Leaping) {
+fn leaping_cache(capacity: u64) -> (HydraCache, Leaping) {
     let clock = Leaping::default();
     let builder = HydraCache::local().max_capacity(capacity);
     (builder.clock(clock.clone()).build(), clock)
 }
 
-fn kept() -> CacheOptions {
+fn with_windows() -> CacheOptions {
     let windows = lasting(50).stale_while_revalidate(SECOND * 50);
     windows.stale_if_error(HOUR).refresh_ahead(0.5)
 }
 
 fn fail(cache: &HydraCache, key: &str, options: CacheOptions) -> Result<u32, String> {
-    let call = cache.get_or_load(key, options, async || Err::<u32, _>("away"));
+    let call = cache.get_or_load(key, options, async || Err::<u32, _>("down"));
     block_on(call).map_err(|error| error.to_string())
 }
 
-/// The times that a clock may come back to.
+/// Earlier times for a clock to go back to.
 const EARLIER: [Duration; 4] = [
     Duration::ZERO,
     NANOSECOND,
@@ -60,61 +60,67 @@ const EARLIER: [Duration; 4] = [
 ];
 
 #[test]
-fn what_was_expired_is_not_fresh_again_though_the_clock_goes_back() {
+fn expired_entry_stays_expired_when_the_clock_goes_back() {
     for earlier in EARLIER {
-        let (cache, clock) = leaping(10_000);
-        clock.show(SECOND * 100);
-        put(&cache, "key", 1, kept());
-        put(&cache, "swept", 1, kept().tag("swept"));
+        let (cache, clock) = leaping_cache(10_000);
+        clock.set_to(SECOND * 100);
+        put(&cache, "key", 1, with_windows());
+        put(&cache, "swept", 1, with_windows().tag("swept"));
         for n in 0..1000 {
-            put(&cache, &format!("unswept {n}"), 1, kept().tag("unswept"));
+            put(
+                &cache,
+                &format!("unswept {n}"),
+                1,
+                with_windows().tag("unswept"),
+            );
         }
-        clock.show(SECOND * 120);
+        clock.set_to(SECOND * 120);
         assert!(block_on(cache.expire("key")).unwrap());
         assert_eq!(block_on(cache.expire_tag("swept")).unwrap(), 1);
         drop(Hand::start(cache.expire_tag("unswept")));
-        clock.show(earlier);
+        clock.set_to(earlier);
         for key in ["key", "swept", "unswept 0", "unswept 999"] {
             assert_eq!(get(&cache, key), None, "{key} at {earlier:?}");
             assert_eq!(fail(&cache, key, options()), Ok(1), "{key} at {earlier:?}");
             let door = Door::default();
             let mut leader = lead(&cache, key, 2, options(), &door);
-            // Its window of revalidation is over too: nobody is served meanwhile.
+            // The revalidate window is over too: the second call waits.
             let mut waiter = join(&cache, key);
             door.open();
             assert_eq!(leader.ends().unwrap(), 2);
             assert_eq!(waiter.ends().unwrap(), 2);
         }
-        clock.show(SECOND * 50 + HOUR);
+        clock.set_to(SECOND * 50 + HOUR);
         let held = cache.get_or_load("unswept 1", options(), ready(3_u32));
         assert_eq!(block_on(held).unwrap(), 3);
     }
 }
 
 #[test]
-fn what_was_removed_is_away_wherever_the_clock_goes() {
-    let acts: [fn(&HydraCache); 4] = [
+fn removed_entry_stays_removed_wherever_the_clock_goes() {
+    let removals: [fn(&HydraCache); 4] = [
         |cache| assert!(block_on(cache.remove("key")).unwrap()),
         |cache| assert_eq!(invalidate(cache, "tag"), 1),
         |cache| drop(Hand::hold(cache.invalidate_tag("tag")).poll()),
         |cache| drop(Hand::hold(cache.flush()).poll()),
     ];
-    for (act, end) in acts.into_iter().enumerate() {
+    for (number, remove) in removals.into_iter().enumerate() {
         for later in [SECOND, HOUR, CENTURY] {
-            let (cache, clock) = leaping(10_000);
+            let (cache, clock) = leaping_cache(10_000);
             let door = Door::default();
             put(&cache, "key", 1, options().ttl(CENTURY * 3).tag("tag"));
-            let mut leader = lead(&cache, "loading", 1, kept().tag("tag"), &door);
-            clock.show(later);
-            end(&cache);
+            let mut leader = lead(&cache, "loading", 1, with_windows().tag("tag"), &door);
+            clock.set_to(later);
+            remove(&cache);
             for time in [Duration::ZERO, later, CENTURY * 2, NANOSECOND] {
-                clock.show(time);
-                assert_eq!(get(&cache, "key"), None, "act {act}, at {time:?}");
+                clock.set_to(time);
+                assert_eq!(get(&cache, "key"), None, "removal {number}, at {time:?}");
             }
-            if act > 0 {
+            // `remove` of "key" fences no load of "loading"; the other removals do.
+            if number > 0 {
                 door.open();
                 assert_eq!(leader.ends().unwrap(), 1);
-                assert_eq!(get(&cache, "loading"), None, "act {act}");
+                assert_eq!(get(&cache, "loading"), None, "removal {number}");
             }
             put(&cache, "key", 2, tagged("tag"));
             assert_eq!(get(&cache, "key"), Some(2));
@@ -122,16 +128,16 @@ fn what_was_removed_is_away_wherever_the_clock_goes() {
     }
 }
 
-/// Memory comes back too: nobody waits for what is to end much later.
+/// The sweep of ended entries does not wait for entries with a much later end.
 #[test]
-fn what_ends_is_reclaimed_though_the_clock_came_back() {
+fn ended_entries_are_swept_after_the_clock_went_back() {
     for leap in [HOUR, CENTURY] {
-        let (cache, clock) = leaping(10_000);
-        // So that the order of expiry stands at the later time.
+        let (cache, clock) = leaping_cache(10_000);
+        // Moves the expiry order on to the later time.
         put(&cache, "long", 1, options().ttl(leap + SECOND));
-        clock.show(leap);
+        clock.set_to(leap);
         put(&cache, "late", 1, lasting(1));
-        clock.show(Duration::ZERO);
+        clock.set_to(Duration::ZERO);
         put(
             &cache,
             "next",
@@ -141,30 +147,30 @@ fn what_ends_is_reclaimed_though_the_clock_came_back() {
         for n in 0..500 {
             put(&cache, &n.to_string(), n, lasting(1));
         }
-        clock.show(just_before(SECOND));
+        clock.set_to(just_before(SECOND));
         put(&cache, "endless", 1, options());
         assert_eq!(cache.entry_count(), 504);
-        clock.show(SECOND);
+        clock.set_to(SECOND);
         for n in 0..10 {
             put(&cache, "endless", n, options());
         }
         assert_eq!(cache.entry_count(), 4, "after a leap of {leap:?}");
-        clock.show(leap.saturating_sub(SECOND));
+        clock.set_to(leap.saturating_sub(SECOND));
         put(&cache, "endless", 1, options());
         assert_eq!(cache.entry_count(), 3, "after a leap of {leap:?}");
-        clock.show(leap + SECOND);
+        clock.set_to(leap + SECOND);
         put(&cache, "endless", 1, options());
         assert_eq!(cache.entry_count(), 1, "after a leap of {leap:?}");
     }
 }
 
 #[test]
-fn what_ended_makes_room_before_what_lives_though_the_clock_came_back() {
-    let (cache, clock) = leaping(100);
+fn ended_entries_leave_before_live_ones_after_a_step_back() {
+    let (cache, clock) = leaping_cache(100);
     put(&cache, "long", 1, options().ttl(HOUR + SECOND));
-    clock.show(HOUR);
+    clock.set_to(HOUR);
     put(&cache, "late", 1, options());
-    clock.show(Duration::ZERO);
+    clock.set_to(Duration::ZERO);
     put(
         &cache,
         "next",
@@ -174,7 +180,7 @@ fn what_ended_makes_room_before_what_lives_though_the_clock_came_back() {
     for n in 0..97 {
         put(&cache, &n.to_string(), n, lasting(1));
     }
-    clock.show(SECOND);
+    clock.set_to(SECOND);
     for n in 0..97 {
         put(&cache, &format!("live {n}"), n, options());
     }
@@ -183,113 +189,113 @@ fn what_ended_makes_room_before_what_lives_though_the_clock_came_back() {
 }
 
 #[test]
-fn a_clock_that_goes_back_before_a_failure_ends_its_backoff() {
+fn clock_going_back_before_a_failure_ends_its_backoff() {
     for leap in [HOUR, CENTURY] {
-        let (cache, clock) = leaping(10_000);
-        clock.show(leap);
-        let backing_off = || options().error_backoff(SECOND * 10);
-        assert!(fail(&cache, "key", backing_off()).is_err());
-        clock.show(just_before(leap + SECOND * 10));
-        assert!(fail(&cache, "key", backing_off()).is_err());
-        assert_eq!(cache.stats().loads, 1, "a load inside the back-off");
-        clock.show(just_before(leap));
+        let (cache, clock) = leaping_cache(10_000);
+        clock.set_to(leap);
+        let with_backoff = || options().error_backoff(SECOND * 10);
+        assert!(fail(&cache, "key", with_backoff()).is_err());
+        clock.set_to(just_before(leap + SECOND * 10));
+        assert!(fail(&cache, "key", with_backoff()).is_err());
+        assert_eq!(cache.stats().loads, 1, "no load inside the back-off");
+        clock.set_to(just_before(leap));
         assert_eq!(load(&cache, "key", 1), 1);
     }
-    let (cache, clock) = leaping(10_000);
+    let (cache, clock) = leaping_cache(10_000);
     assert!(fail(&cache, "key", options().error_backoff(HOUR)).is_err());
-    clock.show(CENTURY);
+    clock.set_to(CENTURY);
     assert_eq!(load(&cache, "key", 1), 1);
-    // One that was over and loaded past does not come back.
-    let (cache, clock) = leaping(10_000);
+    // A back-off that ended, and after which a load ran, does not return.
+    let (cache, clock) = leaping_cache(10_000);
     assert!(fail(&cache, "key", options().error_backoff(HOUR)).is_err());
     for past in [CENTURY, Duration::ZERO] {
-        clock.show(past);
+        clock.set_to(past);
         assert!(fail(&cache, "key", options()).is_err());
     }
     assert_eq!(cache.stats().loads, 3);
 }
 
 #[test]
-fn a_leap_while_it_is_loaded_is_no_part_of_a_values_time() {
+fn leap_during_a_load_does_not_change_the_ttl() {
     for (before, after) in [(CENTURY, HOUR), (HOUR, CENTURY), (SECOND, Duration::ZERO)] {
-        let (cache, clock) = leaping(10_000);
+        let (cache, clock) = leaping_cache(10_000);
         let door = Door::default();
-        clock.show(before);
+        clock.set_to(before);
         let mut leader = lead(&cache, "key", 1, lasting(10), &door);
         let mut waiter = join(&cache, "key");
-        clock.show(after);
+        clock.set_to(after);
         door.open();
         assert_eq!(leader.ends().unwrap(), 1);
         assert_eq!(waiter.ends().unwrap(), 1);
-        clock.show(just_before(after + SECOND * 10));
+        clock.set_to(just_before(after + SECOND * 10));
         assert_eq!(get(&cache, "key"), Some(1));
-        clock.show(after + SECOND * 10);
+        clock.set_to(after + SECOND * 10);
         assert_eq!(get(&cache, "key"), None);
     }
 }
 
-/// Of each of many keys, and of one that is loaded in the background.
+/// For a bulk load and for a background load.
 #[test]
-fn nor_of_many_values_or_one_that_nobody_waits_for() {
+fn leap_during_a_bulk_or_background_load_keeps_the_ttl() {
     for (before, after) in [(CENTURY, HOUR), (HOUR, CENTURY), (SECOND, Duration::ZERO)] {
         let (clock, timer, pool) = (Leaping::default(), ManualClock::new(), Pool::default());
-        clock.show(before);
+        clock.set_to(before);
         let builder = HydraCache::local().clock(clock.clone()).timer(timer);
         let cache = builder.spawner(pool.clone()).build();
-        let part: TypedCache<u64, u64> = cache.typed("numbers");
+        let typed: TypedCache<u64, u64> = cache.typed("numbers");
         let door = Door::default();
-        let mut many = Hand::start(part.get_or_load_many([1, 2], lasting(10), async |keys| {
+        let mut many = Hand::start(typed.get_or_load_many([1, 2], lasting(10), async |keys| {
             door.pass().await;
             Ok::<Vec<u64>, Infallible>(keys)
         }));
         put(&cache, "key", 1, lasting(1).stale_while_revalidate(HOUR));
-        clock.show(before + SECOND);
+        clock.set_to(before + SECOND);
         assert_eq!(hand_over(&cache, "key", 2, lasting(10)).ends().unwrap(), 1);
-        clock.show(after);
+        clock.set_to(after);
         door.open();
         assert!(many.ends().iter().all(Result::is_ok));
         pool.run();
         let found = || {
             (
                 get(&cache, "key"),
-                block_on(part.get(&2)).unwrap().is_some(),
+                block_on(typed.get(&2)).unwrap().is_some(),
             )
         };
-        clock.show(just_before(after + SECOND * 10));
+        clock.set_to(just_before(after + SECOND * 10));
         assert_eq!(found(), (Some(2), true));
-        clock.show(after + SECOND * 10);
+        clock.set_to(after + SECOND * 10);
         assert_eq!(found(), (None, false));
     }
 }
 
-/// Who waits does so by the timer, which has no part in what the clock does.
+/// Timeouts depend on the timer alone, not on the clock.
 #[test]
-fn a_leap_neither_shortens_a_timeout_that_runs_nor_prolongs_it() {
+fn leap_does_not_change_a_running_timeout() {
     for leap in [Duration::ZERO, HOUR, CENTURY * 2] {
         let (clock, timer) = (Leaping::default(), ManualClock::new());
         let builder = HydraCache::local().clock(clock.clone());
         let cache = builder.timer(timer.clone()).build();
-        clock.show(CENTURY);
+        clock.set_to(CENTURY);
         let within = || options().load_timeout(SECOND * 10);
         let hung = || std::future::pending::<Result<u32, Infallible>>();
         let mut leader = Hand::start(cache.get_or_load("key", within(), hung));
-        let patient = within().load_timeout(SECOND * 20);
-        let mut waiter = Hand::start(cache.get_or_load("key", patient, hung));
-        clock.show(leap);
+        let longer = within().load_timeout(SECOND * 20);
+        let mut waiter = Hand::start(cache.get_or_load("key", longer, hung));
+        clock.set_to(leap);
         timer.advance(just_before(SECOND * 10));
         leader.waits();
         timer.advance(NANOSECOND);
         assert!(leader.ends().unwrap_err().is_timeout());
-        // The waiter has its answer: the failure of the load.
+        // The waiter gets the failure of the load.
         assert!(waiter.ends().unwrap_err().is_timeout());
         assert_eq!(cache.stats().timeouts, 1);
     }
 }
 
-/// Each option at its ends, at both ends of time: nothing panics, and what has a time to live
-/// is read until then and no longer.
+/// Each option at the extremes, at both ends of time: no panic, and an entry is readable until
+/// the end of the time to live, and no longer.
 #[test]
-fn both_ends_of_time() {
+fn extreme_times_cause_no_panic_and_keep_the_ttl_exact() {
     let last = Duration::from_nanos(u64::MAX);
     let spans = [Duration::ZERO, NANOSECOND, HOUR, last, Duration::MAX];
     let times = [
@@ -311,28 +317,28 @@ fn both_ends_of_time() {
         for ttl in spans {
             for (at, set) in set.into_iter().enumerate() {
                 for span in spans {
-                    let (cache, clock) = leaping(10);
-                    let wishes = || set(options().ttl(ttl), span);
-                    clock.show(now);
-                    put(&cache, "key", 1, wishes().tag("tag"));
+                    let (cache, clock) = leaping_cache(10);
+                    let call_options = || set(options().ttl(ttl), span);
+                    clock.set_to(now);
+                    put(&cache, "key", 1, call_options().tag("tag"));
                     let ends = now.checked_add(ttl).filter(|end| *end < last);
                     for then in times {
-                        clock.show(then);
+                        clock.set_to(then);
                         let seen = get(&cache, "key");
                         let is_over = ttl.is_zero() || ends.is_some_and(|end| end <= then);
-                        // Idle ones may end earlier, and those whose time is jittered.
+                        // Idle entries and jittered entries may end earlier.
                         let may_end = matches!(at, 3 | 5);
                         assert!(
                             seen.is_some() != is_over || (may_end && seen.is_none()),
                             "{now:?} + {ttl:?}, {at}: {then:?}"
                         );
-                        let _ = fail(&cache, "key", wishes());
-                        put(&cache, &format!("{then:?}"), 2, wishes());
+                        let _ = fail(&cache, "key", call_options());
+                        put(&cache, &format!("{then:?}"), 2, call_options());
                     }
-                    put(&cache, "key", 2, wishes().tag("tag"));
+                    put(&cache, "key", 2, call_options().tag("tag"));
                     block_on(cache.expire("key")).unwrap();
                     for then in times {
-                        clock.show(then);
+                        clock.set_to(then);
                         assert_eq!(
                             get(&cache, "key"),
                             None,

@@ -1,4 +1,4 @@
-//! Typed caches that have their loader.
+//! `LoadingCache`: a typed cache with a loader keeps the promises of every load.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -19,15 +19,15 @@ use crate::support::*;
 
 type Loading = LoadingCache<u64, Number>;
 
-/// A cache whose loader waits at a gate and gives 1, then 2, and so on; each is changed.
+/// A cache with a loader: waits at the gate, returns 1, then 2, and so on, through `change`.
 fn gated(
-    part: &Numbers,
+    typed: &Numbers,
     gate: &Gate,
     change: fn(Loaded<Number>) -> Result<Loaded<Number>, io::Error>,
 ) -> (Loading, Arc<AtomicU32>) {
     let (gate, calls) = (gate.clone(), Arc::new(AtomicU32::new(0)));
     let counted = Arc::clone(&calls);
-    let loading = part.with_loader(move |_| {
+    let loading = typed.with_loader(move |_| {
         let (gate, number) = (gate.clone(), counted.fetch_add(1, SeqCst) + 1);
         async move {
             gate.pass().await;
@@ -41,7 +41,7 @@ fn call(loading: &Loading) -> Call<'_> {
     Hand::hold(loading.get(&7))
 }
 
-fn waiting(loading: &Loading) -> Call<'_> {
+fn start_call(loading: &Loading) -> Call<'_> {
     Hand::start(loading.get(&7))
 }
 
@@ -50,13 +50,13 @@ struct User {
     name: String,
 }
 
-/// Its type can be written down.
+/// A struct naming the type of a loading cache.
 struct Service {
     users: LoadingCache<u64, User>,
 }
 
 #[test]
-fn it_can_be_kept_in_a_struct_and_used_from_threads() {
+fn loading_cache_can_be_a_field_and_used_from_threads() {
     let cache = HydraCache::local().build();
     let load = |id| async move {
         let name = format!("user {id}");
@@ -75,13 +75,17 @@ fn it_can_be_kept_in_a_struct_and_used_from_threads() {
 }
 
 #[test]
-fn one_loader_runs_and_all_get_the_same_value() {
+fn concurrent_calls_run_one_loader_and_share_the_value() {
     let cache = HydraCache::local().build();
-    let (part, gate) = (numbers(&cache), Gate::default());
-    let (loading, calls) = gated(&part, &gate, Ok);
-    let mut leader = waiting(&loading);
+    let (typed, gate) = (numbers(&cache), Gate::default());
+    let (loading, calls) = gated(&typed, &gate, Ok);
+    let mut leader = start_call(&loading);
     let other = loading.clone();
-    let mut waiters = [waiting(&loading), waiting(&other), join_one(&part, &7)];
+    let mut waiters = [
+        start_call(&loading),
+        start_call(&other),
+        join_one(&typed, &7),
+    ];
     gate.open();
     let first = leader.ends().unwrap();
     for waiter in &mut waiters {
@@ -101,7 +105,7 @@ thread_local! {
     static CLONES: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Counts its clones.
+/// Counts clones.
 #[derive(Debug, Serialize)]
 struct Key(u64);
 
@@ -113,14 +117,14 @@ impl Clone for Key {
 }
 
 #[test]
-fn the_key_is_cloned_for_a_loader_that_runs_and_for_nothing_else() {
-    let part = HydraCache::local().build().typed::<Key, u64>("keys");
-    let loading = part.with_loader(|key: Key| async move { Ok::<_, Infallible>(key.0 * 2) });
+fn key_is_cloned_only_when_a_loader_runs() {
+    let typed = HydraCache::local().build().typed::<Key, u64>("keys");
+    let loading = typed.with_loader(|key: Key| async move { Ok::<_, Infallible>(key.0 * 2) });
     for _ in 0..3 {
         assert_eq!(*block_on(loading.get(&Key(7))).unwrap(), 14);
         assert_eq!(CLONES.get(), 1);
     }
-    block_on(part.put(&Key(8), 1, options())).unwrap();
+    block_on(typed.put(&Key(8), 1, options())).unwrap();
     assert_eq!(*block_on(loading.get(&Key(8))).unwrap(), 1);
     assert_eq!(CLONES.get(), 1);
     block_on(loading.refresh(&Key(8))).unwrap();
@@ -129,12 +133,12 @@ fn the_key_is_cloned_for_a_loader_that_runs_and_for_nothing_else() {
     let load = |keys: Vec<Key>| async move {
         Ok::<_, Infallible>(keys.iter().map(|key| key.0).collect::<Vec<_>>())
     };
-    block_on(part.get_or_load_many(&keys, options(), load));
+    block_on(typed.get_or_load_many(&keys, options(), load));
     assert_eq!(CLONES.get(), 3);
 }
 
 #[test]
-fn keys_may_be_borrowed_and_loaders_get_owned_ones() {
+fn borrowed_key_reaches_the_loader_as_an_owned_key() {
     let names = HydraCache::local().build().typed::<str, usize>("names");
     let loading = names.with_loader(|name: String| async move { Ok::<_, Infallible>(name.len()) });
     assert_eq!(*block_on(loading.get("Ada")).unwrap(), 3);
@@ -142,45 +146,45 @@ fn keys_may_be_borrowed_and_loaders_get_owned_ones() {
 }
 
 #[test]
-fn what_the_loader_says_goes_before_the_handle() {
+fn loader_ttl_overrides_the_handle_and_loader_tags_add_up() {
     let (cache, clock) = clocked(99);
-    let part = numbers(&cache).with_options(lasting(5).tag("handle"));
+    let typed = numbers(&cache).with_options(lasting(5).tag("handle"));
     let gate = Gate::default();
     gate.open();
     for tag in ["handle", "loader"] {
-        let (loading, _) = gated(&part, &gate, |it| Ok(it.ttl(SECOND * 10).tag("loader")));
+        let (loading, _) = gated(&typed, &gate, |it| Ok(it.ttl(SECOND * 10).tag("loader")));
         call(&loading).ends().unwrap();
         clock.advance(nearly(10));
-        assert_eq!(read(&part, 7), Some(1));
+        assert_eq!(read(&typed, 7), Some(1));
         assert_eq!(invalidate(&cache, tag), 1);
         block_on(loading.refresh(&7)).unwrap();
         clock.advance(SECOND * 10);
-        assert_eq!(read(&part, 7), None);
+        assert_eq!(read(&typed, 7), None);
     }
-    let (loading, calls) = gated(&part, &gate, |it| Ok(it.no_store()));
+    let (loading, calls) = gated(&typed, &gate, |it| Ok(it.no_store()));
     for number in 1..3 {
         assert_eq!(call(&loading).ends().unwrap().0, number);
         assert_eq!(calls.load(SeqCst), number);
     }
-    assert_eq!(read(&part, 7), None);
+    assert_eq!(read(&typed, 7), None);
 }
 
-/// Runs an act while a load is under way that will name the tag `tag`.
-fn overtaken(act: impl Fn(&HydraCache, &Numbers), is_stored: bool) {
+/// Runs `during` before the loader names "tag". Asserts whether the value is stored.
+fn check_load(during: impl Fn(&HydraCache, &Numbers), is_stored: bool) {
     let cache = HydraCache::local().build();
-    let (part, gate) = (numbers(&cache), Gate::default());
-    let (loading, calls) = gated(&part, &gate, |it| Ok(it.tag("tag")));
+    let (typed, gate) = (numbers(&cache), Gate::default());
+    let (loading, calls) = gated(&typed, &gate, |it| Ok(it.tag("tag")));
     for refreshes in [false, true] {
         gate.close();
         let before = cache.stats().stale_load_discards;
         let mut leader = if refreshes {
             Hand::start(loading.refresh(&7))
         } else {
-            waiting(&loading)
+            start_call(&loading)
         };
-        let mut early = waiting(&loading);
-        act(&cache, &part);
-        let mut late = waiting(&loading);
+        let mut early = start_call(&loading);
+        during(&cache, &typed);
+        let mut late = start_call(&loading);
         gate.open();
         let first = leader.ends().unwrap();
         assert!(Arc::ptr_eq(&first, &early.ends().unwrap()));
@@ -188,45 +192,45 @@ fn overtaken(act: impl Fn(&HydraCache, &Numbers), is_stored: bool) {
         assert_eq!(
             Arc::ptr_eq(&first, &late),
             is_stored,
-            "joined what was overtaken"
+            "a late call joins no fenced load"
         );
-        let found = block_on(part.get(&7)).unwrap().unwrap();
+        let found = block_on(typed.get(&7)).unwrap().unwrap();
         assert!(Arc::ptr_eq(&found, &late));
         let discards = cache.stats().stale_load_discards - before;
         assert_eq!(discards, u64::from(!is_stored));
-        clear(&part);
+        clear(&typed);
     }
     assert_eq!(calls.load(SeqCst), if is_stored { 2 } else { 4 });
 }
 
 #[test]
-fn what_ends_a_tag_that_the_loader_will_name_overtakes_it() {
-    overtaken(|cache, _| assert_eq!(invalidate(cache, "tag"), 0), false);
-    overtaken(|cache, _| assert_eq!(expire_tag(cache, "tag"), 0), false);
-    overtaken(|_, part| assert_eq!(clear(part), 0), false);
-    overtaken(|cache, _| flush(cache), false);
-    overtaken(
-        |_, part| assert!(!block_on(part.remove(&7)).unwrap()),
+fn invalidations_fence_a_load_whose_loader_names_tags() {
+    check_load(|cache, _| assert_eq!(invalidate(cache, "tag"), 0), false);
+    check_load(|cache, _| assert_eq!(expire_tag(cache, "tag"), 0), false);
+    check_load(|_, typed| assert_eq!(clear(typed), 0), false);
+    check_load(|cache, _| flush(cache), false);
+    check_load(
+        |_, typed| assert!(!block_on(typed.remove(&7)).unwrap()),
         false,
     );
-    overtaken(|cache, _| assert_eq!(invalidate(cache, "other"), 0), true);
+    check_load(|cache, _| assert_eq!(invalidate(cache, "other"), 0), true);
 }
 
-/// A cache with a spawner whose loader gives 2, or fails.
-fn behind(options: CacheOptions) -> (HydraCache, hydracache::ManualClock, Pool, Loading) {
+/// A cache with a spawner and a loader returning 2. Key 7 holds 1.
+fn with_spawner(options: CacheOptions) -> (HydraCache, hydracache::ManualClock, Pool, Loading) {
     let (cache, clock, pool) = spawning(64);
-    let part = numbers(&cache).with_options(options);
+    let typed = numbers(&cache).with_options(options);
     let load = |_| async { Ok::<_, Infallible>(Loaded::new(Number(2)).tag("loader")) };
-    let loading = part.with_loader(load);
-    store(&part, 7, 1, CacheOptions::new());
+    let loading = typed.with_loader(load);
+    store(&typed, 7, 1, CacheOptions::new());
     (cache, clock, pool, loading)
 }
 
 #[test]
-fn with_a_spawner_nobody_waits_for_what_may_be_served() {
+fn spawner_loads_in_the_background_while_calls_are_served() {
     let ahead = lasting(10).refresh_ahead(0.5);
     for (options, wait, hits) in [(revalidated(5), 10, 0), (ahead, 5, 3)] {
-        let (cache, clock, pool, loading) = behind(options);
+        let (cache, clock, pool, loading) = with_spawner(options);
         clock.advance(SECOND * wait);
         for _ in 0..3 {
             assert_eq!(call(&loading).ends().unwrap().0, 1);
@@ -240,8 +244,8 @@ fn with_a_spawner_nobody_waits_for_what_may_be_served() {
 }
 
 #[test]
-fn a_background_load_is_overtaken_like_any() {
-    let (cache, clock, pool, loading) = behind(revalidated(5));
+fn background_load_of_a_loading_cache_is_fenced() {
+    let (cache, clock, pool, loading) = with_spawner(revalidated(5));
     clock.advance(SECOND * 10);
     assert_eq!(call(&loading).ends().unwrap().0, 1);
     invalidate(&cache, "loader");
@@ -255,30 +259,30 @@ fn a_background_load_is_overtaken_like_any() {
 }
 
 #[test]
-fn without_a_spawner_the_caller_drives_and_the_others_are_served() {
+fn first_caller_loads_without_a_spawner_others_get_stale() {
     let (cache, clock) = timed();
-    let (part, gate) = (
+    let (typed, gate) = (
         numbers(&cache).with_options(revalidated(5)),
         Gate::default(),
     );
-    let (loading, _) = gated(&part, &gate, Ok);
-    store(&part, 7, 9, options());
+    let (loading, _) = gated(&typed, &gate, Ok);
+    store(&typed, 7, 9, options());
     clock.advance(SECOND * 10);
-    let mut leader = waiting(&loading);
+    let mut leader = start_call(&loading);
     assert_eq!(call(&loading).ends().unwrap().0, 9);
     gate.open();
     assert_eq!(leader.ends().unwrap().0, 1);
 }
 
 #[test]
-fn a_soft_timeout_bounds_the_first_caller_and_the_load_goes_on() {
+fn soft_timeout_bounds_the_first_caller_not_the_load() {
     let (cache, clock, pool) = spawning(64);
-    let wishes = kept(50).soft_timeout(SECOND * 2);
-    let (part, gate) = (numbers(&cache).with_options(wishes), Gate::default());
-    let (loading, _) = gated(&part, &gate, Ok);
-    store(&part, 7, 9, options());
+    let call_options = kept(50).soft_timeout(SECOND * 2);
+    let (typed, gate) = (numbers(&cache).with_options(call_options), Gate::default());
+    let (loading, _) = gated(&typed, &gate, Ok);
+    store(&typed, 7, 9, options());
     clock.advance(SECOND * 10);
-    let mut first = waiting(&loading);
+    let mut first = start_call(&loading);
     let mut load = pool.only();
     load.waits();
     clock.advance(SECOND * 2);
@@ -286,77 +290,77 @@ fn a_soft_timeout_bounds_the_first_caller_and_the_load_goes_on() {
     assert_eq!(first.ends().unwrap().0, 9);
     gate.open();
     load.ends();
-    assert_eq!(read(&part, 7), Some(1));
+    assert_eq!(read(&typed, 7), Some(1));
 }
 
 #[test]
-fn a_load_timeout_ends_the_load_and_frees_the_key() {
+fn load_timeout_ends_the_load_and_frees_the_key() {
     let (cache, clock) = timed();
-    let part = numbers(&cache).with_options(options().load_timeout(SECOND * 2));
-    let hung = part.with_loader(|_| pending::<Result<Number, Infallible>>());
-    let (mut leader, mut waiter) = (waiting(&hung), waiting(&hung));
+    let typed = numbers(&cache).with_options(options().load_timeout(SECOND * 2));
+    let hung = typed.with_loader(|_| pending::<Result<Number, Infallible>>());
+    let (mut leader, mut waiter) = (start_call(&hung), start_call(&hung));
     clock.advance(SECOND * 2);
     assert!(leader.ends().unwrap_err().is_timeout());
     assert!(waiter.ends().unwrap_err().is_timeout());
-    assert_eq!(load_one(&part, 7, 3), 3);
+    assert_eq!(load_one(&typed, 7, 3), 3);
 }
 
 #[test]
-fn a_refresh_replaces_what_is_fresh_and_joins_nothing() {
+fn refresh_replaces_a_fresh_value_and_joins_no_load() {
     let cache = HydraCache::local().build();
-    let (part, gate) = (numbers(&cache), Gate::default());
-    let (loading, _) = gated(&part, &gate, Ok);
-    store(&part, 7, 9, options());
+    let (typed, gate) = (numbers(&cache), Gate::default());
+    let (loading, _) = gated(&typed, &gate, Ok);
+    store(&typed, 7, 9, options());
     let mut first = Hand::start(loading.refresh(&7));
     let mut second = Hand::start(loading.refresh(&7));
     assert_eq!(call(&loading).ends().unwrap().0, 9);
     gate.open();
     assert_eq!(first.ends().unwrap().0, 1);
-    assert_eq!(read(&part, 7), Some(9), "the first was overtaken");
+    assert_eq!(read(&typed, 7), Some(9), "the first is fenced");
     assert_eq!(second.ends().unwrap().0, 2);
-    assert_eq!(read(&part, 7), Some(2));
+    assert_eq!(read(&typed, 7), Some(2));
 }
 
 #[test]
-fn a_failure_is_one_error_for_all_and_the_next_call_loads() {
+fn failed_load_is_one_error_for_all_and_is_not_cached() {
     let cache = HydraCache::local().build();
-    let (part, gate) = (numbers(&cache), Gate::default());
-    let (loading, calls) = gated(&part, &gate, |_| Err(io::Error::other("away")));
-    let (mut leader, mut waiter) = (waiting(&loading), waiting(&loading));
+    let (typed, gate) = (numbers(&cache), Gate::default());
+    let (loading, calls) = gated(&typed, &gate, |_| Err(io::Error::other("down")));
+    let (mut leader, mut waiter) = (start_call(&loading), start_call(&loading));
     gate.open();
     let errors = [leader.ends().unwrap_err(), waiter.ends().unwrap_err()];
     let [a, b] = errors.each_ref().map(|error| {
         let source = error.source().unwrap().downcast_ref::<io::Error>();
         std::ptr::from_ref(source.unwrap())
     });
-    assert!(std::ptr::eq(a, b), "not the same error");
+    assert!(std::ptr::eq(a, b), "both calls get one error");
     call(&loading).ends().unwrap_err();
     assert_eq!(calls.load(SeqCst), 2);
 }
 
 #[test]
-fn a_panic_unwinds_through_its_caller_and_those_who_wait_are_told() {
+fn loader_panic_unwinds_to_its_caller_and_fails_waiters() {
     let cache = HydraCache::local().build();
-    let (part, gate) = (numbers(&cache), Gate::default());
-    let (loading, _) = gated(&part, &gate, |_| panic!("boom"));
-    let (mut leader, mut waiter) = (waiting(&loading), waiting(&loading));
+    let (typed, gate) = (numbers(&cache), Gate::default());
+    let (loading, _) = gated(&typed, &gate, |_| panic!("boom"));
+    let (mut leader, mut waiter) = (start_call(&loading), start_call(&loading));
     gate.open();
     assert!(catch_unwind(AssertUnwindSafe(|| drop(leader.poll()))).is_err());
     assert!(waiter.ends().unwrap_err().is_panic());
-    assert_eq!(load_one(&part, 7, 3), 3);
-    let early =
-        part.with_loader(|_| -> std::future::Ready<Result<Number, Infallible>> { panic!("early") });
-    block_on(part.remove(&7)).unwrap();
+    assert_eq!(load_one(&typed, 7, 3), 3);
+    let early = typed
+        .with_loader(|_| -> std::future::Ready<Result<Number, Infallible>> { panic!("early") });
+    block_on(typed.remove(&7)).unwrap();
     assert!(catch_unwind(AssertUnwindSafe(|| drop(call(&early).poll()))).is_err());
-    assert_eq!(load_one(&part, 7, 4), 4);
+    assert_eq!(load_one(&typed, 7, 4), 4);
 }
 
 #[test]
-fn a_dropped_call_leaves_the_load_to_one_that_waits() {
+fn waiter_of_a_dropped_call_runs_the_loader() {
     let cache = HydraCache::local().build();
-    let (part, gate) = (numbers(&cache), Gate::default());
-    let (loading, calls) = gated(&part, &gate, Ok);
-    let (leader, mut waiter) = (waiting(&loading), waiting(&loading));
+    let (typed, gate) = (numbers(&cache), Gate::default());
+    let (loading, calls) = gated(&typed, &gate, Ok);
+    let (leader, mut waiter) = (start_call(&loading), start_call(&loading));
     drop(leader);
     assert!(waiter.was_woken());
     waiter.waits();
@@ -366,7 +370,7 @@ fn a_dropped_call_leaves_the_load_to_one_that_waits() {
 }
 
 #[test]
-fn its_futures_can_be_sent() {
+fn loading_and_typed_futures_are_send() {
     fn send<T: Send>(future: T) -> T {
         future
     }
@@ -383,7 +387,7 @@ fn its_futures_can_be_sent() {
 }
 
 #[test]
-fn nothing_of_a_key_or_a_value_is_shown() {
+fn debug_shows_types_but_no_key_and_no_value() {
     let cache = HydraCache::local().build();
     let names = cache.typed::<str, String>("names");
     block_on(names.put("Ada", "Lovelace".into(), options())).unwrap();

@@ -1,16 +1,13 @@
-//! The contract, promise by promise, from outside.
+//! Tests of the contract through the public API. Each module proves a promise.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "in a test an error that nobody asked for is a failure"
-)]
+#![allow(clippy::unwrap_used, reason = "an unexpected error fails the test")]
 #![allow(
     unreachable_pub,
-    reason = "nothing is public here: these are the modules of one test"
+    reason = "the modules of one test binary have no public items"
 )]
 #![allow(
     clippy::similar_names,
-    reason = "a leader has a loader and loads what was loaded"
+    reason = "leader, loader, load and loaded stand side by side"
 )]
 
 mod ahead;

@@ -1,4 +1,4 @@
-//! The bound in bytes: by the formula, never passed, and true to the memory it takes.
+//! `max_bytes` is never passed, by the published cost formula, and the formula matches memory.
 
 use hydracache::{Bytes, CacheOptions, HydraCache, ManualClock};
 use rand::rngs::StdRng;
@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng};
 
 use crate::support::*;
 
-/// What `max_bytes` says that an entry costs.
+/// The cost of an entry by the formula of `max_bytes`.
 fn cost(key: &str, value: u64, tags: u64) -> u64 {
     key.len() as u64 + value + 104 + 28 * tags
 }
@@ -16,14 +16,14 @@ fn put_sized(cache: &HydraCache, key: &str, size: u64, options: CacheOptions) {
     block_on(cache.put_bytes(key, vec![7; size].into(), options)).unwrap();
 }
 
-/// How long the value of a key is.
-fn found(cache: &HydraCache, key: &str) -> Option<u64> {
+/// The length of the value of a key.
+fn value_len(cache: &HydraCache, key: &str) -> Option<u64> {
     let bytes = block_on(cache.get_bytes(key)).unwrap();
     bytes.map(|bytes| bytes.len() as u64)
 }
 
 #[test]
-fn the_sum_never_passes_the_bound() {
+fn sum_of_costs_never_passes_max_bytes() {
     let mut rng = StdRng::seed_from_u64(1);
     let keys: Vec<String> = (0..40).map(|n| "k".repeat(n + 1)).collect();
     for bound in [300, 1_000, 3_333, 10_000] {
@@ -42,16 +42,16 @@ fn the_sum_never_passes_the_bound() {
             let held = keys
                 .iter()
                 .zip(&tags)
-                .filter_map(|(key, &tags)| Some(cost(key, found(&cache, key)?, tags.into())));
+                .filter_map(|(key, &tags)| Some(cost(key, value_len(&cache, key)?, tags.into())));
             assert!(held.sum::<u64>() <= bound);
         }
         assert!(cache.stats().evictions > 0);
     }
 }
 
-/// The entry does not start anew: it stays as hot as it was.
+/// An overwritten entry keeps the rank in the policy.
 #[test]
-fn what_is_read_often_may_grow_and_stays() {
+fn hot_entry_that_grows_is_not_evicted() {
     for round in 0..50 {
         let cache = HydraCache::local().max_bytes(200_000).build();
         for n in 0..1_000 {
@@ -59,34 +59,34 @@ fn what_is_read_often_may_grow_and_stays() {
             if n % 10 == 0 {
                 put_sized(&cache, "hot", 900, options());
             }
-            assert_eq!(found(&cache, "hot"), Some(900));
+            assert_eq!(value_len(&cache, "hot"), Some(900));
         }
         put_sized(&cache, "hot", 2_500, options());
         for n in 0..60 {
             put_sized(&cache, &format!("once {n}"), 300, options());
         }
-        assert_eq!(found(&cache, "hot"), Some(2_500), "{round}");
+        assert_eq!(value_len(&cache, "hot"), Some(2_500), "{round}");
     }
 }
 
 #[test]
-fn the_bound_is_used_to_the_last_byte() {
+fn max_bytes_is_used_to_the_last_byte() {
     let cache = HydraCache::local().max_bytes(2 * cost("a", 100, 0)).build();
     for key in ["a", "b"] {
         put_sized(&cache, key, 100, options());
     }
     assert_eq!(cache.entry_count(), 2);
-    // One byte more than there is room for.
+    // One byte above the bound.
     put_sized(&cache, "b", 101, options());
-    assert_eq!(found(&cache, "b"), Some(101));
+    assert_eq!(value_len(&cache, "b"), Some(101));
     assert_eq!((cache.entry_count(), cache.stats().evictions), (1, 1));
     put_sized(&cache, "a", 99, options());
     assert_eq!(cache.entry_count(), 2);
 }
 
-/// Windows, an idle time and what else makes a record of times cost 88; a time to live nothing.
+/// A window or an idle time adds a record of times of 88 bytes. A time to live adds nothing.
 #[test]
-fn a_record_of_times_has_its_cost() {
+fn entry_with_windows_costs_88_bytes_more() {
     let windows = || lasting(9).stale_while_revalidate(SECOND);
     for (options, more) in [
         (lasting(9), 0),
@@ -97,33 +97,36 @@ fn a_record_of_times_has_its_cost() {
             let bound = cost("a", 100, 0) + more - lacking;
             let cache = HydraCache::local().max_bytes(bound).build();
             put_sized(&cache, "a", 100, options.clone());
-            assert_eq!(found(&cache, "a").is_some(), stays);
+            assert_eq!(value_len(&cache, "a").is_some(), stays);
         }
     }
 }
 
 #[test]
-fn an_entry_larger_than_the_bound_is_refused_and_evicts_nothing() {
+fn entry_above_max_bytes_is_rejected_and_evicts_none() {
     let bound = cost("a", 50, 0) + cost("b", 50, 1);
     let cache = HydraCache::local().max_bytes(bound).build();
     put_sized(&cache, "a", 50, options());
     put_sized(&cache, "b", 50, tagged("tag"));
     put_sized(&cache, "large", bound - 100, options());
-    assert_eq!([found(&cache, "a"), found(&cache, "b")], [Some(50); 2]);
+    assert_eq!(
+        [value_len(&cache, "a"), value_len(&cache, "b")],
+        [Some(50); 2]
+    );
     assert_stats(cache.stats(), |stats| {
         stats.hits = 2;
         stats.rejections = 1;
     });
-    // The tag makes it too large. What was there is gone, as after any put.
+    // With the tag the entry is too large. A rejected put still removes the stored entry.
     put_sized(&cache, "a", bound - 105, options());
     assert_eq!(cache.entry_count(), 1);
     put_sized(&cache, "a", bound - 105, tagged("tag"));
     assert_eq!((cache.entry_count(), cache.stats().rejections), (0, 2));
 }
 
-/// However small values are bounded, an entry may take as much as the bound leaves it.
+/// An entry may take all of `max_bytes`, however small `max_entry_bytes` is.
 #[test]
-fn a_small_bound_is_not_divided() {
+fn small_max_bytes_is_not_split_between_shards() {
     for most in [0, 1, 50] {
         let cache = HydraCache::local()
             .max_bytes(1_000)
@@ -138,9 +141,9 @@ fn a_small_bound_is_not_divided() {
     }
 }
 
-/// A shard of fewer than a thousand makes room for one at a time.
+/// A shard of fewer than a thousand entries evicts a single entry at a time.
 #[test]
-fn no_more_is_evicted_than_must_be_where_entries_are_few() {
+fn small_shard_evicts_no_more_than_needed() {
     const VALUE: u64 = 1000;
     let cache = HydraCache::local()
         .max_bytes(8 << 20)
@@ -156,14 +159,14 @@ fn no_more_is_evicted_than_must_be_where_entries_are_few() {
 }
 
 #[test]
-fn a_load_that_is_refused_gives_its_value() {
+fn load_rejected_by_max_bytes_returns_its_value() {
     let cache = HydraCache::local().max_bytes(100).build();
     assert_eq!(load(&cache, "key", 1_000_000), 1_000_000);
     assert_eq!((cache.entry_count(), cache.stats().rejections), (0, 1));
 }
 
 #[test]
-fn both_bounds_hold() {
+fn max_capacity_and_max_bytes_both_hold() {
     let build = |entries, bytes| {
         let cache = HydraCache::local()
             .max_capacity(entries)
@@ -180,7 +183,7 @@ fn both_bounds_hold() {
 }
 
 #[test]
-fn what_is_gone_makes_room_before_what_lives() {
+fn expired_entries_are_freed_before_live_ones_are_evicted() {
     let clock = ManualClock::new();
     let bound = 10 * cost("0", 100, 1);
     let cache = HydraCache::local()
@@ -200,7 +203,7 @@ fn what_is_gone_makes_room_before_what_lives() {
 }
 
 #[test]
-fn without_a_capacity_only_the_bytes_count() {
+fn max_bytes_alone_sets_no_bound_on_entries() {
     let cache = HydraCache::local().max_bytes(10_000_000).build();
     for n in 0..20_000 {
         put(&cache, &n.to_string(), n, options());
@@ -208,9 +211,9 @@ fn without_a_capacity_only_the_bytes_count() {
     assert_eq!(cache.entry_count(), 20_000);
 }
 
-/// The sizes are one where tables have just doubled, and one where they soon will.
+/// Each pair of sizes: shortly before tables double, and shortly after.
 #[test]
-fn the_formula_is_within_15_percent_of_what_is_allocated() {
+fn formula_is_within_15_percent_of_allocated_memory() {
     let sizes = [10_000_u64, 15_000, 100_000, 115_000];
     let shapes: [(usize, u64, CacheOptions, u64); 4] = [
         (16, 64, options(), 0),
@@ -240,9 +243,9 @@ fn the_formula_is_within_15_percent_of_what_is_allocated() {
     }
 }
 
-/// An entry is its own bytes, not the buffer that they came in.
+/// An entry holds a copy of the bytes, not the larger buffer.
 #[test]
-fn slices_and_spare_capacity_are_not_kept() {
+fn slices_and_spare_capacity_are_not_retained() {
     let cache = HydraCache::local().max_bytes(10_000_000).build();
     let held = allocation_counter::measure(|| {
         for (n, len) in [10, 256, 257, 5_000].into_iter().enumerate() {

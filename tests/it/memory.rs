@@ -1,4 +1,4 @@
-//! Bookkeeping is bounded by what lives: nothing that left leaves a trace.
+//! Bookkeeping is bounded by live entries: ended entries and loads leave no memory behind.
 
 use std::convert::Infallible;
 
@@ -6,7 +6,7 @@ use hydracache::HydraCache;
 
 use crate::support::*;
 
-/// The bytes that a scenario leaves allocated while its cache is alive.
+/// The bytes still allocated after the scenario, while the cache is alive.
 fn held_after(cache: &HydraCache, scenario: impl FnOnce(&HydraCache)) -> i64 {
     allocation_counter::measure(|| scenario(cache)).bytes_current
 }
@@ -14,7 +14,7 @@ fn held_after(cache: &HydraCache, scenario: impl FnOnce(&HydraCache)) -> i64 {
 const ROUNDS: u32 = 200_000;
 
 #[test]
-fn evicted_entries_leave_nothing_in_the_tag_index() {
+fn evicted_entries_leave_no_tag_records() {
     let cache = HydraCache::local().max_capacity(333).build();
     let held = held_after(&cache, |cache| {
         for n in 0..ROUNDS {
@@ -31,7 +31,7 @@ fn evicted_entries_leave_nothing_in_the_tag_index() {
 }
 
 #[test]
-fn overwritten_expired_removed_and_invalidated_entries_leave_nothing() {
+fn overwritten_expired_and_removed_entries_leave_no_memory() {
     let (cache, clock) = clocked(1000);
     let held = held_after(&cache, |cache| {
         for n in 0..ROUNDS / 4 {
@@ -50,7 +50,7 @@ fn overwritten_expired_removed_and_invalidated_entries_leave_nothing() {
 }
 
 #[test]
-fn loads_leave_nothing_however_they_end() {
+fn ended_loads_leave_no_memory_however_they_end() {
     let cache = HydraCache::local().max_capacity(10).build();
     let held = held_after(&cache, |cache| {
         for n in 0..ROUNDS / 10 {
@@ -59,7 +59,7 @@ fn loads_leave_nothing_however_they_end() {
                 let loader = || async move { end };
                 block_on(cache.get_or_load(&key, tagged(&tag), loader)).ok()
             };
-            call(Err("away"));
+            call(Err("down"));
             let endless = || std::future::pending::<Result<u32, Infallible>>();
             let dropped = Hand::start(cache.get_or_load(&key, tagged(&tag), endless));
             drop(join(cache, &key));
@@ -72,7 +72,7 @@ fn loads_leave_nothing_however_they_end() {
 }
 
 #[test]
-fn dropped_invalidations_are_given_back_by_later_writes() {
+fn later_writes_free_the_memory_of_dropped_invalidations() {
     let cache = HydraCache::local().max_capacity(10_000).build();
     let held = held_after(&cache, |cache| {
         let fill = || {
@@ -91,9 +91,9 @@ fn dropped_invalidations_are_given_back_by_later_writes() {
     assert!(held < 20_000, "{held} bytes");
 }
 
-/// What a few survivors keep is in proportion to them, not to what was once there.
+/// Memory is in proportion to the live entries, not to the largest number of entries so far.
 #[test]
-fn survivors_do_not_keep_the_room_of_those_who_left() {
+fn tables_shrink_after_most_entries_expired() {
     let (cache, clock) = clocked(100_000);
     let held = held_after(&cache, |cache| {
         let stay = |n: u32| put(cache, &format!("stay {n}"), n, tagged("stay"));
@@ -120,7 +120,7 @@ fn survivors_do_not_keep_the_room_of_those_who_left() {
 }
 
 #[test]
-fn loads_that_were_dropped_do_not_keep_room_for_their_tags() {
+fn dropped_loads_leave_no_memory_for_their_tags() {
     let cache = HydraCache::local().build();
     let door = Door::default();
     let keys: Vec<String> = (0..20_000).map(|n| format!("key {n}")).collect();
@@ -139,7 +139,7 @@ fn loads_that_were_dropped_do_not_keep_room_for_their_tags() {
         }
     });
     assert!(held < 100_000, "{held} bytes");
-    // The tables were changed under two loads: one lands with its tag, one is fenced.
+    // The tables changed under two running loads: one is stored with its tag, one is fenced.
     door.open();
     leader.ends().unwrap();
     other.ends().unwrap();
@@ -148,7 +148,7 @@ fn loads_that_were_dropped_do_not_keep_room_for_their_tags() {
     assert_eq!(invalidate(&cache, "kept"), 1);
 }
 
-/// Fills a cache, empties it one way or another, and asks what it still holds.
+/// Fills a cache, empties the cache by the closure, and returns the bytes still held.
 fn held_when_emptied(empty: impl FnOnce(&HydraCache)) -> i64 {
     let cache = HydraCache::local().max_capacity(100_000).build();
     held_after(&cache, |cache| {
@@ -165,7 +165,7 @@ fn held_when_emptied(empty: impl FnOnce(&HydraCache)) -> i64 {
 }
 
 #[test]
-fn an_emptied_cache_is_nearly_as_small_as_a_new_one() {
+fn emptied_cache_is_nearly_as_small_as_a_new_one() {
     let flushed = held_when_emptied(|cache| block_on(cache.flush()).unwrap());
     let invalidated = held_when_emptied(|cache| {
         block_on(cache.invalidate_tags((0..100).map(|n| format!("tag {n}")))).unwrap();
@@ -174,9 +174,9 @@ fn an_emptied_cache_is_nearly_as_small_as_a_new_one() {
     assert!(invalidated < 20_000, "{invalidated} bytes");
 }
 
-/// Nothing is read, and what is written is little beside what has expired.
+/// No reads, and few writes compared with the number of expired entries.
 #[test]
-fn a_few_writes_bring_back_what_expired() {
+fn few_writes_free_many_expired_entries() {
     let (cache, clock) = clocked(100_000);
     let held = held_after(&cache, |cache| {
         for n in 0..100_000 {
@@ -194,11 +194,11 @@ fn a_few_writes_bring_back_what_expired() {
 }
 
 #[test]
-fn a_value_keeps_no_spare_capacity() {
+fn stored_value_has_no_spare_capacity() {
     let cache = HydraCache::local().build();
     let held = held_after(&cache, |cache| {
-        // The encoder's buffer grows by doubling: just past a power of two it is
-        // nearly half empty.
+        // The encoder's buffer doubles when full: just past a power of two, nearly half
+        // of the buffer is spare.
         let value = vec![7_u8; (1 << 20) + 1];
         block_on(cache.put("key", &value, options())).unwrap();
     });

@@ -1,4 +1,4 @@
-//! Tags that a loader chose: fenced, though nobody knew them while it ran.
+//! Tags chosen by a loader fence the load too, although unknown while the loader runs.
 
 use std::convert::Infallible;
 
@@ -9,9 +9,9 @@ use crate::support::*;
 
 type Fetch<'a> = Hand<'a, CacheResult<Fetched<u32>>>;
 
-/// A fetch that has its seat, waits at the door and then names its tags.
+/// Starts a fetch: the call claims the slot, the loader waits at the door, then names `tags`.
 #[track_caller]
-fn naming<'a>(
+fn fetch_with_tags<'a>(
     cache: &'a HydraCache,
     tags: &'a [&'a str],
     options: CacheOptions,
@@ -22,19 +22,19 @@ fn naming<'a>(
         door.pass().await;
         Ok::<_, Infallible>(Loaded::new(1_u32).tags(tags))
     }));
-    assert_eq!(cache.stats().loads, before + 1, "the call did not lead");
+    assert_eq!(cache.stats().loads, before + 1, "the call must lead");
     hand
 }
 
-/// A call whose own loader would give 2.
+/// A waiter with a loader for the value 2.
 fn late(cache: &HydraCache) -> Hand<'_, CacheResult<u32>> {
     Hand::start(cache.get_or_load("key", options(), ready(2_u32)))
 }
 
-/// `FusionCache`#625, #628, dotnet/extensions#7771: an invalidation during a load is lost.
+/// `FusionCache`#625, #628, dotnet/extensions#7771: an invalidation during a load was lost.
 #[test]
-fn an_invalidation_during_the_load_discards_it() {
-    let acts: [fn(&HydraCache); 4] = [
+fn invalidation_of_a_loader_tag_discards_the_load() {
+    let invalidations: [fn(&HydraCache); 4] = [
         |cache| assert_eq!(invalidate(cache, "b"), 0),
         |cache| {
             let both = cache.invalidate_tags(["x", "b"]);
@@ -43,11 +43,12 @@ fn an_invalidation_during_the_load_discards_it() {
         |cache| assert_eq!(expire_tag(cache, "b"), 0),
         flush,
     ];
-    for act in acts {
+    for invalidate_now in invalidations {
         let cache = HydraCache::local().build();
         let door = Door::default();
-        let mut leader = naming(&cache, &["a", "b"], options(), &door);
-        act(&cache);
+        // 1. The load starts. 2. The invalidation runs. 3. The loader names the tag.
+        let mut leader = fetch_with_tags(&cache, &["a", "b"], options(), &door);
+        invalidate_now(&cache);
         door.open();
         assert_eq!(leader.ends().unwrap().value, 1);
         assert_eq!(get(&cache, "key"), None);
@@ -57,13 +58,13 @@ fn an_invalidation_during_the_load_discards_it() {
 }
 
 #[test]
-fn an_invalidation_that_was_begun_and_dropped_discards_it_too() {
+fn dropped_invalidation_of_a_loader_tag_discards_the_load() {
     let cache = HydraCache::local().build();
     for n in 0..600 {
         put(&cache, &format!("member {n}"), n, tagged("a"));
     }
     let door = Door::default();
-    let mut leader = naming(&cache, &["a"], options(), &door);
+    let mut leader = fetch_with_tags(&cache, &["a"], options(), &door);
     drop(Hand::start(cache.invalidate_tag("a")));
     door.open();
     assert_eq!(leader.ends().unwrap().value, 1);
@@ -71,10 +72,10 @@ fn an_invalidation_that_was_begun_and_dropped_discards_it_too() {
 }
 
 #[test]
-fn an_invalidation_that_was_never_polled_does_nothing() {
+fn unpolled_invalidation_discards_no_load() {
     let cache = HydraCache::local().build();
     let door = Door::default();
-    let mut leader = naming(&cache, &["a"], options(), &door);
+    let mut leader = fetch_with_tags(&cache, &["a"], options(), &door);
     drop(cache.invalidate_tag("a"));
     door.open();
     leader.ends().unwrap();
@@ -82,11 +83,11 @@ fn an_invalidation_that_was_never_polled_does_nothing() {
 }
 
 #[test]
-fn one_before_the_load_and_one_after_it_do_as_ever() {
+fn loader_tag_is_an_ordinary_tag_before_and_after_the_load() {
     let cache = HydraCache::local().build();
     assert_eq!(invalidate(&cache, "a"), 0);
     let door = Door::default();
-    let mut leader = naming(&cache, &["a"], options(), &door);
+    let mut leader = fetch_with_tags(&cache, &["a"], options(), &door);
     door.open();
     leader.ends().unwrap();
     assert_eq!(get(&cache, "key"), Some(1));
@@ -94,16 +95,17 @@ fn one_before_the_load_and_one_after_it_do_as_ever() {
     assert_eq!(get(&cache, "key"), None);
 }
 
-/// Another load in flight keeps the memory: what was marked before this one began is
-/// nothing to it.
+/// Another load in flight keeps the invalidation log. An invalidation logged before a load began
+/// must not discard the load.
 #[test]
-fn a_mark_from_before_the_load_is_nothing_to_it() {
+fn invalidation_logged_before_a_load_does_not_discard_it() {
     let cache = HydraCache::local().build();
     let hung = std::future::pending::<Result<Loaded<u32>, Infallible>>;
     let _other = Hand::start(cache.fetch("other", options(), |_| hung()));
+    // 1. Tag "a" is invalidated. 2. The load starts. 3. A call joins. 4. The loader names "a".
     assert_eq!(invalidate(&cache, "a"), 0);
     let door = Door::default();
-    let mut leader = naming(&cache, &["a"], options(), &door);
+    let mut leader = fetch_with_tags(&cache, &["a"], options(), &door);
     let mut waiter = late(&cache);
     door.open();
     leader.ends().unwrap();
@@ -113,10 +115,11 @@ fn a_mark_from_before_the_load_is_nothing_to_it() {
 }
 
 #[test]
-fn who_joined_before_the_invalidation_gets_the_value() {
+fn waiter_joined_before_the_invalidation_gets_the_value() {
     let cache = HydraCache::local().build();
     let door = Door::default();
-    let mut leader = naming(&cache, &["a"], options(), &door);
+    // 1. The load starts. 2. A call joins. 3. Tag "a" is invalidated. 4. The loader names "a".
+    let mut leader = fetch_with_tags(&cache, &["a"], options(), &door);
     let mut early = join(&cache, "key");
     assert_eq!(invalidate(&cache, "a"), 0);
     door.open();
@@ -126,12 +129,14 @@ fn who_joined_before_the_invalidation_gets_the_value() {
 }
 
 #[test]
-fn who_joined_after_the_invalidation_looks_again() {
+fn waiter_joined_after_the_invalidation_looks_again() {
     let cache = HydraCache::local().build();
     let door = Door::default();
-    let mut leader = naming(&cache, &["a"], options(), &door);
+    // 1. The load starts. 2. Tag "a" is invalidated. 3. A late call joins.
+    let mut leader = fetch_with_tags(&cache, &["a"], options(), &door);
     assert_eq!(invalidate(&cache, "a"), 0);
     let mut late = late(&cache);
+    // 4. The load ends and names "a". 5. The late call rejects the value and loads.
     door.open();
     assert_eq!(leader.ends().unwrap().value, 1);
     assert!(late.was_woken());
@@ -146,15 +151,18 @@ fn who_joined_after_the_invalidation_looks_again() {
 }
 
 #[test]
-fn between_two_invalidations_each_joiner_knows_its_own() {
+fn waiters_joined_after_any_named_invalidation_look_again() {
     let cache = HydraCache::local().build();
     let door = Door::default();
-    let mut leader = naming(&cache, &["a", "b"], options(), &door);
+    // 1. The load starts. 2. The first call joins. 3. Tag "a" is invalidated.
+    let mut leader = fetch_with_tags(&cache, &["a", "b"], options(), &door);
     let mut first = join(&cache, "key");
     assert_eq!(invalidate(&cache, "a"), 0);
+    // 4. The second call joins. 5. Tag "b" is invalidated. 6. The third call joins.
     let mut second = late(&cache);
     assert_eq!(invalidate(&cache, "b"), 0);
     let mut third = Hand::start(cache.get_or_load("key", options(), never::<u32>));
+    // 7. The loader names "a" and "b": only the first call keeps the value.
     door.open();
     leader.ends().unwrap();
     assert_eq!(first.ends().unwrap(), 1);
@@ -164,26 +172,28 @@ fn between_two_invalidations_each_joiner_knows_its_own() {
 }
 
 #[test]
-fn a_tag_invalidated_before_a_joiner_and_again_after_it_sends_it_away() {
+fn waiter_between_two_invalidations_of_a_tag_looks_again() {
     let cache = HydraCache::local().build();
     let door = Door::default();
-    let mut leader = naming(&cache, &["a"], options(), &door);
+    // 1. The load starts. 2. Tag "a" is invalidated. 3. A call joins.
+    let mut leader = fetch_with_tags(&cache, &["a"], options(), &door);
     assert_eq!(invalidate(&cache, "a"), 0);
     let mut late = late(&cache);
     assert_eq!(invalidate(&cache, "a"), 0);
+    // 4. Tag "a" was invalidated again. 5. The loader names "a".
     door.open();
     leader.ends().unwrap();
     assert_eq!(late.ends().unwrap(), 2);
 }
 
 #[test]
-fn strangers_discard_nothing_and_send_nobody_away() {
+fn unrelated_tags_discard_no_load_and_reject_no_waiter() {
     let cache = HydraCache::local().build();
     let door = Door::default();
-    let mut leader = naming(&cache, &["a"], options(), &door);
+    let mut leader = fetch_with_tags(&cache, &["a"], options(), &door);
     let mut early = join(&cache, "key");
     for n in 0..10_000 {
-        assert_eq!(invalidate(&cache, &format!("stranger {n}")), 0);
+        assert_eq!(invalidate(&cache, &format!("unrelated {n}")), 0);
     }
     let mut late = Hand::start(cache.get_or_load("key", options(), never::<u32>));
     door.open();
@@ -193,19 +203,19 @@ fn strangers_discard_nothing_and_send_nobody_away() {
     assert_eq!(cache.stats().stale_load_discards, 0);
 }
 
-/// Marks `n` strange tags.
-fn strangers(cache: &HydraCache, n: usize) {
-    let names = (0..n).map(|n| format!("stranger {n}"));
+/// Invalidates `n` unrelated tags.
+fn invalidate_unrelated(cache: &HydraCache, n: usize) {
+    let names = (0..n).map(|n| format!("unrelated {n}"));
     assert_eq!(block_on(cache.invalidate_tags(names)).unwrap(), 0);
 }
 
 #[test]
-fn the_memory_holds_65536_tags() {
+fn invalidation_log_holds_65536_tags() {
     for (more, stored) in [(0, Some(1)), (1, None)] {
         let cache = HydraCache::local().build();
         let door = Door::default();
-        let mut leader = naming(&cache, &["a"], options(), &door);
-        strangers(&cache, 65_536 + more);
+        let mut leader = fetch_with_tags(&cache, &["a"], options(), &door);
+        invalidate_unrelated(&cache, 65_536 + more);
         door.open();
         assert_eq!(leader.ends().unwrap().value, 1);
         assert_eq!(get(&cache, "key"), stored);
@@ -215,24 +225,24 @@ fn the_memory_holds_65536_tags() {
 }
 
 #[test]
-fn at_the_end_of_the_memory_the_first_mark_is_still_known() {
+fn oldest_tag_in_a_full_log_is_still_known() {
     let cache = HydraCache::local().build();
     let door = Door::default();
-    let mut leader = naming(&cache, &["a"], options(), &door);
+    let mut leader = fetch_with_tags(&cache, &["a"], options(), &door);
     assert_eq!(invalidate(&cache, "a"), 0);
     let mut late = late(&cache);
-    strangers(&cache, 65_535);
+    invalidate_unrelated(&cache, 65_535);
     door.open();
     leader.ends().unwrap();
     assert_eq!(late.ends().unwrap(), 2);
 }
 
 #[test]
-fn who_joined_a_load_that_is_older_than_the_memory_looks_again() {
+fn waiter_of_a_load_older_than_the_log_looks_again() {
     let cache = HydraCache::local().build();
     let door = Door::default();
-    let mut leader = naming(&cache, &["a"], options(), &door);
-    strangers(&cache, 65_537);
+    let mut leader = fetch_with_tags(&cache, &["a"], options(), &door);
+    invalidate_unrelated(&cache, 65_537);
     let mut late = late(&cache);
     door.open();
     assert_eq!(leader.ends().unwrap().value, 1);
@@ -241,12 +251,12 @@ fn who_joined_a_load_that_is_older_than_the_memory_looks_again() {
 }
 
 #[test]
-fn a_load_that_names_no_tags_is_never_too_old() {
+fn load_without_loader_tags_is_never_too_old_for_the_log() {
     let cache = HydraCache::local().build();
     let door = Door::default();
-    let mut leader = naming(&cache, &[], options(), &door);
+    let mut leader = fetch_with_tags(&cache, &[], options(), &door);
     let mut early = join(&cache, "key");
-    strangers(&cache, 70_000);
+    invalidate_unrelated(&cache, 70_000);
     let mut late = Hand::start(cache.get_or_load("key", options(), never::<u32>));
     door.open();
     leader.ends().unwrap();
@@ -255,29 +265,30 @@ fn a_load_that_names_no_tags_is_never_too_old() {
 }
 
 #[test]
-fn tags_of_the_options_are_never_discarded_by_strangers() {
+fn load_with_option_tags_is_never_too_old_for_the_log() {
     let cache = HydraCache::local().build();
     let (door, other) = (Door::default(), Door::default());
     let mut leader = lead(&cache, "plain", 7, tagged("mine"), &door);
-    let mut full = naming(&cache, &[], tagged("mine"), &other);
-    strangers(&cache, 70_000);
+    let mut fetch = fetch_with_tags(&cache, &[], tagged("mine"), &other);
+    invalidate_unrelated(&cache, 70_000);
     door.open();
     other.open();
     leader.ends().unwrap();
-    full.ends().unwrap();
+    fetch.ends().unwrap();
     assert_eq!(get(&cache, "plain"), Some(7));
     assert_eq!(get(&cache, "key"), Some(1));
     assert_eq!(invalidate(&cache, "mine"), 2);
 }
 
 #[test]
-fn a_fetchs_tags_of_the_options_are_fenced_as_ever() {
+fn option_tags_of_a_fetch_fence_its_load_at_once() {
     let cache = HydraCache::local().build();
     let door = Door::default();
-    let mut leader = naming(&cache, &["own"], tagged("mine"), &door);
+    // 1. The load starts, a call joins. 2. The option tag is invalidated. 3. A call loads.
+    let mut leader = fetch_with_tags(&cache, &["own"], tagged("mine"), &door);
     let mut early = join(&cache, "key");
     assert_eq!(invalidate(&cache, "mine"), 0);
-    assert_eq!(load(&cache, "key", 2), 2, "who comes later loads at once");
+    assert_eq!(load(&cache, "key", 2), 2, "a later caller loads at once");
     door.open();
     leader.ends().unwrap();
     assert_eq!(early.ends().unwrap(), 1);
@@ -285,14 +296,15 @@ fn a_fetchs_tags_of_the_options_are_fenced_as_ever() {
 }
 
 #[test]
-fn the_tags_of_an_unchanged_value_are_fenced_too() {
+fn tags_of_an_unchanged_value_fence_its_load() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, kept(100).tag("old"));
     clock.advance(SECOND * 12);
     let door = Door::default();
+    // 1. The load starts. 2. The stored tag is invalidated. 3. A call joins.
     let mut leader = Hand::start(cache.fetch("key", options(), |old| async {
         door.pass().await;
-        same(old).await
+        unchanged(old).await
     }));
     assert_eq!(invalidate(&cache, "old"), 0);
     let mut late = late(&cache);
@@ -303,7 +315,7 @@ fn the_tags_of_an_unchanged_value_are_fenced_too() {
 }
 
 #[test]
-fn a_loader_that_invalidates_its_own_tag_is_not_stored() {
+fn loader_that_invalidates_its_own_tag_is_not_stored() {
     let cache = HydraCache::local().build();
     let call = cache.fetch("key", options(), async |_| {
         cache.invalidate_tag("a").await?;
@@ -315,34 +327,36 @@ fn a_loader_that_invalidates_its_own_tag_is_not_stored() {
 }
 
 #[test]
-fn a_successor_is_not_discarded_for_what_came_before_it() {
+fn later_load_is_not_discarded_by_an_earlier_invalidation() {
     let cache = HydraCache::local().build();
     let (door, other) = (Door::default(), Door::default());
-    let first = naming(&cache, &["a"], options(), &door);
+    // 1. A load starts. 2. Tag "a" is invalidated. 3. The load is dropped.
+    let first = fetch_with_tags(&cache, &["a"], options(), &door);
     assert_eq!(invalidate(&cache, "a"), 0);
     drop(first);
-    let mut second = naming(&cache, &["a"], options(), &other);
+    // 4. A second load starts, ends, and names "a".
+    let mut second = fetch_with_tags(&cache, &["a"], options(), &other);
     other.open();
     assert_eq!(second.ends().unwrap().value, 1);
     assert_eq!(get(&cache, "key"), Some(1));
 }
 
 #[test]
-fn loads_that_end_in_any_way_leave_no_memory_behind() {
+fn ended_loads_leave_the_invalidation_log_empty() {
     let cache = HydraCache::local().build();
     for round in 0..20 {
         let door = Door::default();
-        let mut one = naming(&cache, &["a"], options(), &door);
+        let mut one = fetch_with_tags(&cache, &["a"], options(), &door);
         if round % 2 == 0 {
             door.open();
             one.ends().unwrap();
         }
         drop(one);
-        let failing = cache.fetch("other", options(), |_| away::<Loaded<u32>>());
+        let failing = cache.fetch("other", options(), |_| failing_loader::<Loaded<u32>>());
         assert!(block_on(failing).is_err());
         remove(&cache, "key");
     }
-    // Nobody is in flight, so nothing is written down, however much is invalidated.
+    // With no load in flight, invalidations are not logged.
     let names: Vec<String> = (0..1000).map(|n| format!("tag {n}")).collect();
     let kept = allocation_counter::measure(|| {
         for name in &names {

@@ -1,4 +1,4 @@
-//! Shorthands for typed caches, and a value that tells how it is used.
+//! Shorthands for typed caches, and a value type with counted encodings and no decoding.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -14,12 +14,12 @@ thread_local! {
     static WRITTEN: Cell<u32> = const { Cell::new(0) };
 }
 
-/// How many numbers this thread has written since this was last asked.
+/// How many `Number`s this thread has encoded since the last call.
 pub fn written() -> u32 {
     WRITTEN.take()
 }
 
-/// Cannot be cloned, must not be decoded, and is counted when it is encoded.
+/// Not `Clone`. Panics when decoded, and counts encodings.
 #[derive(Debug, PartialEq)]
 pub struct Number(pub u32);
 
@@ -32,7 +32,7 @@ impl Serialize for Number {
 
 impl<'de> Deserialize<'de> for Number {
     fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
-        panic!("a value was decoded that all share")
+        panic!("a shared value must not be decoded")
     }
 }
 
@@ -57,7 +57,7 @@ pub fn read(numbers: &Numbers, key: u64) -> Option<u32> {
     found.map(|number| number.0)
 }
 
-/// Loads a number that is ready, or finds another, and waits for nobody.
+/// Loads a ready number, or returns the stored number. Must not wait.
 #[track_caller]
 pub fn load_one(numbers: &Numbers, key: u64, value: u32) -> u32 {
     let call = numbers.get_or_load(&key, options(), ready(Number(value)));
@@ -69,7 +69,7 @@ pub fn clear(numbers: &Numbers) -> u64 {
     block_on(numbers.invalidate_all()).unwrap()
 }
 
-/// A load of a number that has taken its seat and waits at the door.
+/// Starts a load of a number: the call claims the slot, and the loader waits at the door.
 #[track_caller]
 pub fn lead_one<'a>(
     numbers: &'a Numbers,
@@ -84,13 +84,13 @@ pub fn lead_one<'a>(
     }))
 }
 
-/// A call that waits for the load of another.
+/// Starts a call. The call waits for another call's load.
 #[track_caller]
 pub fn join_one<'a>(numbers: &'a Numbers, key: &'a u64) -> Call<'a> {
     Hand::start(numbers.get_or_load(key, options(), never))
 }
 
-/// What was found for each key, or the text of what went wrong.
+/// The number of each key, or the text of the error.
 pub fn each(answers: Vec<CacheResult<Arc<Number>>>) -> Vec<Result<u32, String>> {
     let one = |answer: CacheResult<Arc<Number>>| match answer {
         Ok(number) => Ok(number.0),
@@ -99,14 +99,14 @@ pub fn each(answers: Vec<CacheResult<Arc<Number>>>) -> Vec<Result<u32, String>> 
     answers.into_iter().map(one).collect()
 }
 
-/// What was found for each key, with none missing.
+/// The number of each key. Panics on an error.
 #[track_caller]
 pub fn all(answers: Vec<CacheResult<Arc<Number>>>) -> Vec<u32> {
     let found = each(answers).into_iter().map(Result::unwrap);
     found.collect()
 }
 
-/// A door for loaders that must be `Send`.
+/// A `Door` for `Send` loaders.
 #[derive(Clone, Default)]
 pub struct Gate(Arc<Mutex<(bool, Vec<Waker>)>>);
 

@@ -1,4 +1,4 @@
-//! Loads in the background that run when a test says so.
+//! A spawner under the control of the test: background loads run on demand.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -8,7 +8,7 @@ use hydracache::{BoxFuture, CacheOptions, CacheResult, HydraCache, ManualClock, 
 
 use crate::support::*;
 
-/// Keeps what is spawned until a test runs it.
+/// Holds spawned futures for the test to run.
 #[derive(Clone, Default)]
 pub struct Pool(Arc<Mutex<Vec<BoxFuture>>>);
 
@@ -23,7 +23,7 @@ impl Pool {
         self.0.lock().unwrap().len()
     }
 
-    /// Takes out what was spawned.
+    /// Takes all spawned futures, to be polled by hand.
     pub fn take(&self) -> Vec<Hand<'static, ()>> {
         let spawned = std::mem::take(&mut *self.0.lock().unwrap());
         spawned.into_iter().map(Hand::hold).collect()
@@ -31,18 +31,18 @@ impl Pool {
 
     #[track_caller]
     pub fn only(&self) -> Hand<'static, ()> {
-        assert_eq!(self.len(), 1);
+        assert_eq!(self.len(), 1, "one future must be spawned");
         self.take().pop().unwrap()
     }
 
-    /// Runs to the end what was spawned.
+    /// Polls each spawned future once. Each must end.
     #[track_caller]
     pub fn run(&self) {
         self.take().iter_mut().for_each(Hand::ends);
     }
 }
 
-/// A cache with a spawner, and room for so many loads in the background.
+/// A cache with a `Pool` as the spawner, and a bound of `most` background loads.
 pub fn spawning(most: usize) -> (HydraCache, ManualClock, Pool) {
     let (clock, pool) = (ManualClock::new(), Pool::default());
     let builder = HydraCache::local().clock(clock.clone());
@@ -50,7 +50,7 @@ pub fn spawning(most: usize) -> (HydraCache, ManualClock, Pool) {
     (builder.max_background_loads(most).build(), clock, pool)
 }
 
-/// Calls with a loader that is handed over, and gives a value at once.
+/// Calls `get_or_refresh` with a ready loader.
 pub fn hand_over<'a>(
     cache: &'a HydraCache,
     key: &'a str,
@@ -60,7 +60,7 @@ pub fn hand_over<'a>(
     Hand::hold(cache.get_or_refresh(key, options, ready(value)))
 }
 
-/// The same with a loader that never ends.
+/// Calls `get_or_refresh` with an endless loader.
 pub fn hand_over_hung<'a>(
     cache: &'a HydraCache,
     key: &'a str,

@@ -1,4 +1,4 @@
-//! Loading now, whatever there is.
+//! `refresh` loads at once, even over a fresh value, and orders itself among other loads.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -8,7 +8,7 @@ use hydracache::{CacheOptions, CacheResult, HydraCache};
 use crate::stale::*;
 use crate::support::*;
 
-/// A refresh that has its seat and waits at the door.
+/// Starts a refresh: the call claims the slot, and the loader waits at the door.
 #[track_caller]
 fn refresh_behind<'a>(
     cache: &'a HydraCache,
@@ -24,11 +24,11 @@ fn refresh_behind<'a>(
 
 #[track_caller]
 fn fail_to_refresh(cache: &HydraCache) -> CacheResult<u32> {
-    Hand::hold(cache.refresh("key", options(), away)).ends()
+    Hand::hold(cache.refresh("key", options(), failing_loader)).ends()
 }
 
 #[test]
-fn a_fresh_value_is_replaced_with_its_options() {
+fn refresh_replaces_a_fresh_value_and_its_options() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, tagged("old"));
     let call = cache.refresh("key", lasting(10).tag("new"), ready(2_u32));
@@ -42,7 +42,7 @@ fn a_fresh_value_is_replaced_with_its_options() {
 }
 
 #[test]
-fn it_counts_a_hit_or_a_miss_by_what_there_was_and_a_refresh() {
+fn refresh_counts_a_hit_or_a_miss_and_a_refresh() {
     let (cache, clock) = clocked(100);
     block_on(cache.refresh("key", kept(5), ready(1_u32))).unwrap();
     block_on(cache.refresh("key", kept(5), ready(2_u32))).unwrap();
@@ -58,7 +58,7 @@ fn it_counts_a_hit_or_a_miss_by_what_there_was_and_a_refresh() {
 }
 
 #[test]
-fn others_are_served_what_is_there_until_the_new_value_lands() {
+fn other_calls_get_the_current_value_during_a_refresh() {
     let (cache, _) = clocked(100);
     put(&cache, "key", 1, options());
     let door = Door::default();
@@ -71,16 +71,18 @@ fn others_are_served_what_is_there_until_the_new_value_lands() {
 }
 
 #[test]
-fn it_does_not_join_an_older_load_and_fences_it() {
+fn refresh_does_not_join_an_older_load_but_fences_it() {
     let (cache, _) = clocked(100);
     let (door, other) = (Door::default(), Door::default());
+    // 1. A load runs, with a waiter. 2. A refresh starts a load of its own.
     let mut older = lead(&cache, "key", 1, options(), &door);
     let mut early = join(&cache, "key");
     let mut refresh = refresh_behind(&cache, 2, options(), &other);
     assert_eq!(cache.stats().loads, 2);
+    // 3. The older load ends, and is not stored. 4. The refresh ends, and is stored.
     door.open();
     assert_eq!((older.ends().unwrap(), early.ends().unwrap()), (1, 1));
-    assert_eq!(get(&cache, "key"), None, "the older one is not stored");
+    assert_eq!(get(&cache, "key"), None, "the fenced load is not stored");
     other.open();
     assert_eq!(refresh.ends().unwrap(), 2);
     assert_eq!(get(&cache, "key"), Some(2));
@@ -88,9 +90,10 @@ fn it_does_not_join_an_older_load_and_fences_it() {
 }
 
 #[test]
-fn an_older_load_that_ends_last_does_not_overwrite_it() {
+fn older_load_that_ends_last_does_not_overwrite_a_refresh() {
     let (cache, _) = clocked(100);
     let door = Door::default();
+    // 1. A load starts. 2. A refresh starts and is stored. 3. The load ends.
     let mut older = lead(&cache, "key", 1, options(), &door);
     block_on(cache.refresh("key", options(), ready(2_u32))).unwrap();
     door.open();
@@ -99,9 +102,10 @@ fn an_older_load_that_ends_last_does_not_overwrite_it() {
 }
 
 #[test]
-fn others_who_have_to_wait_join_it() {
+fn later_call_joins_a_running_refresh() {
     let (cache, _) = clocked(100);
     let door = Door::default();
+    // 1. A refresh starts. 2. A call joins. 3. The refresh ends for both.
     let mut refresh = refresh_behind(&cache, 2, options(), &door);
     let mut waiter = join(&cache, "key");
     door.open();
@@ -110,10 +114,11 @@ fn others_who_have_to_wait_join_it() {
 }
 
 #[test]
-fn of_two_the_later_is_stored_whichever_ends_first() {
+fn later_of_two_refreshes_is_stored_in_either_order() {
     for later_first in [false, true] {
         let (cache, _) = clocked(100);
         let (door, other) = (Door::default(), Door::default());
+        // 1. Two refreshes start. 2. Both end, in either order. 3. The later value is stored.
         let mut earlier = refresh_behind(&cache, 1, options(), &door);
         let mut later = refresh_behind(&cache, 2, options(), &other);
         door.open();
@@ -131,8 +136,8 @@ fn of_two_the_later_is_stored_whichever_ends_first() {
 }
 
 #[test]
-fn what_comes_later_overtakes_it() {
-    let overtakers: [fn(&HydraCache); 6] = [
+fn later_put_and_invalidations_fence_a_refresh() {
+    let fences: [fn(&HydraCache); 6] = [
         |cache| put(cache, "key", 7, options()),
         |cache| _ = remove(cache, "key"),
         |cache| _ = invalidate(cache, "tag"),
@@ -140,22 +145,23 @@ fn what_comes_later_overtakes_it() {
         |cache| _ = expire_tag(cache, "tag"),
         flush,
     ];
-    for overtake in overtakers {
+    for fence in fences {
         let (cache, _) = clocked(100);
         put(&cache, "key", 1, tagged("tag"));
         let door = Door::default();
+        // 1. A refresh starts. 2. A put or an invalidation runs. 3. The refresh ends.
         let mut refresh = refresh_behind(&cache, 2, tagged("tag"), &door);
-        overtake(&cache);
-        let then = get(&cache, "key");
+        fence(&cache);
+        let current = get(&cache, "key");
         door.open();
         assert_eq!(refresh.ends().unwrap(), 2);
-        assert_eq!(get(&cache, "key"), then);
+        assert_eq!(get(&cache, "key"), current);
         assert_eq!(cache.stats().stale_load_discards, 1);
     }
 }
 
 #[test]
-fn a_failure_leaves_what_was_there_and_is_an_error_if_that_has_no_window() {
+fn failed_refresh_without_a_window_is_an_error_and_keeps_value() {
     let (cache, _) = clocked(100);
     for kept in [options(), lasting(10), lasting(10).refresh_ahead(0.5)] {
         put(&cache, "key", 1, kept);
@@ -165,7 +171,7 @@ fn a_failure_leaves_what_was_there_and_is_an_error_if_that_has_no_window() {
 }
 
 #[test]
-fn a_failure_is_answered_with_a_value_that_has_a_window_fresh_or_old() {
+fn failed_refresh_returns_a_value_that_has_a_window() {
     for kept in [kept(5), revalidated(5)] {
         let (cache, clock) = clocked(100);
         put(&cache, "key", 1, kept);
@@ -189,12 +195,12 @@ fn a_failure_is_answered_with_a_value_that_has_a_window_fresh_or_old() {
 }
 
 #[test]
-fn a_failure_with_nothing_there_is_an_error_for_all() {
+fn failed_refresh_without_a_value_is_an_error_for_all() {
     let (cache, _) = clocked(100);
     let door = Door::default();
     let mut refresh = Hand::start(cache.refresh::<u32, _, _, _>("key", options(), || async {
         door.pass().await;
-        Err("away")
+        Err("down")
     }));
     let mut waiter = join(&cache, "key");
     door.open();
@@ -203,7 +209,7 @@ fn a_failure_with_nothing_there_is_an_error_for_all() {
 }
 
 #[test]
-fn a_timeout_is_a_failure_and_frees_the_key() {
+fn refresh_timeout_is_a_failure_and_frees_the_key() {
     let (cache, clock) = timed();
     let within = options().load_timeout(SECOND * 2);
     let hung = pending::<Result<u32, Infallible>>;
@@ -219,13 +225,14 @@ fn a_timeout_is_a_failure_and_frees_the_key() {
 }
 
 #[test]
-fn dropped_it_leaves_what_was_there_and_frees_the_key() {
+fn dropped_refresh_keeps_the_value_and_frees_the_key() {
     let (cache, _) = clocked(100);
     put(&cache, "key", 1, options());
     let door = Door::default();
     drop(refresh_behind(&cache, 2, options(), &door));
     assert_eq!(get(&cache, "key"), Some(1));
     assert!(remove(&cache, "key"));
+    // 1. A refresh starts. 2. A call joins. 3. The refresh is dropped. 4. The call loads.
     let refresh = refresh_behind(&cache, 2, options(), &door);
     let mut waiter = Hand::start(cache.get_or_load("key", options(), ready(3_u32)));
     drop(refresh);
@@ -234,7 +241,7 @@ fn dropped_it_leaves_what_was_there_and_frees_the_key() {
 }
 
 #[test]
-fn another_type_is_an_error_and_stays() {
+fn refresh_as_another_type_is_an_error_and_keeps_the_value() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, kept(5));
     let text = || cache.refresh("key", options(), ready(String::from("two")));
@@ -246,17 +253,17 @@ fn another_type_is_an_error_and_stays() {
 }
 
 #[test]
-fn it_does_nothing_before_its_first_poll() {
+fn refresh_does_nothing_before_its_first_poll() {
     let (cache, _) = clocked(100);
     drop(cache.refresh("key", options(), never::<u32>));
     assert_stats(cache.stats(), |_| {});
 }
 
-/// A window of no time is none.
+/// A window of zero is no window.
 #[test]
-fn a_refresh_that_fails_over_a_value_with_an_empty_window_is_the_error() {
+fn failed_refresh_over_an_empty_window_is_an_error() {
     let (cache, _) = clocked(100);
     put(&cache, "key", 1, kept(0));
-    assert!(block_on(cache.refresh("key", options(), away::<u32>)).is_err());
+    assert!(block_on(cache.refresh("key", options(), failing_loader::<u32>)).is_err());
     assert_eq!(get(&cache, "key"), Some(1));
 }

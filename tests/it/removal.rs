@@ -1,4 +1,5 @@
-//! What is told of entries that leave; and what goes over many keys.
+//! The listener gets each removed entry once, with the cause of the removal. Also `keys` and
+//! `retain`.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,42 +10,45 @@ use crate::support::*;
 
 type Log = Arc<Mutex<Vec<(String, RemovalCause)>>>;
 
-fn listened(capacity: u64) -> (CacheBuilder, Log) {
+fn with_listener(capacity: u64) -> (CacheBuilder, Log) {
     let log = Log::default();
-    let heard = Arc::clone(&log);
-    let listener = move |key: &str, _: &_, cause| heard.lock().unwrap().push((key.into(), cause));
+    let sink = Arc::clone(&log);
+    let listener = move |key: &str, _: &_, cause| sink.lock().unwrap().push((key.into(), cause));
     let builder = HydraCache::local().max_capacity(capacity);
     (builder.on_removal(listener), log)
 }
 
 #[track_caller]
-fn assert_told(log: &Log, expected: &[(&str, RemovalCause)]) {
-    let told = std::mem::take(&mut *log.lock().unwrap());
-    let told: Vec<_> = told.iter().map(|(key, cause)| (&**key, *cause)).collect();
-    assert_eq!(told, expected);
+fn assert_reported(log: &Log, expected: &[(&str, RemovalCause)]) {
+    let reported = std::mem::take(&mut *log.lock().unwrap());
+    let reported: Vec<_> = reported
+        .iter()
+        .map(|(key, cause)| (&**key, *cause))
+        .collect();
+    assert_eq!(reported, expected);
 }
 
 #[test]
-fn each_way_to_leave_has_its_cause_and_is_told_of_once() {
+fn each_removal_is_reported_once_with_its_cause() {
     let clock = ManualClock::new();
-    let (builder, log) = listened(2);
+    let (builder, log) = with_listener(2);
     let cache = builder.clock(clock.clone()).build();
     put(&cache, "a", 1, options());
     put(&cache, "a", 2, options());
-    assert_told(&log, &[("a", Replaced)]);
+    assert_reported(&log, &[("a", Replaced)]);
     block_on(cache.remove("a")).unwrap();
     block_on(cache.remove("a")).unwrap();
-    assert_told(&log, &[("a", Invalidated)]);
+    assert_reported(&log, &[("a", Invalidated)]);
     put(&cache, "b", 1, tagged("tag"));
     invalidate(&cache, "tag");
-    assert_told(&log, &[("b", Invalidated)]);
+    assert_reported(&log, &[("b", Invalidated)]);
     put(&cache, "c", 1, lasting(1));
     clock.advance(SECOND);
     assert_eq!(get(&cache, "c"), None);
-    assert_told(&log, &[("c", Expired)]);
+    assert_reported(&log, &[("c", Expired)]);
     put(&cache, "d", 1, options());
     block_on(cache.flush()).unwrap();
-    assert_told(&log, &[("d", Flushed)]);
+    assert_reported(&log, &[("d", Flushed)]);
     for key in ["e", "f", "g"] {
         put(&cache, key, 1, options());
     }
@@ -53,11 +57,11 @@ fn each_way_to_leave_has_its_cause_and_is_told_of_once() {
 }
 
 #[test]
-fn what_expired_is_told_of_as_expired_whatever_ends_it() {
+fn entry_past_its_ttl_is_reported_as_expired_by_every_call() {
     let clock = ManualClock::new();
-    let (builder, log) = listened(9);
+    let (builder, log) = with_listener(9);
     let cache = builder.clock(clock.clone()).build();
-    let old = || lasting(1).stale_if_error(SECOND * 9).tag("tag");
+    let stale = || lasting(1).stale_if_error(SECOND * 9).tag("tag");
     let ends: [&dyn Fn(); 4] = [
         &|| assert!(!block_on(cache.remove("a")).unwrap()),
         &|| put(&cache, "a", 2, lasting(0)),
@@ -65,51 +69,51 @@ fn what_expired_is_told_of_as_expired_whatever_ends_it() {
         &|| block_on(cache.flush()).unwrap(),
     ];
     for end in ends {
-        put(&cache, "a", 1, old());
+        put(&cache, "a", 1, stale());
         clock.advance(SECOND);
-        assert_told(&log, &[]);
+        assert_reported(&log, &[]);
         end();
-        assert_told(&log, &[("a", Expired)]);
+        assert_reported(&log, &[("a", Expired)]);
     }
     put(&cache, "a", 1, options());
     assert!(block_on(cache.expire("a")).unwrap());
-    assert_told(&log, &[("a", Expired)]);
+    assert_reported(&log, &[("a", Expired)]);
     put(&cache, "a", 1, tagged("tag"));
     assert_eq!(block_on(cache.expire_tag("tag")).unwrap(), 1);
-    assert_told(&log, &[("a", Expired)]);
+    assert_reported(&log, &[("a", Expired)]);
 }
 
 #[test]
-fn a_put_that_stores_nothing_replaces() {
-    let (builder, log) = listened(9);
+fn put_with_a_ttl_of_zero_reports_replaced() {
+    let (builder, log) = with_listener(9);
     let cache = builder.build();
     put(&cache, "a", 1, options());
     put(&cache, "a", 2, lasting(0));
-    assert_told(&log, &[("a", Replaced)]);
+    assert_reported(&log, &[("a", Replaced)]);
 }
 
 #[test]
-fn the_listener_sees_the_stored_form_and_may_call_the_cache() {
-    let slot: Arc<Mutex<Option<HydraCache>>> = Arc::default();
-    let again = Arc::clone(&slot);
+fn listener_gets_the_encoded_value_and_may_call_the_cache() {
+    let shared: Arc<Mutex<Option<HydraCache>>> = Arc::default();
+    let in_listener = Arc::clone(&shared);
     let cache = HydraCache::local()
         .on_removal(move |key, value, _| {
-            let cache = again.lock().unwrap().clone().unwrap();
+            let cache = in_listener.lock().unwrap().clone().unwrap();
             let moved = format!("old {key}");
             block_on(cache.put_bytes(&moved, value.clone(), options())).unwrap();
         })
         .build();
-    *slot.lock().unwrap() = Some(cache.clone());
+    *shared.lock().unwrap() = Some(cache.clone());
     without_hanging(move || {
         put(&cache, "a", 7, options());
         block_on(cache.remove("a")).unwrap();
         assert_eq!(get(&cache, "old a"), Some(7));
-        *slot.lock().unwrap() = None;
+        *shared.lock().unwrap() = None;
     });
 }
 
 #[test]
-fn keys_are_those_of_fresh_entries() {
+fn keys_lists_fresh_entries_only() {
     let (cache, clock) = clocked(99);
     put(&cache, "a", 1, options());
     put(&cache, "b", 1, lasting(1).stale_if_error(SECOND));
@@ -120,7 +124,7 @@ fn keys_are_those_of_fresh_entries() {
 }
 
 #[test]
-fn keys_are_not_held_by_a_lock() {
+fn keys_iterator_holds_no_lock() {
     let (cache, _) = clocked(99);
     (0..9).for_each(|key| put(&cache, &key.to_string(), 1, options()));
     let mut keys: Vec<_> = cache
@@ -133,7 +137,7 @@ fn keys_are_not_held_by_a_lock() {
 }
 
 #[test]
-fn retain_removes_what_is_not_kept_old_values_and_loads_too() {
+fn retain_removes_stale_values_and_fences_loads() {
     let (cache, clock) = clocked(9999);
     let door = Door::default();
     put(&cache, "keep", 1, options());
@@ -152,6 +156,6 @@ fn retain_removes_what_is_not_kept_old_values_and_loads_too() {
     assert_eq!(loading.ends().unwrap(), 1);
     assert_eq!(get(&cache, "loading"), None);
     assert_eq!(cache.entry_count(), 1);
-    let away = cache.get_or_load("old", options(), async || Err::<u32, _>("away"));
-    assert!(block_on(away).unwrap_err().is_load());
+    let failed = cache.get_or_load("old", options(), async || Err::<u32, _>("down"));
+    assert!(block_on(failed).unwrap_err().is_load());
 }

@@ -1,4 +1,4 @@
-//! One load for one missing key.
+//! A missing key is loaded once, and every waiter gets the result of the load.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -47,7 +47,7 @@ fn a_thousand_callers_start_one_load() {
 }
 
 #[test]
-fn spellings_error_types_and_tag_lists_share_one_load() {
+fn calls_with_other_verbs_errors_and_options_share_one_load() {
     let cache = HydraCache::local().build();
     let door = Door::default();
     let mut leader = lead(&cache, "key", 7, tagged("a"), &door);
@@ -75,7 +75,7 @@ fn spellings_error_types_and_tag_lists_share_one_load() {
 }
 
 #[test]
-fn a_load_is_its_leaders_options_and_all() {
+fn load_uses_the_options_of_its_leader() {
     let cache = HydraCache::local().build();
     let door = Door::default();
     let mut leader = lead(&cache, "key", 7, tagged("leader"), &door);
@@ -88,13 +88,13 @@ fn a_load_is_its_leaders_options_and_all() {
 }
 
 #[test]
-fn everybody_gets_the_same_error_and_the_next_call_loads_again() {
+fn failed_load_gives_all_one_error_and_is_not_cached() {
     let cache = HydraCache::local().build();
     let door = Door::default();
     let mut leader = Hand::start(
         cache.get_or_load::<u32, _, _, _>("key", options(), || async {
             door.pass().await;
-            Err(io::Error::other("away"))
+            Err(io::Error::other("down"))
         }),
     );
     let mut waiter = join(&cache, "key");
@@ -106,7 +106,7 @@ fn everybody_gets_the_same_error_and_the_next_call_loads_again() {
         let source = error.source().unwrap();
         std::ptr::from_ref(source.downcast_ref::<io::Error>().unwrap())
     });
-    assert!(std::ptr::eq(a, b), "not the same error");
+    assert!(std::ptr::eq(a, b), "leader and waiter get one error");
     assert_eq!(load(&cache, "key", 8), 8);
     assert_stats(cache.stats(), |stats| {
         stats.misses = 3;
@@ -116,9 +116,9 @@ fn everybody_gets_the_same_error_and_the_next_call_loads_again() {
     });
 }
 
-/// moka#208: a future in place of a closure runs on hits.
+/// moka#208: a loader given as a future, not as a closure, ran on hits.
 #[test]
-fn a_loader_is_never_called_on_a_hit() {
+fn loader_is_never_called_on_a_hit() {
     let cache = HydraCache::local().build();
     put(&cache, "key", 7, options());
     assert_eq!(
@@ -132,9 +132,9 @@ fn a_loader_is_never_called_on_a_hit() {
     assert_eq!(block_on(inserted).unwrap(), 7);
 }
 
-/// moka#240: a call that was made but never polled holds nobody up.
+/// moka#240: an unpolled call must not block other calls.
 #[test]
-fn a_call_does_nothing_before_its_first_poll() {
+fn unpolled_call_claims_no_slot() {
     let cache = HydraCache::local().build();
     let unpolled = Hand::hold(cache.get_or_load("key", options(), never::<u32>));
     assert_eq!(load(&cache, "key", 7), 7);
@@ -142,16 +142,18 @@ fn a_call_does_nothing_before_its_first_poll() {
     assert_eq!(cache.stats().loads, 1);
 }
 
-/// A leader that is kept and not polled holds up those who wait for it, and
-/// nobody else; `remove` sends later callers past it.
+/// An unpolled leader blocks only its own waiters. After a `remove`, later callers no longer
+/// join the load.
 #[test]
-fn a_leader_that_is_not_polled_again_holds_up_only_its_waiters() {
+fn unpolled_leader_blocks_only_its_own_waiters() {
     without_hanging(|| {
         let cache = HydraCache::local().build();
         let door = Door::default();
+        // 1. A load starts, a call joins; neither is polled meanwhile.
         let mut parked = lead(&cache, "key", 1, options(), &door);
         let mut waiter = join(&cache, "key");
 
+        // 2. Other keys work. 3. After a remove and a put, the key works too.
         assert_eq!(load(&cache, "other", 2), 2);
         assert_eq!(get(&cache, "key"), None);
         assert!(!block_on(cache.remove("key")).unwrap());
@@ -159,6 +161,7 @@ fn a_leader_that_is_not_polled_again_holds_up_only_its_waiters() {
         put(&cache, "key", 4, options());
         assert_eq!(get(&cache, "key"), Some(4));
 
+        // 4. The first load ends for its own waiter, and is not stored.
         waiter.waits();
         door.open();
         assert_eq!(parked.ends().unwrap(), 1);
@@ -167,17 +170,17 @@ fn a_leader_that_is_not_polled_again_holds_up_only_its_waiters() {
     });
 }
 
-/// A fair async lock around shared state hands its permit to a future that is
-/// pinned and not polled, and the whole cache hangs after some rounds.
+/// A fair async lock would hand the permit to a pinned, never again polled future, and
+/// the whole cache would hang after some rounds.
 #[test]
-fn futures_that_are_parked_in_a_select_hang_nobody() {
+fn parked_futures_never_hang_other_calls() {
     without_hanging(|| {
         let cache = HydraCache::local().build();
         let keys: Vec<String> = (0..1000).map(|round| format!("key {round}")).collect();
         let mut parked = Vec::new();
         for (round, key) in (0_u32..).zip(&keys) {
-            // Each round leaves a leader, a waiter and an invalidation behind: pinned,
-            // polled once, and neither polled again nor dropped.
+            // Each round leaves a leader, a waiter and sometimes an invalidation: pinned,
+            // polled once, neither polled again nor dropped.
             let mut leader = Hand::hold(cache.get_or_load(key, tagged("tag"), || async {
                 std::future::pending::<()>().await;
                 Ok::<_, Infallible>(0_u32)
@@ -205,7 +208,7 @@ fn futures_that_are_parked_in_a_select_hang_nobody() {
 }
 
 #[test]
-fn a_loader_may_load_other_keys() {
+fn loader_may_load_other_keys() {
     let cache = HydraCache::local().max_capacity(100).build();
     let outer = cache.get_or_load("outer", options(), || async {
         let inner = cache.get_or_load("inner", options(), ready(20_u32)).await?;
@@ -217,7 +220,7 @@ fn a_loader_may_load_other_keys() {
 }
 
 #[test]
-fn waiters_are_answered_though_nothing_is_stored() {
+fn waiters_get_a_value_that_is_not_stored() {
     let cases: [(HydraCache, CacheOptions, u64); 3] = [
         (HydraCache::local().build(), lasting(0), 0),
         (HydraCache::local().max_entry_bytes(0).build(), options(), 1),
@@ -237,7 +240,7 @@ fn waiters_are_answered_though_nothing_is_stored() {
 }
 
 #[test]
-fn the_leader_gets_its_value_without_a_decode() {
+fn leader_gets_its_value_without_a_decode() {
     struct Undecodable;
     impl hydracache::Codec for Undecodable {
         fn encode<V: serde::Serialize + ?Sized>(
@@ -250,7 +253,7 @@ fn the_leader_gets_its_value_without_a_decode() {
             &self,
             _: &[u8],
         ) -> Result<V, hydracache::BoxError> {
-            panic!("decoded")
+            panic!("the leader must not decode")
         }
     }
     let cache = HydraCache::local().codec(Undecodable).build();
@@ -258,9 +261,9 @@ fn the_leader_gets_its_value_without_a_decode() {
     assert_eq!(block_on(loaded).unwrap(), 7);
 }
 
-/// Ten thousand keys, two callers each, on one executor: every pair shares.
+/// Ten thousand keys with two callers each, on a single executor.
 #[test]
-fn many_keys_at_once_share_two_by_two() {
+fn two_callers_of_each_of_10_000_keys_share_one_load() {
     let cache = HydraCache::local().max_capacity(100_000).build();
     let calls = Cell::new(0);
     let executor = LocalExecutor::new();

@@ -1,4 +1,4 @@
-//! Shorthands for old values: loads that fail, loaders of the full form, a timer.
+//! Shorthands for stale values: failing loads, loaders of `fetch`, a manual timer.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready as at_once};
@@ -10,42 +10,42 @@ use crate::support::*;
 
 pub const NANO: Duration = Duration::from_nanos(1);
 
-/// A nanosecond less than so many seconds.
+/// A nanosecond less than the given seconds.
 pub fn nearly(seconds: u32) -> Duration {
     (SECOND * seconds).saturating_sub(NANO)
 }
 
-/// A cache whose clock and timer are the test's.
+/// A cache with a manual clock as clock and timer.
 pub fn timed() -> (HydraCache, ManualClock) {
     let clock = ManualClock::new();
     let builder = HydraCache::local().clock(clock.clone());
     (builder.timer(clock.clone()).build(), clock)
 }
 
-/// Options of ten seconds, and so many more while the value is loaded anew.
+/// A time to live of ten seconds, then a while-revalidate window of `seconds`.
 pub fn revalidated(seconds: u32) -> CacheOptions {
     lasting(10).stale_while_revalidate(SECOND * seconds)
 }
 
-/// Options of ten seconds, and so many more for when a load fails.
+/// A time to live of ten seconds, then an if-error window of `seconds`.
 pub fn kept(seconds: u32) -> CacheOptions {
     lasting(10).stale_if_error(SECOND * seconds)
 }
 
-/// A loader that fails at once.
-pub fn away<V>() -> Ready<Result<V, &'static str>> {
-    at_once(Err("away"))
+/// Fails at once.
+pub fn failing_loader<V>() -> Ready<Result<V, &'static str>> {
+    at_once(Err("down"))
 }
 
-/// Loads by a loader that fails at once.
+/// Calls `get_or_load` with an immediately failing loader.
 #[track_caller]
 pub fn fail(cache: &HydraCache, key: &str) -> CacheResult<u32> {
-    Hand::hold(cache.get_or_load(key, options(), away)).ends()
+    Hand::hold(cache.get_or_load(key, options(), failing_loader)).ends()
 }
 
-/// A load of `key` that has taken its seat, waits at the door and then fails.
+/// Starts a load of `key`: the call claims the slot, the loader waits at the door and fails.
 #[track_caller]
-pub fn lead_away<'a>(
+pub fn lead_failing<'a>(
     cache: &'a HydraCache,
     key: &'a str,
     options: CacheOptions,
@@ -54,44 +54,46 @@ pub fn lead_away<'a>(
     let before = cache.stats().loads;
     let hand = Hand::start(cache.get_or_load(key, options, move || async move {
         door.pass().await;
-        Err("away")
+        Err("down")
     }));
-    assert_eq!(cache.stats().loads, before + 1, "the call did not lead");
+    assert_eq!(cache.stats().loads, before + 1, "the call must lead");
     hand
 }
 
-/// What a call gets at once, of a key that need not be loaded.
+/// The value served by `get_or_load` at once, without a load.
 #[track_caller]
 pub fn served(cache: &HydraCache, key: &str) -> u32 {
     let call = cache.get_or_load(key, options(), never);
     Hand::hold(call).ends().unwrap()
 }
 
-/// A full loader that must not be called.
-pub fn nobody(_: Option<Old<u32>>) -> Ready<Result<Loaded<u32>, Infallible>> {
-    panic!("a loader was called that nobody needs")
+/// A loader of `fetch` for calls without a load. Panics when run.
+pub fn never_fetch(_: Option<Old<u32>>) -> Ready<Result<Loaded<u32>, Infallible>> {
+    panic!("the loader must not run")
 }
 
-/// A full loader that gives something at once.
-pub fn giving<L: Into<Loaded<u32>>>(
+/// A loader of `fetch`: returns `loaded` at once.
+pub fn ready_fetch<L: Into<Loaded<u32>>>(
     loaded: L,
 ) -> impl FnOnce(Option<Old<u32>>) -> Ready<Result<Loaded<u32>, Infallible>> {
     |_| at_once(Ok(loaded.into()))
 }
 
-/// A full loader that finds its value unchanged.
-pub fn same(old: Option<Old<u32>>) -> Ready<Result<Loaded<u32>, Infallible>> {
-    at_once(Ok(old.expect("there is an old value").unchanged()))
+/// A loader of `fetch`: reports the stored value as unchanged.
+pub fn unchanged(old: Option<Old<u32>>) -> Ready<Result<Loaded<u32>, Infallible>> {
+    at_once(Ok(old
+        .expect("the loader gets the stored value")
+        .unchanged()))
 }
 
-/// What `fetch` finds of a key that need not be loaded.
+/// The result of `fetch` for a stored key, without a load.
 #[track_caller]
-pub fn found(cache: &HydraCache, key: &str) -> Fetched<u32> {
-    let call = cache.fetch(key, options(), nobody);
+pub fn stored(cache: &HydraCache, key: &str) -> Fetched<u32> {
+    let call = cache.fetch(key, options(), never_fetch);
     Hand::hold(call).ends().unwrap()
 }
 
-/// What `fetch` gives with a loader that waits for nobody.
+/// The result of `fetch` with a loader returning `loaded` at once.
 #[track_caller]
 pub fn fetched<L: Into<Loaded<u32>>>(
     cache: &HydraCache,
@@ -99,16 +101,16 @@ pub fn fetched<L: Into<Loaded<u32>>>(
     options: CacheOptions,
     loaded: L,
 ) -> Fetched<u32> {
-    let call = cache.fetch(key, options, giving(loaded));
+    let call = cache.fetch(key, options, ready_fetch(loaded));
     Hand::hold(call).ends().unwrap()
 }
 
-/// Ends the freshness of a tag.
+/// Ends the freshness of all entries with the tag.
 pub fn expire_tag(cache: &HydraCache, tag: &str) -> u64 {
     block_on(cache.expire_tag(tag)).unwrap()
 }
 
-/// Ends the freshness of a key.
+/// Ends the freshness of the entry of the key.
 pub fn expire(cache: &HydraCache, key: &str) -> bool {
     block_on(cache.expire(key)).unwrap()
 }

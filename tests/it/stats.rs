@@ -1,4 +1,4 @@
-//! Each counter moves when its rule says so, and at no other time.
+//! Each counter moves exactly when the rule of the counter says so.
 
 use std::sync::{Barrier, mpsc};
 
@@ -7,16 +7,16 @@ use hydracache::{Bytes, CacheStats, HydraCache};
 use crate::support::*;
 
 #[test]
-fn reads_count_once_and_quiet_reads_not_at_all() {
+fn reads_count_once_and_peek_and_contains_key_never() {
     let cache = HydraCache::local().build();
     put(&cache, "key", 1, options());
-    for key in ["key", "nobody"] {
+    for key in ["key", "absent"] {
         block_on(cache.peek::<u32>(key)).unwrap();
         block_on(cache.contains_key(key));
     }
-    block_on(cache.remove("nobody")).unwrap();
+    block_on(cache.remove("absent")).unwrap();
     assert_stats(cache.stats(), |_| {});
-    for key in ["key", "nobody"] {
+    for key in ["key", "absent"] {
         get(&cache, key);
         block_on(cache.get_bytes(key)).unwrap();
         load(&cache, key, 2);
@@ -29,14 +29,15 @@ fn reads_count_once_and_quiet_reads_not_at_all() {
 }
 
 #[test]
-fn a_call_counts_by_what_it_first_found() {
+fn waiter_that_later_hits_counts_one_miss_and_no_join() {
     let cache = HydraCache::local().build();
     let door = Door::default();
+    // 1. A load starts, a call joins. 2. A put stores 2. 3. The leader is dropped.
     let leader = lead(&cache, "key", 1, options(), &door);
     let mut waiter = join(&cache, "key");
     put(&cache, "key", 2, options());
     drop(leader);
-    // It waited, looked again and hit: that is one miss and no join.
+    // The waiter looks again and hits: one miss, no join.
     assert_eq!(waiter.ends().unwrap(), 2);
     assert_stats(cache.stats(), |stats| {
         stats.misses = 2;
@@ -45,7 +46,7 @@ fn a_call_counts_by_what_it_first_found() {
 }
 
 #[test]
-fn removals_count_what_was_live_and_overwriting_counts_nothing() {
+fn removals_count_live_entries_and_overwriting_counts_none() {
     let cache = HydraCache::local().build();
     for key in ["a", "b", "c", "d"] {
         put(&cache, key, 1, tagged(key));
@@ -60,7 +61,7 @@ fn removals_count_what_was_live_and_overwriting_counts_nothing() {
 }
 
 #[test]
-fn evictions_count_what_was_live() {
+fn evictions_count_live_entries() {
     let cache = HydraCache::local().max_capacity(3).build();
     for n in 0..10 {
         put(&cache, &format!("key {n}"), n, options());
@@ -70,7 +71,7 @@ fn evictions_count_what_was_live() {
 }
 
 #[test]
-fn rejections_count_size_and_zero_capacity_but_not_a_ttl_of_zero() {
+fn rejections_count_size_and_capacity_but_not_zero_ttl() {
     let cache = HydraCache::local().max_entry_bytes(2).build();
     let bytes = |len| Bytes::from(vec![0; len]);
     block_on(cache.put_bytes("fits", bytes(2), options())).unwrap();
@@ -91,7 +92,7 @@ fn rejections_count_size_and_zero_capacity_but_not_a_ttl_of_zero() {
 }
 
 #[test]
-fn a_rejected_put_is_an_overwriting() {
+fn rejected_put_removes_the_stored_entry() {
     let cache = HydraCache::local().max_entry_bytes(2).build();
     put(&cache, "key", 1, options());
     block_on(cache.put_bytes("key", Bytes::from_static(b"long"), options())).unwrap();
@@ -103,9 +104,10 @@ fn a_rejected_put_is_an_overwriting() {
 }
 
 #[test]
-fn a_load_that_was_overtaken_is_discarded_not_rejected_nor_failed() {
+fn fenced_load_counts_as_discarded_only() {
     let cache = HydraCache::local().max_capacity(0).build();
     let door = Door::default();
+    // 1. A load starts. 2. A remove fences the load. 3. The load ends.
     let mut leader = lead(&cache, "key", 1, options(), &door);
     block_on(cache.remove("key")).unwrap();
     door.open();
@@ -118,14 +120,14 @@ fn a_load_that_was_overtaken_is_discarded_not_rejected_nor_failed() {
 }
 
 #[test]
-fn an_overtaken_load_that_fails_is_a_failure_not_a_discard() {
+fn fenced_load_that_fails_counts_as_a_failure_only() {
     let cache = HydraCache::local().build();
     let door = Door::default();
     let mut leader =
         Hand::start(
             cache.get_or_load::<u32, &str, _, _>("key", options(), || async {
                 door.pass().await;
-                Err("away")
+                Err("down")
             }),
         );
     block_on(cache.remove("key")).unwrap();
@@ -136,7 +138,7 @@ fn an_overtaken_load_that_fails_is_a_failure_not_a_discard() {
 }
 
 #[test]
-fn snapshots_are_values() {
+fn difference_of_two_snapshots_covers_the_calls_between() {
     let cache = HydraCache::local().build();
     assert_eq!(cache.stats(), CacheStats::default());
     assert!(cache.stats().hit_ratio().abs() < 1e-9);
@@ -145,14 +147,14 @@ fn snapshots_are_values() {
     for _ in 0..3 {
         get(&cache, "key");
     }
-    get(&cache, "nobody");
+    get(&cache, "absent");
     let between = cache.stats() - before;
     assert!((between.hit_ratio() - 0.75).abs() < 1e-9);
     assert_eq!((before - cache.stats()).hits, 0);
 }
 
 #[test]
-fn all_shards_are_in_the_sum() {
+fn stats_and_entry_count_sum_all_shards() {
     let cache = HydraCache::local().max_capacity(1 << 20).build();
     for n in 0..1000 {
         let key = format!("key {n}");
@@ -163,7 +165,7 @@ fn all_shards_are_in_the_sum() {
     assert_eq!(cache.entry_count(), 1000);
 }
 
-/// A hit that one thread counted is made a miss by another, whose own counter is zero.
+/// A thread turns a hit into a miss while the thread's own stripe has no hits.
 #[test]
 fn counts_of_many_threads_add_up() {
     let cache = HydraCache::local().build();
@@ -194,10 +196,10 @@ fn counts_of_many_threads_add_up() {
     });
 }
 
-/// The first of them, the seventeenth and the thirty-third count at once: whether each has a
-/// place of its own to count in or they share one, none counts over another.
+/// Threads 1, 17 and 33 count at the same time. No count is lost, whether the threads share
+/// a stripe or not.
 #[test]
-fn threads_that_share_a_place_to_count_in_lose_nothing() {
+fn threads_sharing_a_stripe_lose_no_count() {
     const ROUNDS: u64 = 50_000;
     let cache = HydraCache::local().build();
     put(&cache, "key", 7, options());
@@ -221,9 +223,9 @@ fn threads_that_share_a_place_to_count_in_lose_nothing() {
     assert_stats(cache.stats(), |stats| stats.hits = 33 + 3 * ROUNDS);
 }
 
-/// However many threads there have been, of which each has a place to count in.
+/// More threads than stripes, in sequence.
 #[test]
-fn counts_of_threads_that_ended_stay() {
+fn counts_of_ended_threads_remain() {
     let cache = HydraCache::local().build();
     put(&cache, "key", 7, options());
     for _ in 0..320 {

@@ -1,4 +1,4 @@
-//! Futures polled by hand, doors that loaders wait at, and shorthands.
+//! Helpers: futures polled by hand, doors to block loaders, and shorthands.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -26,17 +26,17 @@ pub fn lasting(seconds: u32) -> CacheOptions {
     options().ttl(SECOND * seconds)
 }
 
-/// A loader that gives a value at once.
+/// A loader returning `value` at once.
 pub fn ready<V>(value: V) -> impl FnOnce() -> std::future::Ready<Result<V, Infallible>> {
     || std::future::ready(Ok(value))
 }
 
-/// A loader that must not be called.
+/// A loader for calls without a load. Panics when run.
 pub fn never<V>() -> std::future::Ready<Result<V, Infallible>> {
-    panic!("a loader was called that nobody needs")
+    panic!("the loader must not run")
 }
 
-/// A cache that goes by a clock of the test.
+/// A cache with a clock moved by the test.
 pub fn clocked(capacity: u64) -> (HydraCache, ManualClock) {
     let clock = ManualClock::new();
     let builder = HydraCache::local().max_capacity(capacity);
@@ -52,7 +52,7 @@ pub fn get(cache: &HydraCache, key: &str) -> Option<u32> {
     block_on(cache.get(key)).unwrap()
 }
 
-/// Loads a value that is ready, or finds another, and waits for nobody.
+/// Loads a ready value, or returns the stored value. Must not wait.
 #[track_caller]
 pub fn load(cache: &HydraCache, key: &str, value: u32) -> u32 {
     let call = cache.get_or_load(key, options(), ready(value));
@@ -63,7 +63,7 @@ pub fn invalidate(cache: &HydraCache, tag: &str) -> u64 {
     block_on(cache.invalidate_tag(tag)).unwrap()
 }
 
-/// Asserts which counters differ from zero, and that no other does.
+/// Asserts every counter. A counter not set by `expected` must be zero.
 #[track_caller]
 pub fn assert_stats(stats: CacheStats, expected: impl FnOnce(&mut CacheStats)) {
     let mut all = CacheStats::default();
@@ -71,7 +71,7 @@ pub fn assert_stats(stats: CacheStats, expected: impl FnOnce(&mut CacheStats)) {
     assert_eq!(stats, all);
 }
 
-/// A future that is polled only when a test says so.
+/// A future polled by hand, and the count of wake-ups.
 pub struct Hand<'a, T> {
     future: Pin<Box<dyn Future<Output = T> + 'a>>,
     wakes: Arc<Wakes>,
@@ -87,7 +87,7 @@ impl Wake for Wakes {
 }
 
 impl<'a, T> Hand<'a, T> {
-    /// Holds a future without polling it.
+    /// Holds an unpolled future.
     pub fn hold(future: impl Future<Output = T> + 'a) -> Self {
         Self {
             future: Box::pin(future),
@@ -95,7 +95,7 @@ impl<'a, T> Hand<'a, T> {
         }
     }
 
-    /// Polls a future once; it must wait for something.
+    /// Polls a future once. The future must be pending.
     #[track_caller]
     pub fn start(future: impl Future<Output = T> + 'a) -> Self {
         let mut hand = Self::hold(future);
@@ -110,35 +110,35 @@ impl<'a, T> Hand<'a, T> {
 
     #[track_caller]
     pub fn waits(&mut self) {
-        assert!(self.poll().is_pending(), "the future did not wait");
+        assert!(self.poll().is_pending(), "the future must be pending");
     }
 
     #[track_caller]
     pub fn ends(&mut self) -> T {
         match self.poll() {
             Poll::Ready(output) => output,
-            Poll::Pending => panic!("the future still waits"),
+            Poll::Pending => panic!("the future must be ready"),
         }
     }
 
-    /// Polls to the end a future that always asks to be polled again.
+    /// Polls a self-waking future to the end.
     #[track_caller]
     pub fn finish(&mut self) -> T {
         loop {
             if let Poll::Ready(output) = self.poll() {
                 return output;
             }
-            assert!(self.was_woken(), "the future waits for somebody else");
+            assert!(self.was_woken(), "the future must wake its own task");
         }
     }
 
-    /// Whether the future asked to be polled again since this was last asked.
+    /// Whether the task was woken since the last call of this method.
     pub fn was_woken(&self) -> bool {
         self.wakes.0.swap(0, Ordering::SeqCst) > 0
     }
 }
 
-/// Where loaders wait until a test lets them pass.
+/// Blocks loaders until the test calls `open`. Not `Send`; for `Send` loaders see `Gate`.
 #[derive(Clone, Default)]
 pub struct Door(Rc<RefCell<(bool, Vec<Waker>)>>);
 
@@ -162,7 +162,7 @@ impl Door {
     }
 }
 
-/// A load of `key` that has taken its seat and waits at the door.
+/// Starts a load of `key`: the call claims the slot, and the loader waits at the door.
 #[track_caller]
 pub fn lead<'a>(
     cache: &'a HydraCache,
@@ -176,17 +176,17 @@ pub fn lead<'a>(
         door.pass().await;
         Ok::<_, Infallible>(value)
     }));
-    assert_eq!(cache.stats().loads, before + 1, "the call did not lead");
+    assert_eq!(cache.stats().loads, before + 1, "the call must lead");
     hand
 }
 
-/// A call that waits for the load of another.
+/// Starts a call. The call waits for another call's load.
 #[track_caller]
 pub fn join<'a>(cache: &'a HydraCache, key: &'a str) -> Hand<'a, CacheResult<u32>> {
     Hand::start(cache.get_or_load(key, options(), never))
 }
 
-/// Runs a scenario that would hang if a promise were broken, and fails instead.
+/// Runs a scenario in a thread. Fails after a minute instead of hanging.
 #[track_caller]
 pub fn without_hanging(scenario: impl FnOnce() + Send + 'static) {
     let (done, wait) = std::sync::mpsc::channel();
@@ -195,8 +195,10 @@ pub fn without_hanging(scenario: impl FnOnce() + Send + 'static) {
         let _ = done.send(());
     });
     match wait.recv_timeout(Duration::from_secs(60)) {
-        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => panic!("the scenario hangs"),
-        // A panic in the scenario is passed on.
+        Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {
+            panic!("the scenario must end within a minute")
+        }
+        // A panic of the scenario fails the test.
         _ => thread.join().unwrap(),
     }
 }

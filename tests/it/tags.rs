@@ -1,4 +1,4 @@
-//! Tags reach what carries them, count it exactly, and are forgotten with it.
+//! Invalidating a tag removes exactly the entries with the tag, and counts live entries exactly.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use hydracache::HydraCache;
 use crate::support::*;
 
 #[test]
-fn a_tag_reaches_all_that_carry_it_and_nothing_else() {
+fn tag_invalidation_removes_only_entries_with_the_tag() {
     let cache = HydraCache::local().build();
     put(&cache, "a", 1, options().tags(["x", "y"]));
     put(&cache, "b", 2, options().tags(["y", "z"]));
@@ -24,12 +24,12 @@ fn a_tag_reaches_all_that_carry_it_and_nothing_else() {
 }
 
 #[test]
-fn a_union_counts_each_entry_once() {
+fn union_of_tags_counts_each_entry_once() {
     let cache = HydraCache::local().build();
     put(&cache, "a", 1, options().tags(["x", "y"]));
     put(&cache, "b", 2, tagged("y"));
     put(&cache, "c", 3, tagged("z"));
-    let union = cache.invalidate_tags(["x", "y", "y", "nobody"]);
+    let union = cache.invalidate_tags(["x", "y", "y", "absent"]);
     assert_eq!(block_on(union).unwrap(), 2);
     assert_eq!(block_on(cache.invalidate_tags([""; 0])).unwrap(), 0);
     assert_eq!(cache.entry_count(), 1);
@@ -49,9 +49,9 @@ fn expired_entries_are_not_counted_as_invalidated() {
     });
 }
 
-/// What was live at the first poll counts, however late it is given back.
+/// Entries live at the first poll are counted, even if swept after the end of the ttl.
 #[test]
-fn the_count_is_of_the_first_poll() {
+fn invalidation_counts_entries_live_at_its_first_poll() {
     let (cache, clock) = clocked(10_000);
     for n in 0..1000 {
         put(
@@ -70,7 +70,7 @@ fn the_count_is_of_the_first_poll() {
 }
 
 #[test]
-fn an_overwritten_entry_carries_only_its_new_tags() {
+fn overwritten_entry_has_only_its_new_tags() {
     let cache = HydraCache::local().build();
     put(&cache, "key", 1, tagged("old"));
     put(&cache, "key", 2, tagged("new"));
@@ -80,12 +80,12 @@ fn an_overwritten_entry_carries_only_its_new_tags() {
 }
 
 #[test]
-fn what_left_otherwise_is_not_counted_again() {
+fn removed_entries_are_not_counted_by_an_invalidation() {
     let (cache, clock) = clocked(2);
     put(&cache, "one", 1, tagged("tag"));
     put(&cache, "other", 2, tagged("tag"));
     put(&cache, "expired", 3, lasting(1).tag("tag"));
-    // One of the two was evicted.
+    // The bound of two evicted "one" or "other".
     let removed = ["one", "other"].map(|key| block_on(cache.remove(key)).unwrap());
     assert_ne!(removed[0], removed[1]);
     clock.advance(SECOND);
@@ -100,7 +100,7 @@ fn what_left_otherwise_is_not_counted_again() {
 }
 
 #[test]
-fn any_text_is_a_tag() {
+fn any_text_can_be_a_tag() {
     let cache = HydraCache::local().build();
     let long = "t".repeat(1 << 20);
     for tag in ["", " ", "a\0b", "ü", long.as_str(), &long[1..]] {
@@ -112,14 +112,14 @@ fn any_text_is_a_tag() {
 }
 
 #[test]
-fn a_tag_given_twice_counts_once() {
+fn tag_given_twice_counts_the_entry_once() {
     let cache = HydraCache::local().build();
     put(&cache, "key", 1, options().tag("tag").tags(["tag"; 5]));
     assert_eq!(invalidate(&cache, "tag"), 1);
 }
 
 #[test]
-fn ten_thousand_tags_on_an_entry() {
+fn ten_thousand_tags_of_an_entry_all_take_effect() {
     let cache = HydraCache::local().build();
     let names = || (0..10_000).map(|n| format!("tag {n}"));
     put(&cache, "key", 1, options().tags(names()));
@@ -131,7 +131,7 @@ fn ten_thousand_tags_on_an_entry() {
 }
 
 #[test]
-fn tags_take_effect_in_every_shard() {
+fn tag_invalidation_reaches_every_shard() {
     let cache = HydraCache::local().max_capacity(1 << 20).build();
     for n in 0..10_000 {
         put(
@@ -146,7 +146,7 @@ fn tags_take_effect_in_every_shard() {
 }
 
 #[test]
-fn loaded_entries_carry_the_tags_of_their_options() {
+fn loaded_entries_have_the_tags_of_their_options() {
     let cache = HydraCache::local().build();
     let loaded = cache.get_or_load("key", options().tags(["a", "b"]), ready(7_u32));
     block_on(loaded).unwrap();

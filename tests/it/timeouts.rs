@@ -1,4 +1,4 @@
-//! How long calls wait: for their own loads, for others', with an old value and without.
+//! `load_timeout` and `soft_timeout` bound leaders and waiters, with a stale value and without.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -17,16 +17,16 @@ fn within(seconds: u32) -> CacheOptions {
     options().load_timeout(SECOND * seconds)
 }
 
-fn patient(seconds: u32) -> CacheOptions {
+fn soft_within(seconds: u32) -> CacheOptions {
     options().soft_timeout(SECOND * seconds)
 }
 
-/// A loader that never ends.
+/// An endless loader.
 async fn hangs() -> Result<u32, Infallible> {
     pending().await
 }
 
-/// Notes that it was dropped.
+/// Sets the flag when dropped.
 struct Dropped(Rc<Cell<bool>>);
 
 impl Drop for Dropped {
@@ -36,7 +36,7 @@ impl Drop for Dropped {
 }
 
 #[test]
-fn a_load_ends_at_exactly_its_time_and_the_loader_is_dropped() {
+fn load_timeout_ends_the_load_exactly_and_drops_the_loader() {
     let (cache, clock) = timed();
     let dropped = Rc::new(Cell::new(false));
     let guard = Dropped(Rc::clone(&dropped));
@@ -62,23 +62,24 @@ fn a_load_ends_at_exactly_its_time_and_the_loader_is_dropped() {
     });
 }
 
-/// Altinn/dialogporten#4252: the timeout freed the waiters and not the key.
+/// Altinn/dialogporten#4252: a timeout freed the waiters, but not the key.
 #[test]
-fn a_hung_loader_does_not_hold_its_key() {
+fn hung_load_frees_its_key_at_the_timeout() {
     let (cache, clock) = timed();
+    // 1. A load hangs, a call joins. 2. The leader's time ends. 3. The next call loads.
     let mut leader = Hand::start(cache.get_or_load("key", within(2), hangs));
     let mut waiter = join(&cache, "key");
     clock.advance(SECOND * 2);
     assert!(leader.ends().unwrap_err().is_timeout());
     let error = waiter.ends().unwrap_err();
-    assert!(error.is_timeout(), "everybody gets the same error");
+    assert!(error.is_timeout(), "the waiter gets the leader's error");
     assert_eq!(load(&cache, "key", 7), 7);
     assert_eq!(cache.stats().timeouts, 1);
     assert_eq!(cache.stats().single_flight_joins, 1);
 }
 
 #[test]
-fn a_waiter_has_a_time_of_its_own_and_the_load_goes_on() {
+fn waiter_times_out_alone_and_the_load_continues() {
     let (cache, clock) = timed();
     let door = Door::default();
     let mut leader = lead(&cache, "key", 7, options(), &door);
@@ -101,7 +102,7 @@ fn a_waiter_has_a_time_of_its_own_and_the_load_goes_on() {
 }
 
 #[test]
-fn the_time_is_counted_from_the_first_poll() {
+fn timeout_counts_from_the_first_poll() {
     let (cache, clock) = timed();
     let mut call = Hand::hold(cache.get_or_load("key", within(2), hangs));
     clock.advance(SECOND * 100);
@@ -113,13 +114,15 @@ fn the_time_is_counted_from_the_first_poll() {
 }
 
 #[test]
-fn a_waiter_that_comes_to_load_has_what_is_left_of_its_time() {
+fn waiter_turned_leader_has_only_its_remaining_time() {
     let (cache, clock) = timed();
     let door = Door::default();
+    // 1. A load starts; a call with 10 seconds joins. 2. After 6 seconds the leader is dropped.
     let leader = lead(&cache, "key", 7, options(), &door);
     let mut second = Hand::start(cache.get_or_load("key", within(10), hangs));
     clock.advance(SECOND * 6);
     drop(leader);
+    // 3. The waiter loads, with 4 seconds left.
     second.waits();
     assert_eq!(cache.stats().loads, 2);
     clock.advance(nearly(4));
@@ -129,7 +132,7 @@ fn a_waiter_that_comes_to_load_has_what_is_left_of_its_time() {
 }
 
 #[test]
-fn a_timeout_is_answered_with_the_old_value() {
+fn timeout_serves_the_stale_value() {
     let (cache, clock) = timed();
     put(&cache, "key", 1, kept(100));
     clock.advance(SECOND * 10);
@@ -152,7 +155,7 @@ fn a_timeout_is_answered_with_the_old_value() {
 }
 
 #[test]
-fn a_timeout_after_the_value_was_removed_is_an_error() {
+fn timeout_after_removal_of_the_stale_value_is_an_error() {
     let (cache, clock) = timed();
     put(&cache, "key", 1, kept(100));
     clock.advance(SECOND * 10);
@@ -165,7 +168,7 @@ fn a_timeout_after_the_value_was_removed_is_an_error() {
 }
 
 #[test]
-fn no_time_at_all_is_enough_for_what_is_ready() {
+fn load_timeout_of_zero_allows_a_ready_loader() {
     let (cache, _) = timed();
     let call = |key| cache.get_or_load(key, within(0), ready(7_u32));
     assert_eq!(Hand::hold(call("key")).ends().unwrap(), 7);
@@ -175,16 +178,16 @@ fn no_time_at_all_is_enough_for_what_is_ready() {
 }
 
 #[test]
-fn a_time_without_end_is_none() {
+fn largest_load_timeout_never_ends_a_load() {
     let (cache, clock) = timed();
-    let ever = options().load_timeout(Duration::MAX);
-    let mut call = Hand::start(cache.get_or_load("key", ever, hangs));
+    let longest = options().load_timeout(Duration::MAX);
+    let mut call = Hand::start(cache.get_or_load("key", longest, hangs));
     clock.advance(SECOND * 1_000_000);
     call.waits();
 }
 
 #[test]
-fn a_call_that_need_not_wait_asks_no_timer() {
+fn ready_call_never_asks_the_timer() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&asked);
     let timer = move |_| {
@@ -204,7 +207,7 @@ fn a_call_that_need_not_wait_asks_no_timer() {
 }
 
 #[test]
-fn a_timeout_of_the_builder_holds_where_a_call_has_none() {
+fn builder_timeout_applies_where_the_call_sets_none() {
     let clock = ManualClock::new();
     let builder = HydraCache::local()
         .clock(clock.clone())
@@ -220,26 +223,27 @@ fn a_timeout_of_the_builder_holds_where_a_call_has_none() {
 }
 
 #[test]
-fn every_loading_call_is_bounded() {
+fn load_timeout_bounds_every_loading_call() {
     let (cache, clock) = timed();
     let mut refresh = Hand::start(cache.refresh("a", within(2), hangs));
     let mut owned = Hand::start(cache.get_or_refresh("b", within(2), hangs));
-    let mut full = Hand::start(cache.fetch::<u32, Infallible, _, _>("c", within(2), |_| pending()));
+    let mut fetch =
+        Hand::start(cache.fetch::<u32, Infallible, _, _>("c", within(2), |_| pending()));
     let mut inserted = Hand::start(cache.get_or_insert_with("d", within(2), pending::<u32>));
     clock.advance(SECOND * 2);
     assert!(refresh.ends().unwrap_err().is_timeout());
     assert!(owned.ends().unwrap_err().is_timeout());
-    assert!(full.ends().unwrap_err().is_timeout());
+    assert!(fetch.ends().unwrap_err().is_timeout());
     assert!(inserted.ends().unwrap_err().is_timeout());
     assert_eq!(cache.stats().timeouts, 4);
 }
 
-/// Without the feature `async-io` a cache has no timer of its own.
+/// Without the feature `async-io` a cache has no default timer.
 #[cfg(not(feature = "async-io"))]
 #[test]
-fn without_a_timer_a_call_with_a_timeout_is_an_error_before_its_loader_starts() {
+fn timeout_without_a_timer_fails_before_the_loader_starts() {
     let (cache, _) = clocked(100);
-    for options in [within(2), patient(2)] {
+    for options in [within(2), soft_within(2)] {
         let call = cache.get_or_load("key", options.clone(), never::<u32>);
         assert!(block_on(call).unwrap_err().is_no_timer());
         put(&cache, "stored", 1, self::options());
@@ -249,8 +253,8 @@ fn without_a_timer_a_call_with_a_timeout_is_an_error_before_its_loader_starts() 
     assert_eq!(cache.stats().loads, 0);
 }
 
-/// One that waits in the window of errors for a load that another drives.
-fn waiting<'a>(
+/// Stores a value, advances into the if-error window, and starts a load of the key.
+fn lead_with_stale_value<'a>(
     cache: &'a HydraCache,
     clock: &ManualClock,
     door: &'a Door,
@@ -261,11 +265,11 @@ fn waiting<'a>(
 }
 
 #[test]
-fn with_an_old_value_those_who_wait_do_so_no_longer_than_the_soft_timeout() {
+fn soft_timeout_serves_the_stale_value_to_a_waiter() {
     let (cache, clock) = timed();
     let door = Door::default();
-    let mut leader = waiting(&cache, &clock, &door);
-    let mut waiter = Hand::start(cache.get_or_load("key", patient(2), never::<u32>));
+    let mut leader = lead_with_stale_value(&cache, &clock, &door);
+    let mut waiter = Hand::start(cache.get_or_load("key", soft_within(2), never::<u32>));
     clock.advance(nearly(2));
     waiter.waits();
     clock.advance(NANO);
@@ -282,23 +286,23 @@ fn with_an_old_value_those_who_wait_do_so_no_longer_than_the_soft_timeout() {
 }
 
 #[test]
-fn a_soft_timeout_of_zero_serves_the_old_value_at_once() {
+fn soft_timeout_of_zero_serves_the_stale_value_at_once() {
     let (cache, clock) = timed();
     let door = Door::default();
-    let _leader = waiting(&cache, &clock, &door);
-    let mut waiter = Hand::hold(cache.get_or_load("key", patient(0), never::<u32>));
+    let _leader = lead_with_stale_value(&cache, &clock, &door);
+    let mut waiter = Hand::hold(cache.get_or_load("key", soft_within(0), never::<u32>));
     assert_eq!(waiter.ends().unwrap(), 1);
 }
 
-/// `FusionCache`: a soft timeout of zero never runs the loader.
+/// In `FusionCache`, a soft timeout of zero never runs the loader.
 #[test]
-fn who_drives_a_loader_drives_it_to_its_end_whatever_the_soft_timeout() {
+fn soft_timeout_does_not_bound_the_leader() {
     for time in [0, 2] {
         let (cache, clock) = timed();
         put(&cache, "key", 1, kept(100));
         clock.advance(SECOND * 10);
         let door = Door::default();
-        let mut leader = lead(&cache, "key", 2, patient(time), &door);
+        let mut leader = lead(&cache, "key", 2, soft_within(time), &door);
         clock.advance(SECOND * 50);
         leader.waits();
         door.open();
@@ -308,11 +312,11 @@ fn who_drives_a_loader_drives_it_to_its_end_whatever_the_soft_timeout() {
 }
 
 #[test]
-fn without_an_old_value_the_soft_timeout_bounds_nobody() {
+fn soft_timeout_without_a_stale_value_bounds_no_waiter() {
     let (cache, clock) = timed();
     let door = Door::default();
     let mut leader = lead(&cache, "key", 2, options(), &door);
-    let mut waiter = Hand::start(cache.get_or_load("key", patient(0), never::<u32>));
+    let mut waiter = Hand::start(cache.get_or_load("key", soft_within(0), never::<u32>));
     clock.advance(SECOND * 100);
     waiter.waits();
     door.open();
@@ -321,14 +325,16 @@ fn without_an_old_value_the_soft_timeout_bounds_nobody() {
 }
 
 #[test]
-fn an_old_value_that_was_invalidated_is_waited_for_and_not_served() {
+fn invalidated_stale_value_is_not_served_at_soft_timeout() {
     let (cache, clock) = timed();
     let door = Door::default();
-    let mut leader = waiting(&cache, &clock, &door);
-    let both = patient(2).load_timeout(SECOND * 5);
-    let mut soft = Hand::start(cache.get_or_load("key", patient(2), never::<u32>));
+    // 1. A load runs over a stale value. 2. Two calls join. 3. The tag is invalidated.
+    let mut leader = lead_with_stale_value(&cache, &clock, &door);
+    let both = soft_within(2).load_timeout(SECOND * 5);
+    let mut soft = Hand::start(cache.get_or_load("key", soft_within(2), never::<u32>));
     let mut hard = Hand::start(cache.get_or_load("key", both, never::<u32>));
     assert_eq!(invalidate(&cache, "tag"), 0);
+    // 4. The soft timeout passes: both still wait. 5. The load timeout ends one call.
     clock.advance(SECOND * 2);
     soft.waits();
     hard.waits();
@@ -337,5 +343,9 @@ fn an_old_value_that_was_invalidated_is_waited_for_and_not_served() {
     assert!(hard.ends().unwrap_err().is_timeout());
     door.open();
     leader.ends().unwrap();
-    assert_eq!(soft.ends().unwrap(), 2, "it began before the load ended");
+    assert_eq!(
+        soft.ends().unwrap(),
+        2,
+        "the waiter gets the load's value, although fenced"
+    );
 }

@@ -1,4 +1,4 @@
-//! A key holds one type. Reading it as another is an error, never garbage.
+//! A key holds a single type. A read as another type is an error, never garbage.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
@@ -18,22 +18,24 @@ fn store<V: Serialize>(value: V) -> HydraCache {
     cache
 }
 
-/// Asserts that every typed verb refuses, and that the entry stays as it is.
+/// Asserts: every typed call fails, and the entry is unchanged.
 #[track_caller]
-fn refuses<Stored, Asked>(value: Stored)
+fn assert_wrong_type<Stored, Requested>(value: Stored)
 where
     Stored: Serialize,
-    Asked: Serialize + DeserializeOwned + Debug,
+    Requested: Serialize + DeserializeOwned + Debug,
 {
     let cache = store(value);
     let before = block_on(cache.get_bytes("key")).unwrap();
     let errors = [
-        block_on(cache.get::<Asked>("key")).unwrap_err(),
-        block_on(cache.peek::<Asked>("key")).unwrap_err(),
-        block_on(cache.get_or_load("key", options(), never::<Asked>)).unwrap_err(),
-        block_on(cache.try_get_or_insert_with("key", options(), never::<Asked>)).unwrap_err(),
+        block_on(cache.get::<Requested>("key")).unwrap_err(),
+        block_on(cache.peek::<Requested>("key")).unwrap_err(),
+        block_on(cache.get_or_load("key", options(), never::<Requested>)).unwrap_err(),
+        block_on(cache.try_get_or_insert_with("key", options(), never::<Requested>)).unwrap_err(),
         block_on(
-            cache.get_or_insert_with::<Asked, _, _>("key", options(), || async { unreachable!() }),
+            cache.get_or_insert_with::<Requested, _, _>("key", options(), || async {
+                unreachable!()
+            }),
         )
         .unwrap_err(),
     ];
@@ -42,7 +44,7 @@ where
         let message = error.to_string();
         for name in [
             std::any::type_name::<Stored>(),
-            std::any::type_name::<Asked>(),
+            std::any::type_name::<Requested>(),
         ] {
             assert!(message.contains(name), "{message}");
         }
@@ -56,39 +58,39 @@ where
 }
 
 #[track_caller]
-fn reads<Stored, Asked>(value: Stored, expected: &Asked)
+fn assert_reads<Stored, Requested>(value: Stored, expected: &Requested)
 where
     Stored: Serialize,
-    Asked: Serialize + DeserializeOwned + Debug + PartialEq,
+    Requested: Serialize + DeserializeOwned + Debug + PartialEq,
 {
     let cache = store(value);
-    let found = block_on(cache.get::<Asked>("key")).unwrap();
+    let found = block_on(cache.get::<Requested>("key")).unwrap();
     assert_eq!(found.as_ref(), Some(expected));
-    let loaded = block_on(cache.get_or_load("key", options(), never::<Asked>)).unwrap();
+    let loaded = block_on(cache.get_or_load("key", options(), never::<Requested>)).unwrap();
     assert_eq!(&loaded, expected);
 }
 
-/// postcard would read each of these without a word.
+/// Postcard alone would decode each pair without an error.
 #[test]
-fn numbers_and_shapes_are_told_apart() {
-    refuses::<i64, u64>(-1);
-    refuses::<u32, u64>(7);
-    refuses::<(u32, u32, u32), Option<(u64, u64)>>((1, 7, 9));
-    refuses::<(u64, u64), u64>((1, 2));
-    refuses::<String, Vec<u8>>("text".into());
-    refuses::<u8, bool>(1);
+fn numbers_and_shapes_are_different_types() {
+    assert_wrong_type::<i64, u64>(-1);
+    assert_wrong_type::<u32, u64>(7);
+    assert_wrong_type::<(u32, u32, u32), Option<(u64, u64)>>((1, 7, 9));
+    assert_wrong_type::<(u64, u64), u64>((1, 2));
+    assert_wrong_type::<String, Vec<u8>>("text".into());
+    assert_wrong_type::<u8, bool>(1);
 }
 
 #[test]
-fn inside_another_type_there_is_no_grace() {
-    refuses::<Option<&str>, Option<String>>(Some("a"));
-    refuses::<Vec<&str>, Vec<String>>(vec!["a"]);
-    refuses::<Option<Box<u32>>, Option<u32>>(Some(Box::new(1)));
-    refuses::<&[u8; 3], Vec<u8>>(&[1, 2, 3]);
+fn pointer_types_inside_another_type_do_not_match() {
+    assert_wrong_type::<Option<&str>, Option<String>>(Some("a"));
+    assert_wrong_type::<Vec<&str>, Vec<String>>(vec!["a"]);
+    assert_wrong_type::<Option<Box<u32>>, Option<u32>>(Some(Box::new(1)));
+    assert_wrong_type::<&[u8; 3], Vec<u8>>(&[1, 2, 3]);
 }
 
 #[test]
-fn two_structs_of_one_name_are_two_types() {
+fn structs_of_one_name_in_two_blocks_are_two_types() {
     fn one() -> impl Serialize + DeserializeOwned + Debug + 'static {
         #[derive(Debug, Serialize, serde::Deserialize)]
         struct User(u32);
@@ -109,24 +111,24 @@ fn two_structs_of_one_name_are_two_types() {
 }
 
 #[test]
-fn what_is_put_by_reference_is_read_as_owned() {
+fn value_put_by_reference_is_read_as_owned() {
     let text = String::from("text");
-    reads::<&str, String>(&text, &text);
-    reads::<&String, String>(&text, &text);
-    reads::<Cow<'_, str>, String>(Cow::Borrowed(&text), &text);
-    reads::<Arc<str>, String>(text.as_str().into(), &text);
-    reads::<String, Box<str>>(text.clone(), &text.as_str().into());
-    reads::<&[u16], Vec<u16>>(&[1, 2], &vec![1, 2]);
-    reads::<Vec<u16>, Box<[u16]>>(vec![1, 2], &Box::from([1, 2]));
-    reads::<Vec<u16>, Rc<[u16]>>(vec![1, 2], &Rc::from([1, 2]));
-    reads::<&Arc<u32>, u32>(&Arc::new(7), &7);
-    reads::<u32, Arc<Box<u32>>>(7, &Arc::new(Box::new(7)));
-    reads::<&mut u32, u32>(&mut 7, &7);
-    reads::<&[u8; 3], [u8; 3]>(&[1, 2, 3], &[1, 2, 3]);
+    assert_reads::<&str, String>(&text, &text);
+    assert_reads::<&String, String>(&text, &text);
+    assert_reads::<Cow<'_, str>, String>(Cow::Borrowed(&text), &text);
+    assert_reads::<Arc<str>, String>(text.as_str().into(), &text);
+    assert_reads::<String, Box<str>>(text.clone(), &text.as_str().into());
+    assert_reads::<&[u16], Vec<u16>>(&[1, 2], &vec![1, 2]);
+    assert_reads::<Vec<u16>, Box<[u16]>>(vec![1, 2], &Box::from([1, 2]));
+    assert_reads::<Vec<u16>, Rc<[u16]>>(vec![1, 2], &Rc::from([1, 2]));
+    assert_reads::<&Arc<u32>, u32>(&Arc::new(7), &7);
+    assert_reads::<u32, Arc<Box<u32>>>(7, &Arc::new(Box::new(7)));
+    assert_reads::<&mut u32, u32>(&mut 7, &7);
+    assert_reads::<&[u8; 3], [u8; 3]>(&[1, 2, 3], &[1, 2, 3]);
 }
 
 #[test]
-fn types_that_borrow_are_known_whatever_their_lifetime() {
+fn borrowing_types_match_whatever_their_lifetime() {
     #[derive(Serialize, serde::Deserialize, Debug, PartialEq)]
     struct User<'a> {
         name: Cow<'a, str>,
@@ -140,7 +142,7 @@ fn types_that_borrow_are_known_whatever_their_lifetime() {
 }
 
 #[test]
-fn a_put_of_another_type_replaces_value_and_type() {
+fn put_of_another_type_replaces_value_and_type() {
     let cache = store(7_u32);
     block_on(cache.put("key", "text", options())).unwrap();
     assert_eq!(
@@ -151,7 +153,7 @@ fn a_put_of_another_type_replaces_value_and_type() {
 }
 
 #[test]
-fn bytes_have_no_type_and_decode_as_whatever_is_asked() {
+fn put_bytes_entry_has_no_type_and_decodes_as_any_type() {
     let cache = HydraCache::local().build();
     let bytes = Bytes::from_static(b"\x01");
     block_on(cache.put_bytes("key", bytes.clone(), options())).unwrap();
@@ -164,14 +166,14 @@ fn bytes_have_no_type_and_decode_as_whatever_is_asked() {
             .unwrap_err()
             .is_decode()
     );
-    // Bytes over a typed entry take its type away.
+    // `put_bytes` over a typed entry removes the type.
     put(&cache, "key", 1, options());
     block_on(cache.put_bytes("key", Bytes::from_static(b"\x01"), options())).unwrap();
     assert_eq!(block_on(cache.get::<i64>("key")).unwrap(), Some(-1));
 }
 
 #[test]
-fn a_load_in_progress_has_a_type_too() {
+fn running_load_has_a_type_too() {
     let cache = HydraCache::local().build();
     let door = Door::default();
     let mut leader = lead(&cache, "key", 7, options(), &door);
@@ -195,7 +197,7 @@ fn a_load_in_progress_has_a_type_too() {
 }
 
 #[test]
-fn a_load_is_joined_through_pointers() {
+fn load_is_joined_through_pointer_types() {
     let cache = HydraCache::local().build();
     let door = Door::default();
     let mut leader = Hand::start(cache.get_or_load("key", options(), || async {
@@ -209,7 +211,7 @@ fn a_load_is_joined_through_pointers() {
 }
 
 #[test]
-fn after_a_wrong_type_the_right_one_is_still_there() {
+fn wrong_type_read_leaves_the_entry_readable() {
     let cache = store(7_u32);
     for _ in 0..3 {
         assert!(block_on(cache.get::<String>("key")).is_err());

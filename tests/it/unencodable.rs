@@ -1,4 +1,4 @@
-//! A value that has no form, where an old one is kept.
+//! An unencodable value is an error for every caller, even while a stale value is stored.
 
 use std::convert::Infallible;
 
@@ -8,17 +8,17 @@ use crate::stale::*;
 use crate::support::*;
 
 #[derive(Debug, serde::Deserialize)]
-struct Formless;
+struct Unencodable;
 
-impl serde::Serialize for Formless {
+impl serde::Serialize for Unencodable {
     fn serialize<S: serde::Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-        Err(serde::ser::Error::custom("no form"))
+        Err(serde::ser::Error::custom("not encodable"))
     }
 }
 
-/// An error for everybody, the leader too: whatever is kept, all get the same.
+/// The stale value is not served: leader and waiter get the same error.
 #[test]
-fn a_value_that_cannot_be_encoded_is_one_answer_for_everybody() {
+fn unencodable_value_fails_all_callers_despite_a_stale_value() {
     let (cache, clock) = clocked(100);
     let unit = Bytes::new();
     block_on(cache.put_bytes("key", unit, kept(50))).unwrap();
@@ -26,9 +26,9 @@ fn a_value_that_cannot_be_encoded_is_one_answer_for_everybody() {
     let door = Door::default();
     let mut leader = Hand::start(cache.get_or_load("key", options(), || async {
         door.pass().await;
-        Ok::<_, Infallible>(Formless)
+        Ok::<_, Infallible>(Unencodable)
     }));
-    let mut waiter = Hand::start(cache.get_or_load("key", options(), never::<Formless>));
+    let mut waiter = Hand::start(cache.get_or_load("key", options(), never::<Unencodable>));
     door.open();
     assert!(leader.ends().is_err_and(|error| error.is_encode()));
     assert!(waiter.ends().is_err_and(|error| error.is_encode()));

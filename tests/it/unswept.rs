@@ -1,11 +1,11 @@
-//! Between the first poll of an act on a tag and the sweep of what it ended.
+//! Entries of an invalidated or expired tag behave correctly before the sweep.
 
 use std::time::Duration;
 
 use crate::stale::*;
 use crate::support::*;
 
-/// More entries than one poll gives back, expired a moment ago.
+/// More expired entries than a poll sweeps.
 fn many_expired() -> hydracache::HydraCache {
     let (cache, _) = clocked(10_000);
     for n in 0..2000 {
@@ -16,7 +16,7 @@ fn many_expired() -> hydracache::HydraCache {
 }
 
 #[test]
-fn to_expire_a_key_that_its_tag_expired_a_moment_ago_keeps_it() {
+fn expire_of_an_unswept_expired_key_keeps_its_value() {
     let cache = many_expired();
     for n in 0..2000 {
         let key = format!("key {n}");
@@ -26,18 +26,21 @@ fn to_expire_a_key_that_its_tag_expired_a_moment_ago_keeps_it() {
 }
 
 #[test]
-fn an_old_value_that_was_expired_a_moment_ago_has_no_time_left() {
+fn unswept_expired_value_has_no_time_left() {
     let cache = many_expired();
     for n in 0..2000 {
         let key = format!("key {n}");
-        let failing = cache.fetch(&key, options(), |_| away::<hydracache::Loaded<u32>>());
-        let old = block_on(failing).unwrap();
-        assert_eq!(old.source, hydracache::Source::Stale);
-        assert_eq!(old.time_left, Some(Duration::ZERO));
+        let failing = cache.fetch(&key, options(), |_| {
+            failing_loader::<hydracache::Loaded<u32>>()
+        });
+        let served = block_on(failing).unwrap();
+        assert_eq!(served.source, hydracache::Source::Stale);
+        assert_eq!(served.time_left, Some(Duration::ZERO));
     }
 }
 
-/// A full cache, whose many entries a tag expires; and some puts before that has ended.
+/// Expires all entries of a full cache by tag, with four puts before the call ends. Returns
+/// the statistics, and the count of the call.
 fn evicted_while_expired() -> (hydracache::CacheStats, u64) {
     let (cache, _) = clocked(4000);
     for n in 0..4000 {
@@ -52,19 +55,19 @@ fn evicted_while_expired() -> (hydracache::CacheStats, u64) {
 }
 
 #[test]
-fn what_is_evicted_after_its_tag_was_expired_was_not_live() {
+fn unswept_expired_entry_that_is_evicted_counts_as_expired() {
     let (stats, _) = evicted_while_expired();
     assert_eq!((stats.evictions, stats.expirations), (0, 4));
 }
 
 #[test]
-fn what_is_evicted_while_its_tag_is_expired_was_fresh_at_the_first_poll() {
+fn expire_tag_counts_entries_evicted_before_its_end() {
     let (_, count) = evicted_while_expired();
     assert_eq!(count, 4000);
 }
 
 #[test]
-fn what_is_dead_makes_room_before_what_may_live_on_and_that_before_what_lives() {
+fn dead_and_expired_entries_leave_before_live_ones() {
     let (cache, _) = clocked(2000);
     for n in 0..1500 {
         put(&cache, &format!("old {n}"), n, kept(90).tag("old"));
@@ -88,7 +91,7 @@ fn what_is_dead_makes_room_before_what_may_live_on_and_that_before_what_lives() 
 }
 
 #[test]
-fn a_large_value_takes_the_room_of_all_that_is_dead_before_that_of_what_lives() {
+fn large_value_frees_all_dead_entries_before_live_ones() {
     let cache = hydracache::HydraCache::local().max_bytes(200_000).build();
     for n in 0..10 {
         put(&cache, &format!("live {n}"), n, options());

@@ -1,4 +1,4 @@
-//! Writes that depend on what there is.
+//! `update` and `put_if_absent` write depending on the current value.
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,11 +26,11 @@ fn put_if_absent(cache: &HydraCache, value: u32, options: CacheOptions) -> bool 
 }
 
 fn plus(n: u32) -> impl FnMut(Option<u32>) -> Option<u32> {
-    move |old| Some(old.unwrap_or(0) + n)
+    move |current| Some(current.unwrap_or(0) + n)
 }
 
 #[test]
-fn a_value_is_replaced_by_what_is_made_of_it() {
+fn update_stores_the_result_of_the_closure() {
     let (cache, clock) = clocked(100);
     assert_eq!(update(&cache, options(), plus(1)), Some(1));
     assert_eq!(update(&cache, lasting(10).tag("tag"), plus(1)), Some(2));
@@ -41,7 +41,7 @@ fn a_value_is_replaced_by_what_is_made_of_it() {
 }
 
 #[test]
-fn no_counter_of_reads_moves() {
+fn update_and_put_if_absent_move_no_counter() {
     let (cache, _) = clocked(100);
     update(&cache, options(), plus(1));
     update(&cache, options(), plus(1));
@@ -50,7 +50,7 @@ fn no_counter_of_reads_moves() {
 }
 
 #[test]
-fn none_removes_the_entry() {
+fn update_to_none_removes_the_entry() {
     let (cache, _) = clocked(100);
     put(&cache, "key", 1, options());
     assert_eq!(update(&cache, options(), |_| None), None);
@@ -61,17 +61,17 @@ fn none_removes_the_entry() {
 }
 
 #[test]
-fn old_values_are_not_seen_and_do_not_survive() {
+fn update_neither_sees_nor_keeps_a_stale_value() {
     for change in [None, Some(7)] {
         let (cache, clock) = clocked(100);
         put(&cache, "key", 1, kept(100));
         clock.advance(SECOND * 10);
         let seen = Cell::new(Some(0));
-        let made = update(&cache, lasting(10), |old| {
-            seen.set(old);
+        let result = update(&cache, lasting(10), |current| {
+            seen.set(current);
             change
         });
-        assert_eq!((made, seen.get()), (change, None));
+        assert_eq!((result, seen.get()), (change, None));
         clock.advance(SECOND * 10);
         assert!(fail(&cache, "key").is_err());
     }
@@ -79,7 +79,7 @@ fn old_values_are_not_seen_and_do_not_survive() {
 
 type Race = (fn(&HydraCache, &ManualClock), Option<u32>);
 
-/// What a closure does to its own key while it runs, and what is there then.
+/// A change of the key while the closure runs, and the value seen by the second run.
 const RACES: [Race; 8] = [
     (|cache, _| put(cache, "key", 10, options()), Some(10)),
     (|cache, _| put(cache, "key", 1, options()), Some(1)),
@@ -95,74 +95,77 @@ const RACES: [Race; 8] = [
 ];
 
 #[test]
-fn if_the_entry_has_changed_meanwhile_the_closure_is_called_again() {
-    for (race, then) in RACES {
+fn closure_runs_again_if_the_entry_changed_meanwhile() {
+    for (race, expected) in RACES {
         let (cache, clock) = clocked(100);
         put(&cache, "key", 1, kept(100).tag("tag"));
         let seen = Cell::new(Vec::new());
-        let made = update(&cache, options(), |old| {
+        let result = update(&cache, options(), |current| {
             let mut all = seen.take();
-            all.push(old);
+            all.push(current);
+            // 1. The first run reads 1. 2. The entry changes. 3. A second run reads the change.
             if all.len() == 1 {
                 race(&cache, &clock);
             }
             seen.set(all);
-            plus(100)(old)
+            plus(100)(current)
         });
-        assert_eq!(seen.take(), [Some(1), then]);
-        assert_eq!(made, Some(then.unwrap_or(0) + 100));
-        assert_eq!(get(&cache, "key"), made);
+        assert_eq!(seen.take(), [Some(1), expected]);
+        assert_eq!(result, Some(expected.unwrap_or(0) + 100));
+        assert_eq!(get(&cache, "key"), result);
     }
 }
 
 #[test]
-fn a_removal_by_none_is_made_again_as_well() {
+fn update_to_none_runs_again_if_the_entry_changed() {
     for (race, _) in RACES {
         let (cache, clock) = clocked(100);
         put(&cache, "key", 1, kept(100).tag("tag"));
         let calls = Cell::new(0);
-        let made = update(&cache, options(), |_| {
+        let result = update(&cache, options(), |_| {
             calls.set(calls.get() + 1);
+            // 1. The first run starts. 2. The entry changes. 3. The second run removes.
             if calls.get() == 1 {
                 race(&cache, &clock);
             }
             None
         });
-        assert_eq!((made, calls.get()), (None, 2));
+        assert_eq!((result, calls.get()), (None, 2));
         assert_eq!(get(&cache, "key"), None);
     }
 }
 
 #[test]
-fn a_key_that_was_put_while_it_was_absent_is_seen() {
+fn update_of_an_absent_key_sees_a_put_made_meanwhile() {
     let (cache, _) = clocked(100);
     let calls = Cell::new(0);
-    let made = update(&cache, options(), |old| {
+    let result = update(&cache, options(), |current| {
         calls.set(calls.get() + 1);
+        // Three runs each find a newer put; the fourth run is stored.
         if calls.get() <= 3 {
             put(&cache, "key", 10 * calls.get(), options());
         }
-        plus(1)(old)
+        plus(1)(current)
     });
-    assert_eq!((made, calls.get()), (Some(31), 4));
+    assert_eq!((result, calls.get()), (Some(31), 4));
 }
 
 #[test]
-fn changes_of_other_keys_are_nothing_to_it() {
+fn closure_runs_once_if_only_other_keys_change() {
     let (cache, _) = clocked(100);
     put(&cache, "key", 1, options());
     let calls = Cell::new(0);
-    update(&cache, options(), |old| {
+    update(&cache, options(), |current| {
         calls.set(calls.get() + 1);
         put(&cache, "other", 1, options());
         assert_eq!(get(&cache, "key"), Some(1));
-        plus(1)(old)
+        plus(1)(current)
     });
     assert_eq!(calls.get(), 1);
 }
 
 #[test]
-fn many_threads_lose_no_change() {
+fn concurrent_updates_lose_no_change() {
     let cache = HydraCache::local().build();
     std::thread::scope(|scope| {
         for _ in 0..4 {
@@ -177,7 +180,7 @@ fn many_threads_lose_no_change() {
 }
 
 #[test]
-fn an_entry_of_another_type_is_an_error_and_stays() {
+fn update_as_another_type_is_an_error_and_keeps_the_entry() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, lasting(10));
     let text = || cache.update("key", options(), |_: Option<String>| Some("a".into()));
@@ -188,17 +191,17 @@ fn an_entry_of_another_type_is_an_error_and_stays() {
 }
 
 #[test]
-fn an_entry_that_cannot_be_decoded_is_an_error_and_stays() {
+fn update_of_an_undecodable_entry_fails_and_keeps_the_entry() {
     let (cache, _) = clocked(100);
     let garbage = Bytes::from_static(&[0xff; 20]);
     block_on(cache.put_bytes("key", garbage.clone(), options())).unwrap();
-    let call = cache.update("key", options(), |_: Option<u32>| panic!("called"));
+    let call = cache.update("key", options(), |_: Option<u32>| panic!("must not run"));
     assert!(block_on(call).unwrap_err().is_decode());
     assert_eq!(block_on(cache.get_bytes("key")).unwrap(), Some(garbage));
 }
 
 #[test]
-fn a_closure_that_panics_changes_nothing() {
+fn panicking_closure_changes_nothing() {
     let (cache, _) = clocked(100);
     put(&cache, "key", 1, options());
     let call = || block_on(cache.update("key", options(), |_: Option<u32>| panic!("boom")));
@@ -207,31 +210,33 @@ fn a_closure_that_panics_changes_nothing() {
 }
 
 #[test]
-fn both_fence_the_loads_that_began_before() {
+fn update_and_put_if_absent_fence_running_loads() {
     let writes: [fn(&HydraCache); 3] = [
         |cache| assert_eq!(update(cache, options(), plus(7)), Some(7)),
         |cache| assert_eq!(update(cache, options(), |_| None), None),
         |cache| assert!(put_if_absent(cache, 7, options())),
     ];
-    for (write, then) in writes.into_iter().zip([Some(7), None, Some(7)]) {
+    for (write, expected) in writes.into_iter().zip([Some(7), None, Some(7)]) {
         let (cache, _) = clocked(100);
         let door = Door::default();
+        // 1. A load starts, a call joins. 2. The write runs. 3. The load ends, not stored.
         let mut leader = lead(&cache, "key", 1, options(), &door);
         let mut waiter = join(&cache, "key");
         write(&cache);
         door.open();
         assert_eq!((leader.ends().unwrap(), waiter.ends().unwrap()), (1, 1));
-        assert_eq!(get(&cache, "key"), then);
+        assert_eq!(get(&cache, "key"), expected);
         assert_eq!(cache.stats().stale_load_discards, 1);
     }
 }
 
 #[test]
-fn a_fresh_value_is_not_put_over_and_its_load_not_fenced() {
+fn put_if_absent_over_a_fresh_value_fences_no_load() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, lasting(10).refresh_ahead(0.5));
     clock.advance(SECOND * 5);
     let door = Door::default();
+    // 1. A refresh ahead starts. 2. `put_if_absent` finds a fresh value. 3. The load is stored.
     let mut leader = lead(&cache, "key", 2, options(), &door);
     assert!(!put_if_absent(&cache, 7, options()));
     assert_eq!(get(&cache, "key"), Some(1));
@@ -241,7 +246,7 @@ fn a_fresh_value_is_not_put_over_and_its_load_not_fenced() {
 }
 
 #[test]
-fn what_is_expired_counts_as_absent() {
+fn put_if_absent_treats_a_stale_value_as_absent() {
     for kept in [lasting(10), kept(100), revalidated(100)] {
         let (cache, clock) = clocked(100);
         put(&cache, "key", 1, kept);
@@ -251,12 +256,12 @@ fn what_is_expired_counts_as_absent() {
         assert!(put_if_absent(&cache, 2, lasting(5).tag("tag")));
         assert_eq!(get(&cache, "key"), Some(2));
         assert_eq!(invalidate(&cache, "tag"), 1);
-        assert!(fail(&cache, "key").is_err(), "the old value is gone");
+        assert!(fail(&cache, "key").is_err(), "the stale value is removed");
     }
 }
 
 #[test]
-fn a_value_of_another_type_is_not_put_over() {
+fn put_if_absent_keeps_a_value_of_another_type() {
     let (cache, _) = clocked(100);
     put(&cache, "key", 1, options());
     let call = cache.put_if_absent("key", "text", options());
@@ -265,9 +270,9 @@ fn a_value_of_another_type_is_not_put_over() {
 }
 
 #[test]
-fn neither_does_anything_before_its_first_poll() {
+fn unpolled_update_and_put_if_absent_do_nothing() {
     let (cache, _) = clocked(100);
     drop(cache.put_if_absent("key", 1_u32, options()));
-    drop(cache.update("key", options(), |_: Option<u32>| panic!("called")));
+    drop(cache.update("key", options(), |_: Option<u32>| panic!("must not run")));
     assert_eq!(get(&cache, "key"), None);
 }

@@ -1,4 +1,4 @@
-//! Old values: who is served one, when, and until when.
+//! Stale windows: the calls served with the stale value, from when, and until when.
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,7 +11,7 @@ use crate::stale::*;
 use crate::support::*;
 
 #[track_caller]
-fn assert_unseen(cache: &HydraCache, key: &str) {
+fn assert_absent_for_reads(cache: &HydraCache, key: &str) {
     assert_eq!(get(cache, key), None);
     assert_eq!(block_on(cache.peek::<u32>(key)).unwrap(), None);
     assert_eq!(block_on(cache.get_bytes(key)).unwrap(), None);
@@ -19,7 +19,7 @@ fn assert_unseen(cache: &HydraCache, key: &str) {
 }
 
 #[test]
-fn reads_without_a_loader_see_only_what_is_fresh() {
+fn reads_without_a_loader_see_fresh_entries_only() {
     for options in [
         revalidated(5),
         kept(5),
@@ -32,18 +32,19 @@ fn reads_without_a_loader_see_only_what_is_fresh() {
         assert!(block_on(cache.contains_key("key")));
         for time in [NANO, SECOND, SECOND] {
             clock.advance(time);
-            assert_unseen(&cache, "key");
+            assert_absent_for_reads(&cache, "key");
         }
-        assert_eq!(fail(&cache, "key").unwrap(), 1, "it is still kept");
+        assert_eq!(fail(&cache, "key").unwrap(), 1, "the value is still stored");
     }
 }
 
 #[test]
-fn while_one_loads_the_others_are_served_at_once_to_the_last_nanosecond() {
+fn other_callers_get_the_stale_value_until_the_window_ends() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, revalidated(5));
     clock.advance(SECOND * 10);
     let door = Door::default();
+    // 1. A load starts in the window. 2. Other calls are served stale.
     let mut leader = lead(&cache, "key", 2, revalidated(5), &door);
     for _ in 0..3 {
         assert_eq!(served(&cache, "key"), 1);
@@ -51,6 +52,7 @@ fn while_one_loads_the_others_are_served_at_once_to_the_last_nanosecond() {
     clock.advance(nearly(5));
     assert_eq!(served(&cache, "key"), 1);
     clock.advance(NANO);
+    // 3. The window ends: the next call joins. 4. The load ends for both.
     let mut waiter = join(&cache, "key");
     door.open();
     assert_eq!(leader.ends().unwrap(), 2);
@@ -68,7 +70,7 @@ fn while_one_loads_the_others_are_served_at_once_to_the_last_nanosecond() {
 }
 
 #[test]
-fn the_caller_that_loads_waits_for_its_own_load() {
+fn leader_in_the_revalidate_window_waits_for_its_load() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, revalidated(5));
     clock.advance(SECOND * 12);
@@ -78,7 +80,7 @@ fn the_caller_that_loads_waits_for_its_own_load() {
 }
 
 #[test]
-fn in_the_window_of_errors_alone_the_others_wait() {
+fn callers_in_the_error_window_join_the_load() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, kept(5));
     clock.advance(SECOND * 10);
@@ -95,9 +97,9 @@ fn in_the_window_of_errors_alone_the_others_wait() {
     });
 }
 
-/// upstream: it works once, and for one of four callers.
+/// Upstream served the stale value once, and to a single caller of four.
 #[test]
-fn a_failed_load_is_answered_with_the_old_value_again_and_again_for_all() {
+fn every_failed_load_serves_the_stale_value_to_all_callers() {
     for kept in [
         kept(100),
         revalidated(100),
@@ -109,20 +111,20 @@ fn a_failed_load_is_answered_with_the_old_value_again_and_again_for_all() {
         for round in 1..=3 {
             clock.advance(SECOND * 20);
             let door = Door::default();
-            let mut leader = lead_away(&cache, "key", options(), &door);
+            let mut leader = lead_failing(&cache, "key", options(), &door);
             let mut others: Vec<_> = (0..3)
                 .map(|_| Hand::hold(cache.get_or_load("key", options(), never::<u32>)))
                 .collect();
-            // They are served now, or wait.
+            // In the revalidate window these calls are served now; in the error window they wait.
             let early: Vec<_> = others.iter_mut().map(Hand::poll).collect();
             door.open();
             assert_eq!(leader.ends().unwrap(), 1);
             for (mut other, early) in others.into_iter().zip(early) {
-                let answer = match early {
-                    Poll::Ready(answer) => answer,
+                let result = match early {
+                    Poll::Ready(result) => result,
                     Poll::Pending => other.ends(),
                 };
-                assert_eq!(answer.unwrap(), 1);
+                assert_eq!(result.unwrap(), 1);
             }
             assert_eq!(cache.stats().stale_serves, 4 * round);
             assert_eq!(cache.stats().load_failures, round);
@@ -132,7 +134,7 @@ fn a_failed_load_is_answered_with_the_old_value_again_and_again_for_all() {
 }
 
 #[test]
-fn the_old_value_is_served_to_the_very_limit_and_not_beyond() {
+fn stale_value_is_served_exactly_until_its_window_ends() {
     for kept in [
         kept(5),
         revalidated(5),
@@ -145,20 +147,20 @@ fn the_old_value_is_served_to_the_very_limit_and_not_beyond() {
         assert_eq!(fail(&cache, "key").unwrap(), 1);
         clock.advance(NANO);
         assert!(fail(&cache, "key").unwrap_err().is_load());
-        assert_unseen(&cache, "key");
+        assert_absent_for_reads(&cache, "key");
         assert_eq!(cache.entry_count(), 0);
         assert_eq!(cache.stats().expirations, 1);
     }
 }
 
-/// The limit holds for the end of the load, not for its start.
+/// The window is checked when the load ends, not when the load starts.
 #[test]
-fn a_load_that_fails_after_the_limit_is_not_answered_with_what_was_kept() {
+fn load_failing_after_the_window_returns_the_error() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, kept(5));
     clock.advance(SECOND * 12);
     let door = Door::default();
-    let mut leader = lead_away(&cache, "key", options(), &door);
+    let mut leader = lead_failing(&cache, "key", options(), &door);
     let mut waiter = join(&cache, "key");
     clock.advance(SECOND * 3);
     door.open();
@@ -168,23 +170,23 @@ fn a_load_that_fails_after_the_limit_is_not_answered_with_what_was_kept() {
 }
 
 #[test]
-fn windows_are_those_of_the_entry_not_of_the_caller() {
+fn windows_come_from_the_entry_not_from_the_caller() {
     let (cache, clock) = clocked(100);
     put(&cache, "bare", 1, lasting(10));
     put(&cache, "kept", 1, kept(5));
     clock.advance(SECOND * 10);
-    let of = |key| {
-        let wishes = kept(100).stale_while_revalidate(SECOND * 100);
-        Hand::hold(cache.get_or_load(key, wishes, away::<u32>)).ends()
+    let fail_with_windows = |key| {
+        let call_options = kept(100).stale_while_revalidate(SECOND * 100);
+        Hand::hold(cache.get_or_load(key, call_options, failing_loader::<u32>)).ends()
     };
-    assert!(of("bare").unwrap_err().is_load());
-    assert_eq!(of("kept").unwrap(), 1);
+    assert!(fail_with_windows("bare").unwrap_err().is_load());
+    assert_eq!(fail_with_windows("kept").unwrap(), 1);
     clock.advance(SECOND * 5);
-    assert!(of("kept").unwrap_err().is_load());
+    assert!(fail_with_windows("kept").unwrap_err().is_load());
 }
 
 #[test]
-fn waiters_of_a_load_that_panics_get_the_old_value() {
+fn waiters_of_a_panicking_load_get_the_stale_value() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, kept(5));
     clock.advance(SECOND * 10);
@@ -204,11 +206,12 @@ fn waiters_of_a_load_that_panics_get_the_old_value() {
 }
 
 #[test]
-fn a_dropped_leader_is_no_failure_and_those_who_waited_load() {
+fn waiter_of_a_dropped_leader_loads_despite_a_stale_value() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, kept(5));
     clock.advance(SECOND * 10);
     let door = Door::default();
+    // 1. A load starts, a call joins. 2. The leader is dropped. 3. The waiter loads.
     let leader = lead(&cache, "key", 2, options(), &door);
     let mut waiter = Hand::start(cache.get_or_load("key", options(), ready(3_u32)));
     drop(leader);
@@ -216,25 +219,25 @@ fn a_dropped_leader_is_no_failure_and_those_who_waited_load() {
     assert_eq!(cache.stats().load_failures, 0);
 }
 
-/// Whatever takes an old value away.
-const TAKERS: [fn(&HydraCache); 6] = [
-    |cache| assert!(!remove(cache, "key"), "it was not live"),
+/// Every call to remove a stale value.
+const REMOVALS: [fn(&HydraCache); 6] = [
+    |cache| assert!(!remove(cache, "key"), "a stale entry is not live"),
     |cache| assert!(!block_on(cache.invalidate_key("key")).unwrap()),
-    |cache| assert_eq!(invalidate(cache, "tag"), 0, "it was not live"),
+    |cache| assert_eq!(invalidate(cache, "tag"), 0, "a stale entry is not live"),
     flush,
     |cache| put(cache, "key", 9, lasting(0)),
     |cache| put(cache, "another", 9, options()), // evicts
 ];
 
 #[test]
-fn what_was_taken_away_is_served_to_nobody() {
-    for taker in TAKERS {
+fn removed_stale_value_is_never_served() {
+    for removal in REMOVALS {
         for kept in [kept(50), revalidated(50)] {
             let (cache, clock) = clocked(1);
             put(&cache, "key", 1, kept.tag("tag"));
             clock.advance(SECOND * 20);
             assert_eq!(fail(&cache, "key").unwrap(), 1);
-            taker(&cache);
+            removal(&cache);
             assert!(fail(&cache, "key").unwrap_err().is_load());
             assert_eq!(cache.stats().invalidations, 0);
             assert_eq!(cache.stats().evictions, 0);
@@ -247,15 +250,16 @@ fn what_was_taken_away_is_served_to_nobody() {
 }
 
 #[test]
-fn what_was_taken_away_while_it_was_loaded_is_no_answer_to_a_failure() {
-    for taker in TAKERS {
+fn failed_load_serves_no_value_removed_during_the_load() {
+    for removal in REMOVALS {
         let (cache, clock) = clocked(1);
         put(&cache, "key", 1, kept(50).tag("tag"));
         clock.advance(SECOND * 20);
         let door = Door::default();
-        let mut leader = lead_away(&cache, "key", options(), &door);
+        // 1. A load starts, a call joins. 2. The stale value is removed. 3. The load fails.
+        let mut leader = lead_failing(&cache, "key", options(), &door);
         let mut waiter = join(&cache, "key");
-        taker(&cache);
+        removal(&cache);
         door.open();
         assert!(leader.ends().unwrap_err().is_load());
         assert!(waiter.ends().unwrap_err().is_load());
@@ -264,43 +268,45 @@ fn what_was_taken_away_while_it_was_loaded_is_no_answer_to_a_failure() {
 }
 
 #[test]
-fn no_earlier_refresh_revives_what_was_removed() {
-    for taker in &TAKERS[..5] {
+fn earlier_refresh_does_not_revive_a_removed_value() {
+    for removal in &REMOVALS[..5] {
         let (cache, clock) = clocked(1);
         put(&cache, "key", 1, revalidated(50).tag("tag"));
         clock.advance(SECOND * 20);
         let door = Door::default();
+        // 1. A load starts. 2. The stale value is removed. 3. The load ends, and is discarded.
         let mut leader = lead(&cache, "key", 2, revalidated(50).tag("tag"), &door);
-        taker(&cache);
+        removal(&cache);
         door.open();
         assert_eq!(leader.ends().unwrap(), 2);
-        assert_unseen(&cache, "key");
+        assert_absent_for_reads(&cache, "key");
         assert!(fail(&cache, "key").unwrap_err().is_load());
         assert_eq!(cache.stats().stale_load_discards, 1);
     }
 }
 
-/// What the old value is, the table says at that moment.
+/// The value to fall back on is read from the table when the load fails.
 #[test]
-fn a_value_put_while_the_load_ran_is_the_answer_to_its_failure() {
+fn value_put_during_a_load_is_served_when_the_load_fails() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, kept(50));
     clock.advance(SECOND * 20);
     let door = Door::default();
-    let mut leader = lead_away(&cache, "key", options(), &door);
+    // 1. A load starts. 2. A put stores 2. 3. The load fails, and 2 is served.
+    let mut leader = lead_failing(&cache, "key", options(), &door);
     put(&cache, "key", 2, lasting(10));
     door.open();
     assert_eq!(leader.ends().unwrap(), 2);
-    assert_eq!(cache.stats().stale_serves, 0, "it is fresh");
+    assert_eq!(cache.stats().stale_serves, 0, "the served value is fresh");
 }
 
 #[test]
-fn an_old_value_of_another_type_is_as_good_as_none() {
+fn stale_value_of_another_type_counts_as_absent() {
     for kept in [kept(50), revalidated(50)] {
         let (cache, clock) = clocked(100);
         put(&cache, "key", 1, kept);
         clock.advance(SECOND * 20);
-        let text = cache.get_or_load("key", options(), away::<String>);
+        let text = cache.get_or_load("key", options(), failing_loader::<String>);
         assert!(block_on(text).unwrap_err().is_load());
         let text = cache.get_or_load("key", options(), ready(String::from("two")));
         assert_eq!(block_on(text).unwrap(), "two");
@@ -308,7 +314,7 @@ fn an_old_value_of_another_type_is_as_good_as_none() {
 }
 
 #[test]
-fn an_old_value_that_cannot_be_decoded_is_no_answer() {
+fn undecodable_stale_value_is_not_served() {
     let (cache, clock) = clocked(100);
     let garbage = hydracache::Bytes::from_static(&[0xff; 20]);
     block_on(cache.put_bytes("key", garbage, kept(50))).unwrap();
@@ -319,11 +325,13 @@ fn an_old_value_that_cannot_be_decoded_is_no_answer() {
 }
 
 #[test]
-fn a_value_without_an_end_has_no_windows_and_a_window_may_have_no_end() {
+fn no_window_without_a_ttl_and_a_window_may_be_endless() {
     let (cache, clock) = clocked(100);
     let windows = |options: CacheOptions| {
-        let ever = Duration::MAX;
-        options.stale_if_error(ever).stale_while_revalidate(ever)
+        let endless = Duration::MAX;
+        options
+            .stale_if_error(endless)
+            .stale_while_revalidate(endless)
     };
     put(&cache, "endless", 1, windows(options()));
     put(&cache, "kept", 2, windows(lasting(10)));
@@ -333,7 +341,7 @@ fn a_value_without_an_end_has_no_windows_and_a_window_may_have_no_end() {
 }
 
 #[test]
-fn old_values_give_their_memory_back_when_their_windows_end() {
+fn stale_entries_are_swept_when_their_windows_end() {
     let (cache, clock) = clocked(1000);
     for n in 0..500 {
         put(&cache, &format!("key {n}"), n, kept(5));
@@ -350,7 +358,7 @@ fn old_values_give_their_memory_back_when_their_windows_end() {
 }
 
 #[test]
-fn an_old_value_that_is_evicted_was_not_live() {
+fn evicted_stale_entry_counts_as_expired() {
     let (cache, clock) = clocked(10);
     for n in 0..10 {
         put(&cache, &format!("key {n}"), n, kept(100));
@@ -364,9 +372,9 @@ fn an_old_value_that_is_evicted_was_not_live() {
     assert!(stats.expirations > 0);
 }
 
-/// A fresh entry that has windows, or an age, leaves as any other does.
+/// A fresh entry with windows or an idle time is evicted, and counted, like any other.
 #[test]
-fn what_is_fresh_is_evicted_whatever_times_it_has() {
+fn fresh_entry_with_windows_or_idle_time_counts_as_evicted() {
     let (cache, _) = clocked(4);
     for n in 0..6 {
         let times = [kept(10), options().time_to_idle(SECOND)];
