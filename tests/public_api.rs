@@ -1,13 +1,13 @@
-//! The public face, line by line: a change of it must be seen in review.
+//! The public API equals the snapshot `tests/public-api.txt`, so that review sees each change.
 //!
-//! `UPDATE_PUBLIC_API=1 cargo test --test public_api` writes `tests/public-api.txt` anew.
+//! `UPDATE_PUBLIC_API=1 cargo test --test public_api` rewrites the snapshot.
 //!
-//! It is read from the source. What is `pub` there is public, since the lint
-//! `unreachable_pub` refuses a `pub` that nobody outside can reach.
+//! The test reads the source files. Every `pub` item there is public, since the lint
+//! `unreachable_pub` refuses a `pub` that no other crate can reach.
 
 #![allow(
     clippy::unwrap_used,
-    reason = "in a test an error that nobody asked for is a failure"
+    reason = "in a test an unexpected error is a failure"
 )]
 
 use std::fmt::Write;
@@ -28,12 +28,12 @@ fn rust_files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Every declaration that outsiders see, each in one line: what is `pub`, what a
-/// public trait asks for, and what public types implement.
+/// Every public declaration, each in one line: `pub` items, the methods of public traits, and
+/// the `impl` lines of public types.
 fn declarations(source: &str, public: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
     let (mut attributes, mut in_trait) = (Vec::new(), false);
-    // What is there for tests and for `fuzz/` stands at the end of a file.
+    // Items for tests and for `fuzz/` stand at the end of a file.
     let inner = ["#[cfg(test)]", "#[cfg(any(test, fuzzing))]"];
     let mut lines = source.lines().take_while(|line| !inner.contains(line));
     while let Some(line) = lines.next() {
@@ -42,18 +42,18 @@ fn declarations(source: &str, public: &[&str]) -> Vec<String> {
             continue;
         }
         if text.starts_with("#[") {
-            let is_face = text.starts_with("#[derive") || text.starts_with("#[non_exhaustive");
-            attributes.extend(is_face.then(|| text.to_owned()));
+            let is_public = text.starts_with("#[derive") || text.starts_with("#[non_exhaustive");
+            attributes.extend(is_public.then(|| text.to_owned()));
             continue;
         }
         let is_item = line.len() == text.len();
         in_trait = (in_trait && !is_item) || text.starts_with("pub trait");
-        let is_seen = text.starts_with("pub ")
+        let is_declared = text.starts_with("pub ")
             || (in_trait && text.starts_with("fn "))
             || (text.starts_with("impl") && public.iter().any(|name| implements(text, name)));
-        if is_seen {
+        if is_declared {
             let mut declaration = text.to_owned();
-            while !is_whole(&declaration) {
+            while !is_complete(&declaration) {
                 declaration.extend([" ", lines.next().unwrap().trim()]);
             }
             found.append(&mut attributes);
@@ -64,8 +64,7 @@ fn declarations(source: &str, public: &[&str]) -> Vec<String> {
     found
 }
 
-/// Whether a line begins an implementation of some trait for a public type, or of a
-/// public trait.
+/// Whether a line begins an `impl` for a public type or of a public trait.
 fn implements(line: &str, name: &str) -> bool {
     let (of, to) = line.split_once(" for ").unwrap_or(("", ""));
     let is_named = |part: &str| {
@@ -75,17 +74,19 @@ fn implements(line: &str, name: &str) -> bool {
     !of.contains("From<Kind>") && (is_named(to) || is_named(of))
 }
 
-/// Whether a declaration is whole: a field, or something that ends or has its body next.
-fn is_whole(text: &str) -> bool {
+/// Whether a declaration is complete: a field, or a line that ends with `{` or `;`.
+fn is_complete(text: &str) -> bool {
     let is_field = !text.contains("fn ") && text.ends_with(',');
     is_field || text.ends_with(['{', ';']) || text.ends_with("{}")
 }
 
-/// The declarations of all files that have any.
+/// The declarations of all source files.
 fn public_api() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let face = include_str!("../src/lib.rs");
-    let uses = face.lines().filter(|line| line.starts_with("pub use"));
+    let crate_root = include_str!("../src/lib.rs");
+    let uses = crate_root
+        .lines()
+        .filter(|line| line.starts_with("pub use"));
     let words = uses.flat_map(|line| line.split(|c: char| !c.is_alphanumeric()));
     let public: Vec<&str> = words
         .filter(|word| word.starts_with(char::is_uppercase))
@@ -106,7 +107,7 @@ fn public_api() -> String {
 }
 
 #[test]
-fn the_public_face_is_as_it_was_written_down() {
+fn public_api_matches_the_snapshot() {
     let snapshot = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/public-api.txt");
     let api = public_api();
     if std::env::var_os("UPDATE_PUBLIC_API").is_some() {
@@ -118,8 +119,8 @@ fn the_public_face_is_as_it_was_written_down() {
     let removed: Vec<_> = then.iter().filter(|line| !now.contains(line)).collect();
     assert!(
         api == written,
-        "the public face has changed:\nadded: {added:#?}\nremoved: {removed:#?}\n\
-         if that is meant, run UPDATE_PUBLIC_API=1 cargo test --test public_api, and say \
+        "the public API has changed:\nadded: {added:#?}\nremoved: {removed:#?}\n\
+         if that is intended, run UPDATE_PUBLIC_API=1 cargo test --test public_api, and say \
          so in CHANGELOG.md",
     );
 }
