@@ -1,7 +1,7 @@
-//! A hit in small and large caches: 1,000 to five million entries, uniform, fenced.
+//! Hits in small and large caches: 1,000 to five million entries, uniform, fenced.
 //!
-//! A larger table is farther away, for the floor too, so the ratio to the floor tells
-//! what a cache adds: the lines of memory that it touches besides.
+//! A larger table causes more CPU cache misses, for the floor too. The ratio to the floor
+//! shows the additional cache lines that a cache touches.
 
 use anyhow::Result;
 
@@ -56,7 +56,7 @@ pub fn run(settings: &Settings, targets: &mut Targets) -> Result<()> {
     if settings.plots {
         let line = |(who, contender): (usize, &Contender)| {
             let points = sizes.iter().zip(&by_size).map(|(&entries, times)| {
-                // By orders of magnitude, or all but one would lie on the left edge.
+                // A logarithmic axis: otherwise all points but one are at the left edge.
                 (f64::from(entries).log10(), times.median(who))
             });
             (contender.name(), points.collect())

@@ -1,8 +1,8 @@
-//! `get_bytes` of keys that are there.
+//! `get_bytes` hits.
 //!
-//! 100,000 entries of 64 bytes in a cache with room for 111,000, so nothing is
-//! evicted. Each request comes twice over: in a tight loop, and with a fence after
-//! each answer, which is what a request sees.
+//! 100,000 entries of 64 bytes in a cache with a capacity of 111,000, so no entry is evicted.
+//! Each stream is measured twice: in a tight loop, and with a fence after each answer, which
+//! is closer to a real request.
 
 use anyhow::Result;
 
@@ -32,10 +32,10 @@ const CONTENDERS: [Contender; 10] = [
 const OURS: Contender = Contender::Hydra;
 const QUICK: Contender = Contender::Quick;
 
-/// So many streams take turns, that no round repeats what the one before it asked for.
+/// Streams take turns, so that no round repeats the requests of the round before.
 const STREAMS: usize = 4;
 
-/// One of the ways to read.
+/// A way to read.
 struct Mode {
     name: &'static str,
     read: fn(&dyn Loops, &Requests) -> u64,
@@ -150,5 +150,5 @@ fn at(contender: Contender) -> usize {
     let mut contenders = CONTENDERS.iter();
     contenders
         .position(|&one| one == contender)
-        .expect("it takes part")
+        .expect("the contender takes part")
 }

@@ -1,9 +1,9 @@
-//! An insert of a new key into a cache that is full, so that another entry must go.
+//! Inserts of new keys into a full cache, so that each insert evicts an entry.
 //!
-//! Room for 100,000 entries, and as many in it. The values of the first row are new
-//! blocks of 64 bytes, made before the clock starts; giving an evicted one back
-//! is in the time. Those of the second row are clones of one shared value, which leaves
-//! the cache's own work.
+//! The capacity is 100,000 entries, all in use. The values of the first column are new blocks
+//! of 64 bytes, allocated before the clock starts; the time includes freeing an evicted value.
+//! The values of the second column are clones of one shared value, which leaves only the work
+//! of the cache.
 
 use anyhow::Result;
 
@@ -87,8 +87,8 @@ fn measure(
         let start = first + u32::try_from(round).expect("a few") * each;
         let requests = Requests::new(Keys::Short, (start..start + each).collect());
         let elapsed = insert(caches[who].as_ref(), &requests);
-        // The newest key must be there: a cache that drops what it is given is fast.
-        // A policy may refuse a newcomer, so only ours is held to it.
+        // The newest key must be present: a cache that drops every insert would be fast. A
+        // policy may refuse a new entry, so only hydracache is checked.
         if CONTENDERS[who] == Contender::Hydra {
             let id = start + each - 1;
             let bytes = caches[who].get(&Keys::Short.text(id)).expect("just put");
