@@ -117,7 +117,7 @@ fn two_racing_callers_of_a_missing_key_load_once() {
     });
 }
 
-/// One thread reads a database row through the cache; the other writes the row, invalidates
+/// A thread reads a database row through the cache; the other thread writes the row, invalidates
 /// and reads.
 fn load_against(invalidate: impl Fn(&HydraCache) + Sync) {
     let cache = HydraCache::local().max_capacity(16).build();

@@ -48,12 +48,12 @@ pub fn measure(
     fenced: bool,
 ) -> Times {
     let expected: u64 = requests.ids().iter().map(|&id| u64::from(id)).sum();
-    interleave(settings.rounds(), readers.len(), |who, _| {
-        let (sum, elapsed) = time(|| (readers[who].read)(requests, fenced));
+    interleave(settings.rounds(), readers.len(), |contestant, _| {
+        let (sum, elapsed) = time(|| (readers[contestant].read)(requests, fenced));
         assert_eq!(
             sum, expected,
             "{} has read a wrong value",
-            readers[who].name
+            readers[contestant].name
         );
         nanos_each(elapsed, requests.len())
     })

@@ -27,10 +27,10 @@ pub fn interleave(
     let mut times = vec![Vec::with_capacity(rounds); contestants];
     for round in 0..=rounds {
         order.shuffle(&mut random);
-        for &who in &order {
-            let figure = run(who, round);
+        for &contestant in &order {
+            let figure = run(contestant, round);
             if round > 0 {
-                times[who].push(figure);
+                times[contestant].push(figure);
             }
         }
     }
@@ -39,17 +39,17 @@ pub fn interleave(
 
 impl Times {
     /// The median of a contestant's figures.
-    pub fn median(&self, who: usize) -> f64 {
-        median(self.times[who].iter().copied())
+    pub fn median(&self, contestant: usize) -> f64 {
+        median(self.times[contestant].iter().copied())
     }
 
-    /// The median over the rounds of the ratio of two contestants' figures, `who` by `to`.
+    /// The median over the rounds of the ratio of two contestants' figures, the first by `to`.
     ///
     /// The two figures of a round are measured within a second of each other, so a slow moment
     /// of the machine is in both.
-    pub fn ratio(&self, who: usize, to: usize) -> f64 {
-        let pairs = self.times[who].iter().zip(&self.times[to]);
-        median(pairs.map(|(who, to)| who / to))
+    pub fn ratio(&self, contestant: usize, to: usize) -> f64 {
+        let pairs = self.times[contestant].iter().zip(&self.times[to]);
+        median(pairs.map(|(contestant, to)| contestant / to))
     }
 }
 

@@ -14,7 +14,7 @@ No recorded traces were given, so only drawn streams are measured. Give a folder
 --traces DIR, such as --traces ../shared/traces. Each file NAME.u32 in the folder is a trace:
 one little-endian u32 per request, with ids numbered 0, 1, 2 and so on without gaps.";
 
-/// One stream of requests.
+/// A stream of requests.
 #[derive(Debug)]
 pub struct Trace {
     /// The name of the file, or of the distribution.

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 pub struct User {
     /// The id, at least [`FIRST`](Self::FIRST).
     pub id: u32,
-    /// One allocation.
+    /// Takes an allocation.
     pub name: String,
-    /// One allocation.
+    /// Takes an allocation.
     pub email: String,
-    /// Three allocations.
+    /// Takes three allocations.
     pub roles: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! One random call, and the check of its answer.
+//! A random call, and the check of its answer.
 
 use std::sync::atomic::Ordering;
 

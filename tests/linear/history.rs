@@ -149,7 +149,7 @@ impl History {
         after
     }
 
-    /// One line per call, in the order of beginning.
+    /// A text with a line per call, in the order of beginning.
     pub fn text(&self) -> String {
         let callers = self.callers.iter().enumerate();
         let mut all: Vec<_> = callers

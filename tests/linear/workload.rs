@@ -1,4 +1,4 @@
-//! One caller: makes random calls and records them.
+//! A caller: makes random calls and records them.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;

@@ -19,7 +19,7 @@ pub struct Setup {
     pub callers: usize,
     /// Calls of each caller in one history.
     pub calls: usize,
-    /// Of 16 calls, this many load.
+    /// The number of loading calls in 16 calls.
     pub loads: usize,
     /// Some loaders choose tags.
     pub loader_tags: bool,

@@ -123,7 +123,7 @@ fn self_waiting_loads_time_out_and_free_their_keys() {
     assert_eq!(cache.stats().timeouts, 2);
 }
 
-/// Caffeine discards such a refresh, since its entry is gone. Here the loaded value is stored.
+/// Caffeine discards such a refresh, since the old entry is absent. Here the value is stored.
 #[test]
 fn refresh_is_stored_after_the_entry_expired_or_was_evicted() {
     let removals: [fn(&HydraCache, &ManualClock); 2] = [

@@ -49,11 +49,11 @@ pub fn run(settings: &Settings, targets: &mut Targets) -> Result<()> {
     ];
     let columns = columns.each_ref().map(String::as_str);
     let mut table = Table::new("flight: microseconds for all callers", &columns);
-    for (who, name) in CONTESTANTS.iter().enumerate() {
+    for (contestant, name) in CONTESTANTS.iter().enumerate() {
         let mut cells = vec![(*name).into()];
         for times in [&one_key, &many_keys] {
-            cells.push(format!("{:.0}", times.median(who)));
-            cells.push(table::ratio(times.ratio(who, ALONE)));
+            cells.push(format!("{:.0}", times.median(contestant)));
+            cells.push(table::ratio(times.ratio(contestant, ALONE)));
         }
         table.row(cells);
     }
@@ -71,16 +71,16 @@ fn measure(settings: &Settings, keys: usize, callers: usize) -> Times {
         callers,
         loads: Cell::new(0),
     };
-    interleave(settings.rounds(), CONTESTANTS.len(), |who, _| {
-        scenario.round(who)
+    interleave(settings.rounds(), CONTESTANTS.len(), |contestant, _| {
+        scenario.round(contestant)
     })
 }
 
 impl Scenario {
     /// Runs all callers against a new cache of one contestant, and returns microseconds.
-    fn round(&self, who: usize) -> f64 {
+    fn round(&self, contestant: usize) -> f64 {
         self.loads.set(0);
-        let micros = match CONTESTANTS[who] {
+        let micros = match CONTESTANTS[contestant] {
             "hydracache" => {
                 let cache = HydraCache::local().max_capacity(CAPACITY as u64).build();
                 let load = || async { Ok::<_, Infallible>(self.load().await) };

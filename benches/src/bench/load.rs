@@ -41,8 +41,8 @@ pub fn run(settings: &Settings, targets: &mut Targets) -> Result<()> {
 
     let title = "get_or_load, a hit, keys user:{id}, Zipf 0.99: ns";
     let mut table = Table::new(title, &["", "tight", "fenced"]);
-    for (who, reader) in readers.iter().enumerate() {
-        let figures = [&tight, &fenced].map(|times| table::nanos(times.median(who)));
+    for (contestant, reader) in readers.iter().enumerate() {
+        let figures = [&tight, &fenced].map(|times| table::nanos(times.median(contestant)));
         table.row([vec![reader.name.into()], figures.to_vec()].concat());
     }
     table.print();

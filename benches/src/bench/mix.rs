@@ -39,11 +39,11 @@ pub fn run(settings: &Settings, targets: &mut Targets) -> Result<()> {
     let title = "mix: million operations a second with 2 threads, and hydracache by it";
     let columns = ["", "90/10 mix", "ratio", "one hot key", "ratio"];
     let mut table = Table::new(title, &columns);
-    for (who, contender) in CONTENDERS.iter().enumerate() {
+    for (contestant, contender) in CONTENDERS.iter().enumerate() {
         let mut cells = vec![contender.name().into()];
         for times in [&mix, &hot] {
-            cells.push(format!("{:.1}", times.median(who)));
-            cells.push(table::ratio(times.ratio(OURS, who)));
+            cells.push(format!("{:.1}", times.median(contestant)));
+            cells.push(table::ratio(times.ratio(OURS, contestant)));
         }
         table.row(cells);
     }
@@ -77,8 +77,8 @@ fn mixed(settings: &Settings) -> Times {
         fill::check_bound(contender, cache.as_ref(), capacity);
         cache
     });
-    let times = interleave(settings.rounds(), caches.len(), |who, round| {
-        let cache = caches[who].as_ref();
+    let times = interleave(settings.rounds(), caches.len(), |contestant, round| {
+        let cache = caches[contestant].as_ref();
         let half = round % 2 * streams.len() / 2;
         let streams = &streams[half..half + streams.len() / 2];
         let elapsed = together(|thread| {
@@ -102,9 +102,9 @@ fn hot(settings: &Settings) -> Times {
         fill::check_all(cache.as_ref(), &requests);
         cache
     });
-    interleave(settings.rounds(), caches.len(), |who, _| {
+    interleave(settings.rounds(), caches.len(), |contestant, _| {
         let elapsed = together(|_| {
-            let bytes = caches[who].read(&requests);
+            let bytes = caches[contestant].read(&requests);
             assert_eq!(
                 bytes,
                 (length * value::LENGTH) as u64,

@@ -35,7 +35,7 @@ const LRU: usize = 4;
 const PERCENTS: [usize; 4] = [1, 5, 10, 25];
 const TINY: [usize; 2] = [64, 100];
 
-/// One stream at one capacity.
+/// A stream at one capacity.
 struct Point {
     trace: String,
     family: String,

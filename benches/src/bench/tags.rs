@@ -49,19 +49,23 @@ pub fn run(settings: &Settings, targets: &mut Targets) -> Result<()> {
 
     let mut polls = Polls::default();
     let rounds = settings.size(7, 2);
-    let times = interleave(rounds, 2, |who, _| match who {
+    let times = interleave(rounds, 2, |contestant, _| match contestant {
         OURS => ours(tagged, &all, &removed, &kept, &mut polls),
         _ => floor(&all, &removed, &kept),
     });
 
     let title = format!("invalidate_tag of {} entries", table::count(tagged.into()));
     let mut table = Table::new(title, &["", "whole call, ms", "over the floor"]);
-    for (who, name) in [
+    for (contestant, name) in [
         (OURS, "hydracache"),
         (FLOOR, "floor: the same keys, one by one"),
     ] {
-        let whole = format!("{:.1}", times.median(who));
-        table.row([name.into(), whole, table::ratio(times.ratio(who, FLOOR))]);
+        let whole = format!("{:.1}", times.median(contestant));
+        table.row([
+            name.into(),
+            whole,
+            table::ratio(times.ratio(contestant, FLOOR)),
+        ]);
     }
     table.print();
 

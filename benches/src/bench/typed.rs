@@ -38,11 +38,11 @@ pub fn run(settings: &Settings, targets: &mut Targets) -> Result<()> {
 
     let title = "typed hit, keys user:{id}, Zipf 0.99: ns, and hydracache as a part of it";
     let mut table = Table::new(title, &["", "tight", "ratio", "fenced", "ratio"]);
-    for (who, reader) in readers.iter().enumerate() {
+    for (contestant, reader) in readers.iter().enumerate() {
         let mut cells = vec![reader.name.into()];
         for times in [&tight, &fenced] {
-            cells.push(table::nanos(times.median(who)));
-            cells.push(table::ratio(times.ratio(OURS, who)));
+            cells.push(table::nanos(times.median(contestant)));
+            cells.push(table::ratio(times.ratio(OURS, contestant)));
         }
         table.row(cells);
     }

@@ -23,7 +23,7 @@ pub use loops::Loops;
 /// The time to live of all entries with a time to live: no entry expires during a run.
 pub const TTL: Duration = Duration::from_hours(1);
 
-/// One cache under measurement.
+/// A cache under measurement.
 pub trait Peer: Send + Sync {
     /// Returns the value of a key.
     fn get(&self, key: &str) -> Option<Bytes>;

@@ -59,7 +59,7 @@ impl Setup {
 #[derive(Arbitrary, Clone, Debug, Default)]
 pub(crate) struct RawOptions {
     pub(crate) ttl: Option<u8>,
-    /// One bit per tag.
+    /// A bit per tag.
     pub(crate) tags: u8,
     pub(crate) extra: Option<RawExtraOptions>,
 }
