@@ -1,18 +1,17 @@
-//! A codec of one's own: JSON in place of postcard, for types that need a format
-//! which describes itself, and for entries that a person can read.
+//! A custom codec: JSON instead of postcard, for types that need a self-describing format and
+//! for entries that a person can read.
 //!
 //! `cargo run --example custom_codec`
 
-#![allow(clippy::print_stdout, reason = "its output is what it is for")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::error::Error;
 
-use futures_lite::future::block_on;
 use hydracache::{BoxError, Bytes, CacheOptions, Codec, HydraCache};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-/// Refuses bytes that are left over, as a codec must: `from_slice` does.
+/// A codec must reject left-over bytes; `serde_json::from_slice` does.
 struct Json;
 
 impl Codec for Json {
@@ -25,7 +24,7 @@ impl Codec for Json {
     }
 }
 
-/// Which variant it is must be seen from the content: postcard cannot tell.
+/// An untagged enum: the format must describe itself, which postcard does not.
 #[derive(Debug, Deserialize, PartialEq, Serialize)]
 #[serde(untagged)]
 enum Price {
@@ -33,32 +32,31 @@ enum Price {
     Range { from: u32, to: u32 },
 }
 
-fn main() -> Result<(), Box<dyn Error>> {
-    block_on(async {
-        let options = CacheOptions::new();
-        let price = Price::Range { from: 5, to: 9 };
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let options = CacheOptions::new();
+    let price = Price::Range { from: 5, to: 9 };
 
-        let postcard = HydraCache::local().build();
-        postcard.put("price", &price, options.clone()).await?;
-        let Err(error) = postcard.get::<Price>("price").await else {
-            return Err("postcard has read an untagged enum".into());
-        };
-        println!("postcard: {error}");
-        assert!(error.is_decode());
+    let postcard = HydraCache::local().build();
+    postcard.put("price", &price, options.clone()).await?;
+    let Err(error) = postcard.get::<Price>("price").await else {
+        return Err("postcard has decoded an untagged enum".into());
+    };
+    println!("postcard: {error}");
+    assert!(error.is_decode());
 
-        let json = HydraCache::local().codec(Json).build();
-        json.put("price", &price, options.clone()).await?;
-        assert_eq!(json.get("price").await?, Some(price));
-        let stored = json.get_bytes("price").await?.unwrap_or_default();
-        println!("json:     {}", String::from_utf8_lossy(&stored));
-        assert_eq!(stored, r#"{"from":5,"to":9}"#);
+    let json = HydraCache::local().codec(Json).build();
+    json.put("price", &price, options.clone()).await?;
+    assert_eq!(json.get("price").await?, Some(price));
+    let stored = json.get_bytes("price").await?.unwrap_or_default();
+    println!("json:     {}", String::from_utf8_lossy(&stored));
+    assert_eq!(stored, r#"{"from":5,"to":9}"#);
 
-        // Encoded elsewhere, and stored as it came.
-        let received = Bytes::from_static(b"12");
-        json.put_bytes("exact", received, options).await?;
-        let exact = json.get::<Price>("exact").await?;
-        println!("received: {exact:?}");
-        assert_eq!(exact, Some(Price::Exact(12)));
-        Ok(())
-    })
+    // `put_bytes` stores bytes that another program has encoded.
+    let received = Bytes::from_static(b"12");
+    json.put_bytes("exact", received, options).await?;
+    let exact = json.get::<Price>("exact").await?;
+    println!("received: {exact:?}");
+    assert_eq!(exact, Some(Price::Exact(12)));
+    Ok(())
 }

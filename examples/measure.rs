@@ -1,8 +1,8 @@
-//! What an entry costs: the time of a hit and of an insert, and the memory.
+//! Measures the time of a hit, the time of an insert, and the memory of an entry.
 //!
 //! `cargo run --release --example measure`
 
-#![allow(clippy::print_stdout, reason = "its output is what it is for")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::convert::Infallible;
 use std::hint::black_box;
@@ -20,10 +20,10 @@ const ROUNDS: usize = 5;
 
 fn main() -> anyhow::Result<()> {
     let keys: Vec<String> = (0..2 * ENTRIES).map(|id| format!("user:{id}")).collect();
-    let (one, other) = keys.split_at(ENTRIES);
+    let (first, second) = keys.split_at(ENTRIES);
     let cache = HydraCache::local().max_capacity(ENTRIES as u64).build();
 
-    let filling = allocation_counter::measure(|| drop(fill(&cache, one)));
+    let filling = allocation_counter::measure(|| drop(fill(&cache, first)));
     let per_entry = u64::try_from(filling.bytes_current)? / cache.entry_count();
 
     let mut rng = StdRng::seed_from_u64(7);
@@ -32,12 +32,12 @@ fn main() -> anyhow::Result<()> {
     for _ in 0..ROUNDS {
         hits.push(nanoseconds(READS, || {
             for &at in &order {
-                black_box(block_on(cache.get_bytes(&one[at]))?);
+                black_box(block_on(cache.get_bytes(&first[at]))?);
             }
             Ok(())
         })?);
-        inserts.push(nanoseconds(ENTRIES, || fill(&cache, other))?);
-        fill(&cache, one)?;
+        inserts.push(nanoseconds(ENTRIES, || fill(&cache, second))?);
+        fill(&cache, first)?;
     }
     hits.sort_unstable();
     inserts.sort_unstable();
@@ -45,19 +45,19 @@ fn main() -> anyhow::Result<()> {
     let future = cache.get_or_load("key", CacheOptions::new(), async || Ok::<_, Infallible>(0));
     println!("{ENTRIES} entries of {PAYLOAD} bytes; medians of {ROUNDS} rounds");
     println!(
-        "get_bytes, a hit, uniform        {:>6} ns",
+        "get_bytes, hit, uniform keys     {:>6} ns",
         hits[ROUNDS / 2]
     );
     println!(
-        "put_bytes of a new key, full     {:>6} ns",
+        "put_bytes, new key, full cache   {:>6} ns",
         inserts[ROUNDS / 2]
     );
     println!(
-        "memory an entry over its payload {:>6} bytes",
+        "memory per entry, less payload   {:>6} bytes",
         per_entry - PAYLOAD as u64
     );
     println!(
-        "a get_or_load future             {:>6} bytes",
+        "size of a get_or_load future     {:>6} bytes",
         size_of_val(&future)
     );
     Ok(())
@@ -71,8 +71,8 @@ fn fill(cache: &HydraCache, keys: &[String]) -> CacheResult<()> {
     Ok(())
 }
 
-/// The time of one of `count` steps.
-#[allow(clippy::disallowed_methods, reason = "it measures the real thing")]
+/// The mean time of one of `count` steps.
+#[allow(clippy::disallowed_methods, reason = "the example measures real time")]
 fn nanoseconds(count: usize, work: impl FnOnce() -> CacheResult<()>) -> CacheResult<u128> {
     let start = Instant::now();
     work()?;

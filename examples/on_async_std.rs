@@ -1,8 +1,8 @@
-//! A small service on async-std: many requests at once, a slow store, one load.
+//! A small service on async-std: 100 concurrent requests, a slow database, one query each.
 //!
 //! `cargo run --example on_async_std`
 
-#![allow(clippy::print_stdout, reason = "its output is what it is for")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::error::Error;
 use std::io;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use async_std::task;
 use hydracache::{CacheOptions, CacheResult, HydraCache};
 
-/// Greetings in several languages, for a user whom a slow store knows.
+/// Cached greetings in several languages, and a database with the visits of a user.
 struct Greeter {
     visits: AtomicU32,
     queries: AtomicU32,
@@ -21,7 +21,7 @@ struct Greeter {
 }
 
 impl Greeter {
-    /// The store: right, but slow.
+    /// A slow database query.
     async fn query(&self) -> io::Result<u32> {
         self.queries.fetch_add(1, SeqCst);
         task::sleep(Duration::from_millis(20)).await;
@@ -38,8 +38,8 @@ impl Greeter {
         self.cache.get_or_load(hello, options, load).await
     }
 
-    /// Invalidates once the store has changed: were it the other way round, a load
-    /// between the two would keep the old count.
+    /// Changes the count first and invalidates second. In the other order, a load between
+    /// the two would store the old count.
     async fn visit(&self) -> CacheResult<u64> {
         self.visits.fetch_add(1, SeqCst);
         self.cache.invalidate_tag("user:ada").await
@@ -65,7 +65,7 @@ async fn serve() -> Result<(), Box<dyn Error>> {
         assert!(greeting.await?.ends_with("visit 1"));
     }
     let queries = greeter.queries.load(SeqCst);
-    println!("100 requests at once in 2 languages: {queries} queries");
+    println!("100 concurrent requests in 2 languages: {queries} queries");
     assert_eq!(queries, 2);
 
     println!("before: {}", greeter.greet("Bonjour").await?);

@@ -1,9 +1,9 @@
-//! A small service on smol, on one thread: requests and loaders borrow what they
-//! use, with no `Arc` and no lock.
+//! A small service on smol's local executor: requests and loaders borrow, without `Arc` or
+//! locks.
 //!
 //! `cargo run --example on_smol`
 
-#![allow(clippy::print_stdout, reason = "its output is what it is for")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::cell::Cell;
 use std::io;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use hydracache::{CacheOptions, CacheResult, HydraCache};
 use smol::{LocalExecutor, Timer};
 
-/// Where the trains for each town leave from, in front of a slow timetable.
+/// Cached departures, and a slow timetable with the platform.
 struct Station {
     platform: Cell<u32>,
     queries: Cell<u32>,
@@ -20,14 +20,14 @@ struct Station {
 }
 
 impl Station {
-    /// The timetable: right, but slow.
+    /// A slow timetable query.
     async fn query(&self) -> io::Result<u32> {
         self.queries.set(self.queries.get() + 1);
         Timer::after(Duration::from_millis(20)).await;
         Ok(self.platform.get())
     }
 
-    async fn board(&self, town: &str) -> CacheResult<String> {
+    async fn departure(&self, town: &str) -> CacheResult<String> {
         let hour = Duration::from_secs(3600);
         let options = CacheOptions::new().ttl(hour).tag("timetable");
         let load = || async {
@@ -37,8 +37,8 @@ impl Station {
         self.cache.get_or_load(town, options, load).await
     }
 
-    /// Invalidates once the timetable has changed: were it the other way round, a
-    /// load between the two would keep the old platform.
+    /// Changes the platform first and invalidates second. In the other order, a load between
+    /// the two would store the old platform.
     async fn move_to(&self, platform: u32) -> CacheResult<u64> {
         self.platform.set(platform);
         self.cache.invalidate_tag("timetable").await
@@ -54,7 +54,7 @@ fn main() -> CacheResult<()> {
     let executor = LocalExecutor::new();
     let towns = ["Brno", "Vienna"].repeat(50).into_iter();
     let requests: Vec<_> = towns
-        .map(|town| executor.spawn(station.board(town)))
+        .map(|town| executor.spawn(station.departure(town)))
         .collect();
 
     smol::block_on(executor.run(async {
@@ -62,13 +62,13 @@ fn main() -> CacheResult<()> {
             assert!(request.await?.ends_with("platform 4"));
         }
         let queries = station.queries.get();
-        println!("100 requests at once for 2 towns: {queries} queries");
+        println!("100 concurrent requests for 2 towns: {queries} queries");
         assert_eq!(queries, 2);
 
-        println!("before: {}", station.board("Vienna").await?);
+        println!("before: {}", station.departure("Vienna").await?);
         assert_eq!(station.move_to(1).await?, 2);
-        println!("after:  {}", station.board("Vienna").await?);
-        assert_eq!(station.board("Vienna").await?, "Vienna from platform 1");
+        println!("after:  {}", station.departure("Vienna").await?);
+        assert_eq!(station.departure("Vienna").await?, "Vienna from platform 1");
 
         let stats = station.cache.stats();
         println!("{stats:#?}");

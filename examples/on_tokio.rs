@@ -1,8 +1,8 @@
-//! A small service on tokio: many requests at once, a slow store, one load.
+//! A small service on tokio: 100 concurrent requests, a slow database, one query per page.
 //!
 //! `cargo run --example on_tokio`
 
-#![allow(clippy::print_stdout, reason = "its output is what it is for")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::error::Error;
 use std::io;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use hydracache::{CacheOptions, CacheResult, HydraCache};
 use tokio::task::JoinSet;
 
-/// Pages that show the price of product 7, in front of a store that knows it.
+/// Cached pages with the price of product 7, and a database with the price.
 struct Shop {
     price: AtomicU32,
     queries: AtomicU32,
@@ -21,7 +21,7 @@ struct Shop {
 }
 
 impl Shop {
-    /// The store: right, but slow.
+    /// A slow database query.
     async fn query(&self) -> io::Result<u32> {
         self.queries.fetch_add(1, SeqCst);
         tokio::time::sleep(Duration::from_millis(20)).await;
@@ -38,8 +38,8 @@ impl Shop {
         self.cache.get_or_load(name, options, load).await
     }
 
-    /// Invalidates once the store has changed: were it the other way round, a load
-    /// between the two would keep the old price.
+    /// Changes the price first and invalidates second. In the other order, a load between
+    /// the two would store the old price.
     async fn reprice(&self, price: u32) -> CacheResult<u64> {
         self.price.store(price, SeqCst);
         self.cache.invalidate_tag("product:7").await
@@ -64,7 +64,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         assert!(page??.ends_with("250 crowns"));
     }
     let queries = shop.queries.load(SeqCst);
-    println!("100 requests at once for 2 pages: {queries} queries");
+    println!("100 concurrent requests for 2 pages: {queries} queries");
     assert_eq!(queries, 2);
 
     println!("before: {}", shop.page("home").await?);

@@ -1,14 +1,14 @@
-//! The database goes down and comes back, while requests go on: how each was served,
-//! minute by minute. No time passes, since the clock is the example's.
+//! Serves stale values while the database is down, and prints how each minute was answered.
+//!
+//! The clock is a `ManualClock`, so the example takes no real time.
 //!
 //! `cargo run --example outage`
 
-#![allow(clippy::print_stdout, reason = "its output is what it is for")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::cell::Cell;
 use std::time::Duration;
 
-use futures_lite::future::block_on;
 use hydracache::{
     CacheOptions, CacheResult, Clock, Fetched, HydraCache, Loaded, ManualClock, Source,
 };
@@ -16,7 +16,7 @@ use hydracache::{
 const SECOND: Duration = Duration::from_secs(1);
 const PRODUCTS: [&str; 4] = ["coffee", "tea", "cocoa", "milk"];
 
-/// Prices, in front of a database that is away for a while.
+/// Cached prices, and a database that is down for a while.
 struct Shop {
     clock: ManualClock,
     cache: HydraCache,
@@ -24,7 +24,7 @@ struct Shop {
 }
 
 impl Shop {
-    /// The database is down from the third minute on, and back in the twelfth.
+    /// The database is down from minute 3 until minute 12.
     fn is_down(&self) -> bool {
         (3..12).contains(&(self.clock.now().as_secs() / 60))
     }
@@ -37,8 +37,8 @@ impl Shop {
         Ok(250)
     }
 
-    /// Fresh for a minute, and kept for five more in case of need. Who failed does not
-    /// ask again for ten seconds.
+    /// A price is fresh for a minute, and may be served for five more minutes if a load
+    /// fails. After a failed load, the next load of the product starts ten seconds later.
     async fn price(&self, product: &str) -> CacheResult<Fetched<u32>> {
         let options = CacheOptions::new()
             .ttl(60 * SECOND)
@@ -49,16 +49,16 @@ impl Shop {
     }
 }
 
-/// How requests were served.
+/// The number of answers of each kind.
 #[derive(Debug, Default, PartialEq)]
-struct Served {
+struct Answers {
     hit: u32,
     stale: u32,
     loaded: u32,
     error: u32,
 }
 
-impl Served {
+impl Answers {
     fn count(&mut self, answer: &CacheResult<Fetched<u32>>) {
         let counter = match answer {
             Ok(fetched) if fetched.source == Source::Hit => &mut self.hit,
@@ -70,47 +70,48 @@ impl Served {
     }
 }
 
-fn main() {
+#[tokio::main]
+async fn main() {
     let clock = ManualClock::new();
     let shop = Shop {
         cache: HydraCache::local().clock(clock.clone()).build(),
         clock,
         queries: Cell::new(0),
     };
-    let mut all = Served::default();
+    let mut total = Answers::default();
     println!("minute  database   hit  stale  loaded  error");
     for minute in 0..16 {
-        let mut served = Served::default();
+        let mut answers = Answers::default();
         let state = if shop.is_down() { "down" } else { "up" };
         for _ in 0..60 {
             for product in PRODUCTS {
-                let answer = block_on(shop.price(product));
-                served.count(&answer);
-                all.count(&answer);
+                let answer = shop.price(product).await;
+                answers.count(&answer);
+                total.count(&answer);
             }
             shop.clock.advance(SECOND);
         }
-        let Served {
+        let Answers {
             hit,
             stale,
             loaded,
             error,
-        } = served;
+        } = answers;
         println!("{minute:6}  {state:8} {hit:5} {stale:6} {loaded:7} {error:6}");
     }
 
-    // Five of the nine minutes were bridged. A price was asked for 7 times while the
-    // database was up; while it was down, every ten seconds.
-    let expected = Served {
+    // Stale prices cover five of the nine minutes. Each product is queried 7 times while the
+    // database is up, and every ten seconds while the database is down.
+    let expected = Answers {
         hit: 7 * 236,
         stale: 5 * 240,
         loaded: 7 * 4,
         error: 4 * 240,
     };
-    assert_eq!(all, expected);
+    assert_eq!(total, expected);
     assert_eq!(shop.queries.get(), 4 * (7 + 9 * 6));
     let stats = shop.cache.stats();
     println!("{stats:#?}");
     assert_eq!((stats.loads, stats.load_failures), (4 * 61, 4 * 54));
-    assert_eq!(stats.stale_serves, u64::from(all.stale));
+    assert_eq!(stats.stale_serves, u64::from(total.stale));
 }

@@ -1,9 +1,9 @@
-//! Loads in the background on async-std: an old headline is served at once, while the new
-//! one is asked for.
+//! Background loads on async-std: a stale headline is served at once while a task loads a new
+//! one.
 //!
 //! `cargo run --example refresh_on_async_std`
 
-#![allow(clippy::print_stdout, reason = "its output is what it is for")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::error::Error;
 use std::io;
@@ -13,16 +13,16 @@ use async_std::channel::{Receiver, Sender, bounded};
 use async_std::task;
 use hydracache::{CacheOptions, CacheResult, HydraCache, ManualClock};
 
-/// The newsroom: it says when it is asked, and answers when there is a headline.
+/// A newsroom: reports each query, and answers as soon as a headline exists.
 #[derive(Clone)]
 struct Newsroom {
-    asked: Sender<()>,
+    queried: Sender<()>,
     headlines: Receiver<&'static str>,
 }
 
 impl Newsroom {
     async fn query(self) -> io::Result<String> {
-        self.asked.send(()).await.map_err(io::Error::other)?;
+        self.queried.send(()).await.map_err(io::Error::other)?;
         let headline = self.headlines.recv().await.map_err(io::Error::other)?;
         Ok(headline.into())
     }
@@ -43,10 +43,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn serve() -> Result<(), Box<dyn Error>> {
-    let (asked, questions) = bounded(1);
-    let (desk, headlines) = bounded(1);
-    let newsroom = Newsroom { asked, headlines };
-    // The clock is the example's, so that nobody has to wait for a minute to go by.
+    let (queried, on_query) = bounded(1);
+    let (publish, headlines) = bounded(1);
+    let newsroom = Newsroom { queried, headlines };
+    // A manual clock, so that the example need not wait for a minute.
     let clock = ManualClock::new();
     let cache = HydraCache::local()
         .clock(clock.clone())
@@ -54,24 +54,24 @@ async fn serve() -> Result<(), Box<dyn Error>> {
         .timer(task::sleep)
         .build();
 
-    desk.send("Rain").await?;
+    publish.send("Rain").await?;
     assert_eq!(headline(&cache, &newsroom).await?, "Rain");
-    questions.recv().await?;
-    println!("nothing was there: the caller has waited");
+    on_query.recv().await?;
+    println!("no entry: the caller waits for the load");
 
     clock.advance(Duration::from_secs(90));
     assert_eq!(headline(&cache, &newsroom).await?, "Rain");
-    println!("90 seconds later: the old headline, at once");
-    questions.recv().await?;
+    println!("90 seconds later: the stale headline at once, and a load in the background");
+    on_query.recv().await?;
     assert_eq!(headline(&cache, &newsroom).await?, "Rain");
-    println!("the newsroom is asked, and has not answered: the old headline");
+    println!("the load is still running: the stale headline again");
 
-    desk.send("Sun").await?;
+    publish.send("Sun").await?;
     while cache.get::<String>("today").await?.as_deref() != Some("Sun") {
         task::yield_now().await;
     }
     assert_eq!(headline(&cache, &newsroom).await?, "Sun");
-    println!("it has answered: the new headline");
+    println!("the load has ended: the new headline");
 
     let stats = cache.stats();
     println!("{stats:#?}");

@@ -1,9 +1,8 @@
-//! Loads in the background on smol: an old price is served at once, while the new one
-//! is asked for.
+//! Background loads on smol: a stale price is served at once while a task loads a new one.
 //!
 //! `cargo run --example refresh_on_smol`
 
-#![allow(clippy::print_stdout, reason = "its output is what it is for")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::io;
 use std::time::Duration;
@@ -12,16 +11,16 @@ use hydracache::{CacheOptions, CacheResult, HydraCache, ManualClock};
 use smol::channel::{Receiver, Sender, bounded};
 use smol::future::yield_now;
 
-/// The market: it says when it is asked, and answers when it is told what.
+/// A market: reports each query, and answers as soon as a price exists.
 #[derive(Clone)]
 struct Market {
-    asked: Sender<()>,
+    queried: Sender<()>,
     price: Receiver<u32>,
 }
 
 impl Market {
     async fn query(self) -> io::Result<u32> {
-        self.asked.send(()).await.map_err(io::Error::other)?;
+        self.queried.send(()).await.map_err(io::Error::other)?;
         self.price.recv().await.map_err(io::Error::other)
     }
 }
@@ -37,13 +36,13 @@ async fn price(cache: &HydraCache, market: &Market) -> CacheResult<u32> {
 }
 
 async fn serve() -> CacheResult<()> {
-    let (asked, questions) = bounded(1);
-    let (answers, price_of) = bounded(1);
+    let (queried, on_query) = bounded(1);
+    let (publish, prices) = bounded(1);
     let market = Market {
-        asked,
-        price: price_of,
+        queried,
+        price: prices,
     };
-    // The clock is the example's, so that nobody has to wait for a minute to go by.
+    // A manual clock, so that the example need not wait for a minute.
     let clock = ManualClock::new();
     let cache = HydraCache::local()
         .clock(clock.clone())
@@ -51,24 +50,24 @@ async fn serve() -> CacheResult<()> {
         .timer(smol::Timer::after)
         .build();
 
-    answers.try_send(250).ok();
+    publish.try_send(250).ok();
     assert_eq!(price(&cache, &market).await?, 250);
-    questions.try_recv().ok();
-    println!("nothing was there: the caller has waited");
+    on_query.try_recv().ok();
+    println!("no entry: the caller waits for the load");
 
     clock.advance(Duration::from_secs(90));
     assert_eq!(price(&cache, &market).await?, 250);
-    println!("90 seconds later: the old price, at once");
-    assert!(questions.recv().await.is_ok());
+    println!("90 seconds later: the stale price at once, and a load in the background");
+    assert!(on_query.recv().await.is_ok());
     assert_eq!(price(&cache, &market).await?, 250);
-    println!("the market is asked, and has not answered: the old price");
+    println!("the load is still running: the stale price again");
 
-    answers.try_send(199).ok();
+    publish.try_send(199).ok();
     while cache.get::<u32>("coffee").await? != Some(199) {
         yield_now().await;
     }
     assert_eq!(price(&cache, &market).await?, 199);
-    println!("it has answered: the new price");
+    println!("the load has ended: the new price");
 
     let stats = cache.stats();
     println!("{stats:#?}");

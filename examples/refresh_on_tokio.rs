@@ -1,9 +1,8 @@
-//! Loads in the background on tokio: an old forecast is served at once, while a new one
-//! is asked for.
+//! Background loads on tokio: a stale forecast is served at once while a task loads a new one.
 //!
 //! `cargo run --example refresh_on_tokio`
 
-#![allow(clippy::print_stdout, reason = "its output is what it is for")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::error::Error;
 use std::io;
@@ -15,16 +14,16 @@ use tokio::sync::Notify;
 use tokio::sync::watch::{Receiver, channel};
 use tokio::task::yield_now;
 
-/// The weather station: it says when it is asked, and answers once it has a forecast.
+/// A weather station: notifies at each query, and answers as soon as a forecast exists.
 #[derive(Clone)]
 struct Station {
-    asked: Arc<Notify>,
+    queried: Arc<Notify>,
     forecast: Receiver<Option<&'static str>>,
 }
 
 impl Station {
     async fn query(mut self) -> io::Result<String> {
-        self.asked.notify_one();
+        self.queried.notify_one();
         let forecast = self.forecast.wait_for(Option::is_some).await;
         let forecast = forecast.map_err(io::Error::other)?;
         Ok(forecast.unwrap_or_default().into())
@@ -43,12 +42,12 @@ async fn forecast(cache: &HydraCache, station: &Station) -> CacheResult<String> 
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let (sky, forecasts) = channel(Some("rain"));
+    let (publish, forecasts) = channel(Some("rain"));
     let station = Station {
-        asked: Arc::default(),
+        queried: Arc::default(),
         forecast: forecasts,
     };
-    // The clock is the example's, so that nobody has to wait for a minute to go by.
+    // A manual clock, so that the example need not wait for a minute.
     let clock = ManualClock::new();
     let cache = HydraCache::local()
         .clock(clock.clone())
@@ -57,23 +56,23 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .build();
 
     assert_eq!(forecast(&cache, &station).await?, "rain");
-    station.asked.notified().await;
-    println!("nothing was there: the caller has waited");
+    station.queried.notified().await;
+    println!("no entry: the caller waits for the load");
 
-    sky.send(None)?;
+    publish.send(None)?;
     clock.advance(Duration::from_secs(90));
     assert_eq!(forecast(&cache, &station).await?, "rain");
-    println!("90 seconds later: the old forecast, at once");
-    station.asked.notified().await;
+    println!("90 seconds later: the stale forecast at once, and a load in the background");
+    station.queried.notified().await;
     assert_eq!(forecast(&cache, &station).await?, "rain");
-    println!("the station is asked, and has not answered: the old forecast");
+    println!("the load is still running: the stale forecast again");
 
-    sky.send(Some("sun"))?;
+    publish.send(Some("sun"))?;
     while cache.get::<String>("Brno").await?.as_deref() != Some("sun") {
         yield_now().await;
     }
     assert_eq!(forecast(&cache, &station).await?, "sun");
-    println!("it has answered: the new forecast");
+    println!("the load has ended: the new forecast");
 
     let stats = cache.stats();
     println!("{stats:#?}");

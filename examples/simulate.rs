@@ -1,10 +1,12 @@
-//! A service with a bug that no ordinary test meets: it invalidates before it commits. A
-//! simulation runs the same requests in one order after another, finds one in which a reader
-//! keeps what was true before, and finds it again by its seed.
+//! Finds a race with a simulation: a service that invalidates before the commit.
+//!
+//! An ordinary test rarely meets this bug. The simulation runs the same requests in many
+//! orders, finds an order in which a reader stores the old name, and repeats that order by
+//! its seed.
 //!
 //! `cargo run --features testing --example simulate`
 
-#![allow(clippy::print_stdout, reason = "its output is what it is for")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -14,7 +16,7 @@ use std::rc::Rc;
 use hydracache::testing::{Chaos, World, simulate};
 use hydracache::{CacheError, CacheOptions, HydraCache};
 
-/// Names, in a database that the world has.
+/// Cached names, and a database in the simulated world.
 struct Service {
     world: World,
     cache: HydraCache,
@@ -35,7 +37,7 @@ impl Service {
         if self.invalidates_first {
             self.cache.invalidate_tag(&format!("user:{id}")).await?;
         }
-        self.world.pause().await; // the commit is on its way
+        self.world.pause().await; // the commit takes some time
         self.rows.borrow_mut().insert(id, name.into());
         if !self.invalidates_first {
             self.cache.invalidate_tag(&format!("user:{id}")).await?;
@@ -44,7 +46,7 @@ impl Service {
     }
 }
 
-/// Three readers and a writer; then everybody sees what was written.
+/// Runs three readers and a writer, and asserts that a later reader sees the new name.
 async fn scenario(world: World, invalidates_first: bool) {
     world.set_chaos(Chaos::some());
     let service = Rc::new(Service {
@@ -62,14 +64,14 @@ async fn scenario(world: World, invalidates_first: bool) {
     service
         .rename(7, "Grace")
         .await
-        .expect("no load is awaited");
+        .expect("an invalidation does not fail");
     for reader in readers {
-        // Some fail, and some are dropped.
+        // Some readers fail, and some are dropped.
         let _ = reader.await;
     }
     world.set_chaos(Chaos::none());
     let name = service.name(7).await;
-    let name = name.expect("the database is back");
+    let name = name.expect("no load fails any more");
     assert_eq!(name.as_deref(), Some("Grace"), "a stale name");
 }
 
@@ -80,13 +82,13 @@ fn main() {
     };
     std::panic::set_hook(Box::new(|panic| println!("  {panic}")));
 
-    println!("invalidating before the commit:");
+    println!("invalidate before the commit, until a seed fails:");
     let found = (0..10_000).find(|&seed| fails(seed, true));
-    let seed = found.expect("a reader gets in between before long");
-    println!("the same seed again:");
+    let seed = found.expect("some order has a reader between the two");
+    println!("seed {seed} again:");
     assert!(fails(seed, true));
 
-    println!("invalidating after the commit, 1,000 orders:");
+    println!("invalidate after the commit, 1,000 seeds:");
     assert!(!(0..1_000).any(|seed| fails(seed, false)));
-    println!("  none fails");
+    println!("  no seed fails");
 }

@@ -1,80 +1,101 @@
-//! A thousand callers miss a key at once, and their load ends in each way it can.
+//! A thousand callers miss one key at the same time: one load serves all, however it ends.
 //!
 //! `cargo run --example stampede`
 
-#![allow(clippy::print_stdout, reason = "its output is what it is for")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
-use std::cell::Cell;
 use std::io;
-use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
-use async_executor::LocalExecutor;
-use futures_lite::FutureExt;
-use futures_lite::future::{block_on, yield_now};
 use hydracache::{CacheOptions, CacheResult, HydraCache};
+use tokio::sync::watch;
+use tokio::task::yield_now;
 
-/// Lets a thousand callers ask for a key, drops the one that leads if told to, and
-/// then lets the database answer. Counts the loads, and the callers that got a
-/// value, an error, news of another's panic, and a panic.
-async fn stampede(
-    cache: &HydraCache,
-    key: &str,
-    drop_leader: bool,
-    answer: fn() -> io::Result<u32>,
-) -> [u64; 5] {
-    let before = cache.stats();
-    let (leader, answers) = (Cell::new(0), Cell::new(false));
-    let call = async |caller| {
-        let query = || async {
-            leader.set(caller);
-            while !answers.get() {
-                yield_now().await;
-            }
-            answer()
-        };
-        cache.get_or_load(key, CacheOptions::new(), query).await
-    };
-    let executor = LocalExecutor::new();
-    let mut calls: Vec<_> = (0..1_000).map(|n| executor.spawn(call(n))).collect();
-    let story = async {
-        while (cache.stats() - before).misses < 1_000 {
-            yield_now().await;
-        }
-        if drop_leader {
-            drop(calls.remove(leader.get()));
-        }
-        answers.set(true);
-        let mut counts = [0; 5];
-        for call in calls {
-            counts[match AssertUnwindSafe(call).catch_unwind().await {
-                Ok(Ok(_)) => 1,
-                Ok(Err(error)) => 2 + usize::from(error.is_panic()),
-                Err(_) => 4,
-            }] += 1;
-        }
-        counts[0] = (cache.stats() - before).loads;
-        counts
-    };
-    executor.run(story).await
+/// The number of loads, and of callers by the kind of their answer.
+#[derive(Debug, Default, PartialEq)]
+struct Counts {
+    loads: u64,
+    values: u64,
+    errors: u64,
+    /// Waiters whose leader panicked.
+    panic_errors: u64,
+    panics: u64,
 }
 
-fn main() -> CacheResult<()> {
-    let cache = HydraCache::local().build();
-    let run = |key, drop_leader, answer| {
-        let counts = block_on(stampede(&cache, key, drop_leader, answer));
-        let [loads, values, errors, told, panics] = counts;
-        println!("{key:14} {loads:5} {values:7} {errors:7} {told:15} {panics:7}");
-        counts
+/// Starts a thousand callers of `key`, aborts the leader if told to, and then lets the loader
+/// end with `answer`.
+async fn stampede(
+    cache: &HydraCache,
+    key: &'static str,
+    abort_leader: bool,
+    answer: fn() -> io::Result<u32>,
+) -> Counts {
+    let before = cache.stats();
+    let (open, gate) = watch::channel(false);
+    let leader = Arc::new(AtomicUsize::new(0));
+    let call = |caller| {
+        let (cache, leader, gate) = (cache.clone(), Arc::clone(&leader), gate.clone());
+        tokio::spawn(async move {
+            let query = || async {
+                leader.store(caller, SeqCst);
+                let mut gate = gate;
+                gate.wait_for(|open| *open).await.ok();
+                answer()
+            };
+            cache.get_or_load(key, CacheOptions::new(), query).await
+        })
     };
-    println!("1,000 callers  loads  values  errors  told of a panic  panics");
-    assert_eq!(run("a value", false, || Ok(7)), [1, 1_000, 0, 0, 0]);
+    let mut calls: Vec<_> = (0..1_000).map(call).collect();
+    // A call that has counted its miss has joined the load.
+    while (cache.stats() - before).misses < 1_000 {
+        yield_now().await;
+    }
+    if abort_leader {
+        let leader = calls.remove(leader.load(SeqCst));
+        leader.abort();
+        leader.await.expect_err("the leader was aborted");
+    }
+    open.send_replace(true);
+    let mut counts = Counts::default();
+    for call in calls {
+        let counter = match call.await {
+            Ok(Ok(_)) => &mut counts.values,
+            Ok(Err(error)) if error.is_panic() => &mut counts.panic_errors,
+            Ok(Err(_)) => &mut counts.errors,
+            Err(_) => &mut counts.panics,
+        };
+        *counter += 1;
+    }
+    counts.loads = (cache.stats() - before).loads;
+    counts
+}
+
+#[tokio::main]
+async fn main() -> CacheResult<()> {
+    let cache = HydraCache::local().build();
+    let run = async |key, abort_leader, answer| {
+        let counts = stampede(&cache, key, abort_leader, answer).await;
+        let Counts {
+            loads,
+            values,
+            errors,
+            panic_errors,
+            panics,
+        } = counts;
+        println!("{key:14} {loads:5} {values:7} {errors:7} {panic_errors:13} {panics:7}");
+        [loads, values, errors, panic_errors, panics]
+    };
+    println!("1,000 callers  loads  values  errors  panic errors  panics");
+    assert_eq!(run("value", false, || Ok(7)).await, [1, 1_000, 0, 0, 0]);
     let fail = || Err(io::ErrorKind::TimedOut.into());
-    assert_eq!(run("an error", false, fail), [1, 0, 1_000, 0, 0]);
-    assert_eq!(run("leader dropped", true, || Ok(8)), [2, 999, 0, 0, 0]);
-    println!("(the next one panics: its message is on standard error)");
-    let panic = || panic!("as it was told to");
-    assert_eq!(run("a panic", false, panic), [1, 0, 0, 999, 1]);
-    let after = cache.get_or_insert_with("a panic", CacheOptions::new(), async || 9);
-    println!("and the key can be loaded at once: {}", block_on(after)?);
+    assert_eq!(run("error", false, fail).await, [1, 0, 1_000, 0, 0]);
+    let value = || Ok(8);
+    assert_eq!(run("leader aborted", true, value).await, [2, 999, 0, 0, 0]);
+    println!("(the next loader panics: the message is on standard error)");
+    let panic = || panic!("the loader panics on purpose");
+    assert_eq!(run("panic", false, panic).await, [1, 0, 0, 999, 1]);
+    let after = cache.get_or_insert_with("panic", CacheOptions::new(), async || 9);
+    println!("after the panic, the key loads again: {}", after.await?);
     Ok(())
 }

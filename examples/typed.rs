@@ -1,19 +1,18 @@
-//! A typed cache in a service: keys of their own type, values that all readers share, a
-//! loader that says whose the value is, and one invalidation for a whole tenant.
+//! A typed cache with its loader: own key type, shared values, tags chosen by the loader, and
+//! one invalidation for all users of a tenant.
 //!
 //! `cargo run --example typed`
 
-#![allow(clippy::print_stdout, reason = "its output is what it is for")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_lite::future::block_on;
 use hydracache::{CacheError, CacheOptions, HydraCache, Loaded, LoadingCache};
 use serde::{Deserialize, Serialize};
 
-/// Keys need no text: they are written as they are.
+/// A key implements `Serialize`; no conversion to text is needed.
 #[derive(Clone, Copy, Debug, Serialize)]
 struct UserId(u64);
 
@@ -23,11 +22,11 @@ struct User {
     tenant: u32,
 }
 
-/// What the database would do.
+/// Stands in for a database query.
 fn query(id: UserId) -> io::Result<User> {
     println!("  query: select * from users where id = {}", id.0);
     match id.0 {
-        0 => Err(io::Error::other("the database is away")),
+        0 => Err(io::Error::other("the database is unavailable")),
         id => Ok(User {
             name: format!("user {id}"),
             tenant: if id < 100 { 1 } else { 2 },
@@ -35,7 +34,7 @@ fn query(id: UserId) -> io::Result<User> {
     }
 }
 
-/// Any part of a service keeps a clone of it.
+/// The users of the service. A clone is cheap and shares the cache.
 #[derive(Clone)]
 struct Users {
     by_id: LoadingCache<UserId, User>,
@@ -58,37 +57,37 @@ impl Users {
     }
 }
 
-fn main() -> Result<(), CacheError> {
+#[tokio::main]
+async fn main() -> Result<(), CacheError> {
     let cache = HydraCache::local().max_capacity(10_000).build();
     let users = Users::new(&cache);
-    block_on(async {
-        println!("the first reader loads, the second gets the same Arc:");
-        let (one, two) = (users.find(7).await?, users.find(7).await?);
-        assert!(Arc::ptr_eq(&one, &two));
-        println!("  {}", one.name);
 
-        println!("an error is nobody's value:");
-        let error = users.find(0).await.expect_err("the database is away");
-        assert!(error.is_load());
-        println!("  {error}");
+    println!("The first reader loads, the second reader gets the same Arc:");
+    let (first, second) = (users.find(7).await?, users.find(7).await?);
+    assert!(Arc::ptr_eq(&first, &second));
+    println!("  {}", first.name);
 
-        println!("a tenant leaves:");
-        users.find(107).await?;
-        assert_eq!(cache.invalidate_tag("tenant:1").await?, 1);
-        assert_eq!(users.by_id.typed().get(&UserId(7)).await?.map(|_| ()), None);
-        assert!(users.find(107).await.is_ok_and(|user| user.tenant == 2));
+    println!("An error of the loader is returned and not stored:");
+    let error = users.find(0).await.expect_err("the query fails");
+    assert!(error.is_load());
+    println!("  {error}");
 
-        println!("another type under the same name is told so:");
-        let other = cache.typed::<UserId, String>("users");
-        let error = other.get(&UserId(7)).await.expect_err("users are no text");
-        assert!(error.is_wrong_type());
-        println!("  {error}");
+    println!("Invalidating the tag of tenant 1 keeps the user of tenant 2:");
+    users.find(107).await?;
+    assert_eq!(cache.invalidate_tag("tenant:1").await?, 1);
+    assert!(users.by_id.typed().get(&UserId(7)).await?.is_none());
+    assert!(users.find(107).await.is_ok_and(|user| user.tenant == 2));
 
-        assert_eq!(users.by_id.typed().invalidate_all().await?, 1);
-        assert_eq!(cache.entry_count(), 0);
-        let stats = cache.stats();
-        assert_eq!((stats.loads, stats.load_failures), (3, 1));
-        println!("{stats:#?}");
-        Ok(())
-    })
+    println!("Opening the same name with another type is an error:");
+    let other = cache.typed::<UserId, String>("users");
+    let error = other.get(&UserId(7)).await.expect_err("users are no text");
+    assert!(error.is_wrong_type());
+    println!("  {error}");
+
+    assert_eq!(users.by_id.typed().invalidate_all().await?, 1);
+    assert_eq!(cache.entry_count(), 0);
+    let stats = cache.stats();
+    assert_eq!((stats.loads, stats.load_failures), (3, 1));
+    println!("{stats:#?}");
+    Ok(())
 }

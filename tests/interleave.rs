@@ -1,18 +1,17 @@
-//! Seeded schedules over the real cache: loads that wait, fail, panic, run out of time, are
-//! dropped or never polled again, in their callers or in the background, with tags of their
-//! own or without, among puts, removals, invalidations, flushes and expiry, all on one
-//! thread and polled by hand, in every order that the seed says.
+//! Random schedules of loads and invalidations on one thread serve no invalidated value.
 //!
-//! One rule is checked at each answer: it is not older than an invalidation of its
-//! key that had made its first poll before the call began; nor than an expiry, unless it is
-//! an old value, served for want of a new one.
+//! Loads wait, fail, panic, time out, are dropped or never polled again; in the caller or in
+//! the background; with or without loader-chosen tags; among puts, removals, invalidations,
+//! flushes and expiry. All futures are polled by hand, in an order drawn from the seed.
 //!
-//! A failing seed is printed; `INTERLEAVE_SEED=17 cargo test --test interleave` runs
-//! that one alone.
+//! No answer may be older than an invalidation of the key whose first poll was before the
+//! call; no fresh answer may be older than an `expire` before the call. Polled calls must end.
+//!
+//! A failure prints its seed; `INTERLEAVE_SEED=17 cargo test --test interleave` repeats it.
 
 #![allow(
     clippy::unwrap_used,
-    reason = "in a test an error that nobody asked for is a failure"
+    reason = "in a test an unexpected error is a failure"
 )]
 
 #[path = "it/support.rs"]
@@ -34,7 +33,7 @@ use support::{Hand, SECOND, block_on};
 const SCHEDULES: u64 = 20_000;
 const STEPS: usize = 60;
 
-/// Every key has always the same tags.
+/// The keys, each with its fixed tags.
 const KEYS: [(&str, &[&str]); 4] = [
     ("a", &["x"]),
     ("b", &["x", "y"]),
@@ -43,7 +42,7 @@ const KEYS: [(&str, &[&str]); 4] = [
 ];
 const TAGS: [&str; 3] = ["x", "y", "z"];
 
-/// A number that a load on any thread might change.
+/// A number that is shared with loads, which must be `Send`.
 #[derive(Default)]
 struct Number(AtomicU32);
 
@@ -57,13 +56,13 @@ impl Number {
     }
 }
 
-/// The database: a version a key. And what must be seen of it.
+/// The database, a version for each key, and the oldest version that a read may return.
 #[derive(Default)]
 struct Rows {
     version: [Number; KEYS.len()],
-    /// The version that was there when the last invalidation of the key began.
+    /// The version at the last invalidation of the key.
     floor: [Number; KEYS.len()],
-    /// The same for its last expiry, or invalidation.
+    /// The version at the last invalidation or `expire` of the key.
     fresh_floor: [Number; KEYS.len()],
     loads: Number,
     failures: Number,
@@ -85,7 +84,6 @@ impl Rows {
     }
 }
 
-/// How a load ends, after so many more polls.
 #[derive(Clone, Copy)]
 enum End {
     Value,
@@ -93,6 +91,7 @@ enum End {
     Panic,
 }
 
+/// Reads the version of a key, then ends as `end` says after more polls.
 async fn load(rows: Arc<Rows>, key: usize, polls: u32, end: End) -> Result<u32, &'static str> {
     rows.loads.set(rows.loads.get() + 1);
     let read = rows.version[key].get();
@@ -104,40 +103,41 @@ async fn load(rows: Arc<Rows>, key: usize, polls: u32, end: End) -> Result<u32, 
         End::Error => rows.failures.set(rows.failures.get() + 1),
         End::Panic => {
             rows.failures.set(rows.failures.get() + 1);
-            // A payload of its own, so that no message is printed 100,000 times.
+            // The panic hook prints no message for this payload, which is raised 100,000 times.
             panic_any(Planned);
         }
     }
-    Err("away")
+    Err("unavailable")
 }
 
-/// The payload of a panic that the schedule asked for.
+/// The payload of a panic drawn by the schedule.
 struct Planned;
 
-/// A loading call that has begun.
+/// A running loading call.
 struct Call<'a> {
     key: usize,
-    /// What its answer must not be older than; and what, if it is not an old value.
+    /// The oldest version that any answer, and a fresh answer, may have.
     floor: u32,
     fresh_floor: u32,
     hand: Hand<'a, CacheResult<Answer>>,
 }
 
-/// What a call answered, and whether it is known to be no old value.
+/// The answer of a call, and whether the answer is known to be fresh.
 struct Answer {
     read: u32,
     fresh: bool,
 }
 
+/// The state of one schedule.
 struct World<'a> {
     rng: RefCell<StdRng>,
     cache: &'a HydraCache,
     clock: &'a ManualClock,
     rows: &'a Arc<Rows>,
     calls: Vec<Call<'a>>,
-    /// Calls that are kept, and never polled again.
+    /// Calls that are kept, but not polled again.
     parked: Vec<Call<'a>>,
-    /// Loads in the background.
+    /// Background loads.
     jobs: &'a Mutex<Vec<BoxFuture>>,
 }
 
@@ -199,12 +199,12 @@ impl World<'_> {
                 for key in 0..KEYS.len() {
                     self.rows.write(key);
                 }
-                // Dropped after its first poll, it has done all.
+                // The first poll has done all of the work.
                 drop(Hand::hold(self.cache.flush()).poll());
                 (0..KEYS.len()).for_each(|key| self.rows.invalidated(key));
             }
             15 if self.random(2) == 0 => self.clock.advance(SECOND / 2),
-            16 => self.work(),
+            16 => self.run_background(),
             17 => {
                 self.rows.write(key);
                 block_on(self.cache.expire(name)).unwrap();
@@ -267,7 +267,7 @@ impl World<'_> {
         self.poll_one(at);
     }
 
-    /// Polls a call, and checks its answer if it has one.
+    /// Polls a call and checks the answer, if the call ends.
     fn poll_one(&mut self, at: usize) {
         let Call {
             key,
@@ -291,8 +291,8 @@ impl World<'_> {
         self.calls.swap_remove(at);
     }
 
-    /// Polls a load in the background, or drops it.
-    fn work(&mut self) {
+    /// Polls or drops a background load.
+    fn run_background(&mut self) {
         let mut jobs = std::mem::take(&mut *self.jobs.lock().unwrap());
         if !jobs.is_empty() {
             let at = self.random(jobs.len());
@@ -309,7 +309,7 @@ impl World<'_> {
         self.jobs.lock().unwrap().append(&mut jobs);
     }
 
-    /// Invalidates a tag, or expires it.
+    /// Invalidates or expires a random tag.
     fn end_tag(&mut self, remove: bool) {
         let tag = TAGS[self.random(TAGS.len())];
         let tagged = || (0..KEYS.len()).filter(|&key| KEYS[key].1.contains(&tag));
@@ -325,10 +325,10 @@ impl World<'_> {
         }
     }
 
-    /// Every call that is polled comes to an end, whatever others were left behind.
+    /// Asserts that every polled call ends once the parked calls are dropped.
     fn finish(&mut self) {
-        // A removal sends nobody past a parked leader who waits for it already; with
-        // the parked dropped, nobody has anything to wait for.
+        // A removal does not free the waiters of a parked leader. With the parked calls
+        // dropped, no call has anything left to wait for.
         self.parked.clear();
         self.jobs.lock().unwrap().clear();
         for _ in 0..1000 {
@@ -336,14 +336,14 @@ impl World<'_> {
                 break;
             }
             (0..self.calls.len()).rev().for_each(|at| self.poll_one(at));
-            self.work();
+            self.run_background();
         }
-        assert!(self.calls.is_empty(), "calls that wait for nobody");
+        assert!(self.calls.is_empty(), "calls that never end");
         let (stats, rows) = (self.cache.stats(), self.rows);
-        // A load in the background may be dropped before its loader has begun.
+        // A background load may be dropped before its loader has begun.
         assert!(stats.loads >= rows.loads.get().into());
         let failures = stats.load_failures - u64::from(rows.failures.get());
-        assert!(failures <= stats.timeouts, "only timeouts are failures too");
+        assert!(failures <= stats.timeouts, "unexplained failures");
         self.jobs.lock().unwrap().clear();
     }
 }
@@ -376,7 +376,7 @@ fn run(seed: u64) {
 }
 
 #[test]
-fn no_schedule_reads_what_is_stale() {
+fn random_schedules_serve_no_invalidated_value() {
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| {
         if !info.payload().is::<Planned>() {
@@ -391,9 +391,9 @@ fn no_schedule_reads_what_is_stale() {
         Err(_) => 0..SCHEDULES,
     };
     for seed in seeds {
-        let held = catch_unwind(|| run(seed)).is_ok();
+        let passed = catch_unwind(|| run(seed)).is_ok();
         assert!(
-            held,
+            passed,
             "replay with INTERLEAVE_SEED={seed} cargo test --test interleave"
         );
     }

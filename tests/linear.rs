@@ -1,52 +1,50 @@
-//! Linearizability: what threads and executors saw of the cache is what they could have
-//! seen of one that does one thing at a time.
+//! Concurrent calls are linearizable: one sequential order explains every recorded answer.
 //!
-//! Lanes, each a thread or one of several futures on a thread, make random calls and record
-//! when each began and returned, and what it saw. No value is stored twice, so each read
-//! says which write or load it saw. `check` then looks for one order of all that happened,
-//! in which every call happens between its beginning and its return, and which explains
-//! every answer, over all keys and tags at once: values, absences, what `remove` said, what
-//! `update` replaced, how many entries an invalidation counted.
+//! Callers, each a thread or one of several futures on a thread, make random calls and record
+//! when each call began and returned, and the answer. No value is stored twice, so each read
+//! identifies the write or load of the value. `check` then searches for one order of all
+//! steps in which every call takes effect between its beginning and its return, and which
+//! explains every answer, over all keys and tags at once: values, absences, the answers of
+//! `remove`, the values replaced by `update`, the counts of invalidations.
 //!
-//! Loads are no single step. They are taken apart: the seat, between the call and the
-//! beginning of its loader; the landing, between the loader's end and the answer. Who waited
-//! for a load must have come while it had its seat, after the last invalidation before the
-//! call, and cannot have returned before the landing. `model.rs` says what each step does.
+//! A load is not a single step. Its steps are the claim of the slot, between the call and the
+//! beginning of the loader, and the completion, between the end of the loader and the answer.
+//! A waiter must have joined while the load held the slot, after the last invalidation before
+//! the call, and cannot return before the completion. `model.rs` defines each step.
 //!
-//! In a cache of one shard an invalidation of a tag and a flush are one step for all keys. In
-//! one of several they come to one shard after another: one step a key. Of tags that a loader
-//! chooses an invalidation is two steps, a mark and a visit.
+//! In a cache of one shard an invalidation of a tag and a flush are one step for all keys. With
+//! several shards they visit one shard after another: one step per key. For tags chosen by a
+//! loader an invalidation is two steps, the record in the invalidation log and the visit.
 //!
-//! Not checked here: windows, timeouts, back-offs, eviction, loads in the background or for
+//! Not checked here: windows, timeouts, back-offs, eviction, background loads and loads of
 //! many keys.
 //!
-//! As it stands there are more than a million calls. `LINEAR_ROUNDS=10` makes ten times as
-//! many; `LINEAR_SEED=17` makes those of one seed again and again: the same calls, in an order
-//! that is up to the threads.
+//! By default the tests make more than a million calls. `LINEAR_ROUNDS=10` makes ten times as
+//! many; `LINEAR_SEED=17` repeats the calls of one seed, whose order depends on the threads.
 
 #![cfg(not(loom))]
 #![allow(
     clippy::unwrap_used,
-    reason = "in a test an error that nobody asked for is a failure"
+    reason = "in a test an unexpected error is a failure"
 )]
 
 #[path = "linear/check.rs"]
 #[allow(unreachable_pub, reason = "a module of one test")]
 mod check;
+#[path = "linear/hand_written.rs"]
+mod hand_written;
 #[path = "linear/history.rs"]
 #[allow(unreachable_pub, reason = "a module of one test")]
 mod history;
-#[path = "linear/known.rs"]
-mod known;
 #[path = "linear/model.rs"]
 #[allow(unreachable_pub, reason = "a module of one test")]
 mod model;
-#[path = "linear/parts.rs"]
-#[allow(unreachable_pub, reason = "a module of one test")]
-mod parts;
 #[path = "linear/rounds.rs"]
 #[allow(unreachable_pub, reason = "a module of one test")]
 mod rounds;
+#[path = "linear/steps.rs"]
+#[allow(unreachable_pub, reason = "a module of one test")]
+mod steps;
 #[path = "it/support.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with the tests of `it`")]
 mod support;
@@ -61,20 +59,20 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use history::History;
-use world::Kind;
+use world::Setup;
 
-/// How many calls each test makes at least.
+/// The least number of calls of each test.
 const CALLS: usize = 180_000;
 
-const PLAIN: Kind = Kind {
-    name: "plain",
+const PLAIN: Setup = Setup {
+    name: "plain_calls_are_linearizable",
     threads: 3,
-    lanes: 1,
+    callers: 1,
     calls: 8,
     loads: 0,
-    own: false,
+    loader_tags: false,
     time: false,
-    garbled: false,
+    undecodable: false,
     capacity: 100,
 };
 
@@ -83,28 +81,28 @@ fn number(variable: &str) -> Option<u64> {
     Some(text.parse().unwrap())
 }
 
-/// Lets one test's threads run at a time: they race only if all run.
-static RACE: Mutex<()> = Mutex::new(());
+/// Only one test runs its threads at a time: they race only if no other work delays them.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
-/// Where one test failed the others need not go on; if it hangs they could not.
+/// Set when a test has failed. The other tests then stop; if a scenario hangs they must.
 static FAILED: AtomicBool = AtomicBool::new(false);
 
-/// Says so when its thread panics.
-struct Alarm;
+/// Sets `FAILED` when its thread panics.
+struct FailureFlag;
 
-impl Drop for Alarm {
+impl Drop for FailureFlag {
     fn drop(&mut self) {
         FAILED.fetch_or(std::thread::panicking(), Ordering::SeqCst);
     }
 }
 
-/// Runs and checks one seed after another, until there were enough calls.
-fn explain(kind: Kind) {
+/// Runs and checks one seed after another, up to the required number of calls.
+fn check_seeds(setup: Setup) {
     let most = CALLS * usize::try_from(number("LINEAR_ROUNDS").unwrap_or(1)).unwrap();
     let only = number("LINEAR_SEED");
     let seeds = (0..).map(|seed| only.unwrap_or(seed));
     let calls = Arc::new(AtomicUsize::new(0));
-    let _alarm = Alarm;
+    let _flag = FailureFlag;
     for seed in seeds {
         if calls.load(Ordering::SeqCst) >= most || FAILED.load(Ordering::SeqCst) {
             break;
@@ -112,13 +110,13 @@ fn explain(kind: Kind) {
         let calls = Arc::clone(&calls);
         support::without_hanging(move || {
             let histories = {
-                let _alone = RACE.lock().unwrap_or_else(PoisonError::into_inner);
-                rounds::histories(kind, seed)
+                let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+                rounds::histories(setup, seed)
             };
             calls.fetch_add(histories.iter().map(History::len).sum(), Ordering::SeqCst);
             for (round, history) in histories.iter().enumerate() {
                 if let Err(why) = check::check(history) {
-                    let name = kind.name;
+                    let name = setup.name;
                     panic!(
                         "{name}, round {round}: {why}\n\
                          try again with LINEAR_SEED={seed} cargo test --test linear {name}"
@@ -127,37 +125,37 @@ fn explain(kind: Kind) {
             }
         });
     }
-    eprintln!("{}: {} calls", kind.name, calls.load(Ordering::SeqCst));
+    eprintln!("{}: {} calls", setup.name, calls.load(Ordering::SeqCst));
 }
 
 #[test]
-fn plain() {
-    explain(PLAIN);
+fn plain_calls_are_linearizable() {
+    check_seeds(PLAIN);
 }
 
 #[test]
-fn loads() {
-    explain(Kind {
-        name: "loads",
+fn loads_are_linearizable() {
+    check_seeds(Setup {
+        name: "loads_are_linearizable",
         loads: 9,
         ..PLAIN
     });
 }
 
 #[test]
-fn own_tags() {
-    explain(Kind {
-        name: "own_tags",
+fn loader_tags_are_linearizable() {
+    check_seeds(Setup {
+        name: "loader_tags_are_linearizable",
         loads: 9,
-        own: true,
+        loader_tags: true,
         ..PLAIN
     });
 }
 
 #[test]
-fn time() {
-    explain(Kind {
-        name: "time",
+fn ttl_expiry_is_linearizable() {
+    check_seeds(Setup {
+        name: "ttl_expiry_is_linearizable",
         loads: 6,
         time: true,
         ..PLAIN
@@ -165,35 +163,35 @@ fn time() {
 }
 
 #[test]
-fn garbled() {
-    explain(Kind {
-        name: "garbled",
+fn undecodable_values_are_linearizable() {
+    check_seeds(Setup {
+        name: "undecodable_values_are_linearizable",
         loads: 8,
-        garbled: true,
+        undecodable: true,
         ..PLAIN
     });
 }
 
 #[test]
-fn shards() {
-    explain(Kind {
-        name: "shards",
+fn calls_across_shards_are_linearizable() {
+    check_seeds(Setup {
+        name: "calls_across_shards_are_linearizable",
         loads: 9,
-        own: true,
+        loader_tags: true,
         capacity: 1 << 20,
         ..PLAIN
     });
 }
 
 #[test]
-fn futures() {
-    explain(Kind {
-        name: "futures",
+fn futures_on_two_threads_are_linearizable() {
+    check_seeds(Setup {
+        name: "futures_on_two_threads_are_linearizable",
         threads: 2,
-        lanes: 3,
+        callers: 3,
         calls: 5,
         loads: 9,
-        own: true,
+        loader_tags: true,
         ..PLAIN
     });
 }

@@ -1,11 +1,13 @@
-//! Every order of two threads, over the real lock and the real waiting:
+//! Loads racing invalidations serve no stale value in any order of two threads.
+//!
+//! Loom explores the orders over the real lock and the real waiting:
 //!
 //! `RUSTFLAGS="--cfg loom" cargo test --release --no-default-features --test loom --target-dir target/loom`
 
 #![cfg(loom)]
 #![allow(
     clippy::unwrap_used,
-    reason = "in a test an error that nobody asked for is a failure"
+    reason = "in a test an unexpected error is a failure"
 )]
 
 use std::convert::Infallible;
@@ -24,15 +26,14 @@ fn options() -> CacheOptions {
     CacheOptions::new().tag("tag")
 }
 
-/// Explores with at most three unforced switches of a thread, which is where nearly all
-/// races are found.
+/// Explores every order with at most three preemptions, which finds nearly all races.
 fn explore(scenario: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(3);
     builder.check(scenario);
 }
 
-/// A row in a database, and the cache in front of it.
+/// A database row with a cache in front.
 #[derive(Clone)]
 struct Service {
     cache: HydraCache,
@@ -46,7 +47,7 @@ impl Service {
         Self { cache, row }
     }
 
-    /// Reads with a loader that chooses its tags.
+    /// Reads the row with a loader that chooses its tags.
     fn fetch(&self) -> u32 {
         let loader = |_| async {
             let read = self.row.load(Ordering::SeqCst);
@@ -56,14 +57,18 @@ impl Service {
         fetched.unwrap().value
     }
 
+    /// Reads the row with tags in the options.
     fn read(&self) -> u32 {
         let loader = || async { Ok::<_, Infallible>(self.row.load(Ordering::SeqCst)) };
         block_on(self.cache.get_or_load("key", options(), loader)).unwrap()
     }
 }
 
-/// One thread loads, the other changes the row and invalidates; then nothing stale may
-/// be read.
+/// The steps of the two threads, in every order:
+///
+/// 1. Thread A reads: claims the slot, loads the row, completes.
+/// 2. Thread B writes the row, invalidates, and reads.
+/// 3. B must read the new row, and again after A has ended.
 fn load_against(invalidate: fn(&HydraCache)) {
     explore(move || {
         let service = Service::new();
@@ -80,53 +85,57 @@ fn load_against(invalidate: fn(&HydraCache)) {
 }
 
 #[test]
-fn load_against_remove() {
+fn load_racing_remove_serves_no_stale_value() {
     load_against(|cache| {
         block_on(cache.remove("key")).unwrap();
     });
 }
 
 #[test]
-fn load_against_invalidate_tag() {
+fn load_racing_invalidate_tag_serves_no_stale_value() {
     load_against(|cache| {
         block_on(cache.invalidate_tag("tag")).unwrap();
     });
 }
 
 #[test]
-fn load_against_flush() {
+fn load_racing_flush_serves_no_stale_value() {
     load_against(|cache| block_on(cache.flush()).unwrap());
 }
 
 #[test]
-fn load_against_put() {
+fn load_racing_put_serves_no_stale_value() {
     load_against(|cache| block_on(cache.put("key", 1_u32, options())).unwrap());
 }
 
 #[test]
-fn load_against_expire() {
+fn load_racing_expire_serves_no_stale_value() {
     load_against(|cache| {
         block_on(cache.expire("key")).unwrap();
     });
 }
 
 #[test]
-fn load_against_expire_tag() {
+fn load_racing_expire_tag_serves_no_stale_value() {
     load_against(|cache| {
         block_on(cache.expire_tag("tag")).unwrap();
     });
 }
 
 #[test]
-fn load_against_update() {
+fn load_racing_update_serves_no_stale_value() {
     load_against(|cache| {
         let change = |_: Option<u32>| Some(1);
         block_on(cache.update("key", options(), change)).unwrap();
     });
 }
 
-/// The tag is known only when the load lands: it is marked, then the shard is visited.
-/// Who comes after that may still join the load.
+/// As `load_against`, with a loader that chooses the tag:
+///
+/// 1. Thread A claims the slot and loads the row. No one knows the tag before the completion.
+/// 2. Thread B writes the row. The invalidation records the tag in the invalidation log, then
+///    visits the shard.
+/// 3. B fetches, and may join the load of A. The join must not return the old row.
 fn fetch_against(invalidate: fn(&HydraCache)) {
     explore(move || {
         let service = Service::new();
@@ -143,23 +152,27 @@ fn fetch_against(invalidate: fn(&HydraCache)) {
 }
 
 #[test]
-fn fetch_against_invalidate_tag() {
+fn fetch_racing_invalidate_tag_serves_no_stale_value() {
     fetch_against(|cache| {
         block_on(cache.invalidate_tag("tag")).unwrap();
     });
 }
 
 #[test]
-fn fetch_against_expire_tag() {
+fn fetch_racing_expire_tag_serves_no_stale_value() {
     fetch_against(|cache| {
         block_on(cache.expire_tag("tag")).unwrap();
     });
 }
 
-/// "Not modified" says nothing of a value that was invalidated meanwhile: marked before the
-/// load began, visited after.
+/// "Not modified" must not revive an invalidated value:
+///
+/// 1. Thread B records the tag in the invalidation log.
+/// 2. Thread A claims the slot and finds the old value.
+/// 3. B visits the shard: the entry is dead.
+/// 4. A completes with "not modified". Nothing may be stored.
 #[test]
-fn unchanged_against_invalidate_tag() {
+fn unchanged_racing_invalidate_tag_revives_no_entry() {
     explore(|| {
         let clock = ManualClock::new();
         let cache = HydraCache::local().max_capacity(2).clock(clock).build();
@@ -178,11 +191,15 @@ fn unchanged_against_invalidate_tag() {
         };
         block_on(cache.invalidate_tag("tag")).unwrap();
         other.join().unwrap();
-        assert_eq!(block_on(cache.get::<u32>("key")).unwrap(), None, "revived");
+        assert_eq!(
+            block_on(cache.get::<u32>("key")).unwrap(),
+            None,
+            "a dead entry was revived"
+        );
     });
 }
 
-/// A load in the background, in a thread of its own, against an invalidation.
+/// As `load_against`, with a background load on thread A.
 fn background_against(invalidate: fn(&HydraCache)) {
     explore(move || {
         let clock = ManualClock::new();
@@ -214,14 +231,14 @@ fn background_against(invalidate: fn(&HydraCache)) {
 }
 
 #[test]
-fn background_load_against_remove() {
+fn background_load_racing_remove_serves_no_stale_value() {
     background_against(|cache| {
         block_on(cache.remove("key")).unwrap();
     });
 }
 
 #[test]
-fn background_load_against_invalidate_tag() {
+fn background_load_racing_invalidate_tag_serves_no_stale_value() {
     background_against(|cache| {
         block_on(cache.invalidate_tag("tag")).unwrap();
     });
@@ -241,9 +258,11 @@ fn two_callers_share_one_load() {
     });
 }
 
-/// A leader is dropped while another caller comes to wait, or waits already.
+/// 1. The leader claims the slot and is dropped, before or after step 2.
+/// 2. The other caller joins the load, or claims the slot.
+/// 3. The other caller must complete.
 #[test]
-fn a_dropped_leader_holds_nobody_up() {
+fn waiter_of_a_dropped_leader_loads_by_itself() {
     explore(|| {
         let service = Service::new();
         let other = {
@@ -254,7 +273,7 @@ fn a_dropped_leader_holds_nobody_up() {
         block_on(async move {
             let endless = std::future::pending::<Result<u32, Infallible>>;
             let mut leader = pin!(cache.get_or_load("key", options(), endless));
-            // One poll, whatever it finds; then it is dropped.
+            // The call is polled once, then dropped.
             poll_fn(|cx| Poll::Ready(drop(leader.as_mut().poll(cx)))).await;
         });
         assert_eq!(other.join().unwrap(), 0);

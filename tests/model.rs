@@ -1,14 +1,14 @@
-//! Random calls, one after another, against a model so plain that it is plainly
-//! right: every answer, every counter and the number of entries after each call. Which
-//! live entry a full cache lets go is its own choice: the model asks what is left, and
-//! sees to it that it was one, and only when there was no room.
+//! Random sequential calls give the same answers, counters and entry counts as a simple model.
 //!
-//! What the model cannot see, the tables inside, is checked after each of as many
-//! random acts in `src/shard/core/tests.rs`.
+//! The policy chooses which live entry a full cache evicts. The model asks the cache which
+//! entries are left, and checks that exactly one is evicted, and only when the cache is full.
+//!
+//! The internal tables, hidden from the model, are checked after random operations in
+//! `src/shard/core/tests.rs`.
 
 #![allow(
     clippy::unwrap_used,
-    reason = "in a test an error that nobody asked for is a failure"
+    reason = "in a test an unexpected error is a failure"
 )]
 
 use std::time::Duration;
@@ -26,29 +26,29 @@ enum Call {
     Get(u8),
     Peek(u8),
     Contains(u8),
-    Put(u8, Kept),
-    /// A loading call, with what its loader would give.
-    Load(u8, Kept, Result<u32, ()>),
+    Put(u8, NewEntry),
+    /// A loading call, with the result of its loader.
+    Load(u8, NewEntry, Result<u32, ()>),
     Remove(u8),
     InvalidateTags(Vec<u8>),
     Flush,
     Advance(u8),
 }
 
-/// What a call wishes for its entry.
+/// The value and options of a call that stores.
 #[derive(Clone, Debug)]
-struct Kept {
+struct NewEntry {
     value: u32,
     tags: Vec<u8>,
-    /// In seconds.
+    /// The time to live in seconds.
     ttl: Option<u8>,
 }
 
 fn calls() -> impl Strategy<Value = Call> {
     let key = || 0..6_u8;
-    let kept = || {
+    let new = || {
         let ttl = proptest::option::of(0..4_u8);
-        (any::<u32>(), vec(0..3_u8, 0..3), ttl).prop_map(|(value, tags, ttl)| Kept {
+        (any::<u32>(), vec(0..3_u8, 0..3), ttl).prop_map(|(value, tags, ttl)| NewEntry {
             value,
             tags,
             ttl,
@@ -59,8 +59,8 @@ fn calls() -> impl Strategy<Value = Call> {
         4 => key().prop_map(Call::Get),
         1 => key().prop_map(Call::Peek),
         1 => key().prop_map(Call::Contains),
-        6 => (key(), kept()).prop_map(|(key, kept)| Call::Put(key, kept)),
-        4 => (key(), kept(), loaded).prop_map(|(key, kept, loaded)| Call::Load(key, kept, loaded)),
+        6 => (key(), new()).prop_map(|(key, new)| Call::Put(key, new)),
+        4 => (key(), new(), loaded).prop_map(|(key, new, loaded)| Call::Load(key, new, loaded)),
         2 => key().prop_map(Call::Remove),
         2 => vec(0..3_u8, 0..3).prop_map(Call::InvalidateTags),
         1 => Just(Call::Flush),
@@ -68,13 +68,14 @@ fn calls() -> impl Strategy<Value = Call> {
     ]
 }
 
-/// The entries that take up room.
+/// The expected contents and counters of the cache.
 #[derive(Default)]
 struct Model {
+    /// Every entry that still occupies capacity, expired or not.
     entries: Vec<Entry>,
     now: Duration,
     stats: CacheStats,
-    /// The ways to leave, or not to come, that no counter has.
+    /// Removals without a counter, and the number of stored entries.
     replaced: u64,
     flushed: u64,
     stored: u64,
@@ -82,7 +83,7 @@ struct Model {
 
 struct Entry {
     key: u8,
-    kept: Kept,
+    new: NewEntry,
     deadline: Option<Duration>,
 }
 
@@ -96,7 +97,7 @@ impl Model {
         self.entries.iter().position(found)
     }
 
-    /// Takes out what is chosen, and says how many of it were live.
+    /// Removes the chosen entries and returns how many were live; counts the expired ones.
     fn take(&mut self, chosen: impl Fn(&Entry) -> bool) -> u64 {
         let (taken, left) = std::mem::take(&mut self.entries)
             .into_iter()
@@ -111,28 +112,24 @@ impl Model {
     fn get(&mut self, key: u8) -> Option<u32> {
         if let Some(at) = self.find_live(key) {
             self.stats.hits += 1;
-            return Some(self.entries[at].kept.value);
+            return Some(self.entries[at].new.value);
         }
         self.stats.misses += 1;
         self.take(|entry| entry.key == key);
         None
     }
 
-    /// `is_held` says whether the cache has a key now, after the same put.
-    fn put(&mut self, key: u8, kept: Kept, is_held: impl Fn(u8) -> bool) {
+    /// `is_held` tells whether the cache still holds a key after the same put.
+    fn put(&mut self, key: u8, new: NewEntry, is_held: impl Fn(u8) -> bool) {
         self.replaced += self.take(|entry| entry.key == key);
         let now = self.now;
         self.take(|entry| entry.deadline.is_some_and(|deadline| deadline <= now));
-        if kept.ttl == Some(0) {
+        if new.ttl == Some(0) {
             return;
         }
         self.stored += 1;
-        let deadline = kept.ttl.map(|ttl| self.now + SECOND * ttl.into());
-        self.entries.push(Entry {
-            key,
-            kept,
-            deadline,
-        });
+        let deadline = new.ttl.map(|ttl| self.now + SECOND * ttl.into());
+        self.entries.push(Entry { key, new, deadline });
         if self.entries.len() > CAPACITY {
             self.entries.retain(|entry| is_held(entry.key));
             self.stats.evictions += 1;
@@ -142,18 +139,18 @@ impl Model {
     fn load(
         &mut self,
         key: u8,
-        kept: Kept,
+        new: NewEntry,
         loaded: Result<u32, ()>,
         is_held: impl Fn(u8) -> bool,
     ) -> Result<u32, ()> {
         if let Some(at) = self.find_live(key) {
             self.stats.hits += 1;
-            return Ok(self.entries[at].kept.value);
+            return Ok(self.entries[at].new.value);
         }
         self.stats.misses += 1;
         self.stats.loads += 1;
         match loaded {
-            Ok(value) => self.put(key, Kept { value, ..kept }, is_held),
+            Ok(value) => self.put(key, NewEntry { value, ..new }, is_held),
             Err(()) => self.stats.load_failures += 1,
         }
         loaded
@@ -166,12 +163,12 @@ impl Model {
     }
 
     fn invalidate(&mut self, tags: &[u8]) -> u64 {
-        let live = self.take(|entry| entry.kept.tags.iter().any(|tag| tags.contains(tag)));
+        let live = self.take(|entry| entry.new.tags.iter().any(|tag| tags.contains(tag)));
         self.stats.invalidations += live;
         live
     }
 
-    /// What was stored is held or has left in one way.
+    /// Every stored entry is held, or was removed for exactly one reason.
     fn validate(&self, held: u64) {
         let left = self.stats.evictions + self.stats.expirations + self.stats.invalidations;
         assert_eq!(self.stored, held + left + self.replaced + self.flushed);
@@ -182,9 +179,9 @@ fn name(number: u8) -> String {
     format!("name {number}")
 }
 
-fn options(kept: &Kept) -> CacheOptions {
-    let options = CacheOptions::new().tags(kept.tags.iter().map(|&tag| name(tag)));
-    match kept.ttl {
+fn options(new: &NewEntry) -> CacheOptions {
+    let options = CacheOptions::new().tags(new.tags.iter().map(|&tag| name(tag)));
+    match new.ttl {
         Some(ttl) => options.ttl(SECOND * ttl.into()),
         None => options,
     }
@@ -205,21 +202,21 @@ fn run(calls: Vec<Call>) {
             Call::Peek(key) => {
                 let got = block_on(cache.peek::<u32>(&name(key))).unwrap();
                 let at = model.find_live(key);
-                assert_eq!(got, at.map(|at| model.entries[at].kept.value));
+                assert_eq!(got, at.map(|at| model.entries[at].new.value));
             }
             Call::Contains(key) => {
                 let got = block_on(cache.contains_key(&name(key)));
                 assert_eq!(got, model.find_live(key).is_some());
             }
-            Call::Put(key, kept) => {
-                block_on(cache.put(&name(key), kept.value, options(&kept))).unwrap();
-                model.put(key, kept, is_held);
+            Call::Put(key, new) => {
+                block_on(cache.put(&name(key), new.value, options(&new))).unwrap();
+                model.put(key, new, is_held);
             }
-            Call::Load(key, kept, loaded) => {
-                let answer = || async { loaded.map_err(|()| "away") };
+            Call::Load(key, new, loaded) => {
+                let answer = || async { loaded.map_err(|()| "unavailable") };
                 let name = name(key);
-                let got = block_on(cache.get_or_load(&name, options(&kept), answer));
-                let expected = model.load(key, kept, loaded, is_held);
+                let got = block_on(cache.get_or_load(&name, options(&new), answer));
+                let expected = model.load(key, new, loaded, is_held);
                 assert_eq!(got.map_err(|_| ()), expected);
             }
             Call::Remove(key) => {
@@ -255,7 +252,7 @@ proptest! {
     })]
 
     #[test]
-    fn the_cache_does_as_the_model(calls in vec(calls(), 0..60)) {
+    fn random_calls_match_the_model(calls in vec(calls(), 0..60)) {
         run(calls);
     }
 }

@@ -1,11 +1,11 @@
-//! What the test suites of other caches check, in our words and on our promises.
+//! Behaviours checked by the test suites of other caches, tested on this cache.
 //!
-//! `docs/peers-tests.md` lists all of it, suite by suite: what tests of ours showed before,
-//! what does not apply, and what is here. A test of its own reads that page.
+//! `docs/peers-tests.md` lists every behaviour, suite by suite: tested before, tested here, or
+//! not applicable. The module `page` checks that page.
 
 #![allow(
     clippy::unwrap_used,
-    reason = "in a test an error that nobody asked for is a failure"
+    reason = "in a test an unexpected error is a failure"
 )]
 
 #[path = "peers/caffeine.rs"]

@@ -1,12 +1,12 @@
-//! Real threads against each other. Each of these fails on a build with its guard
-//! taken out, as `docs/architecture.md` tells.
+//! Real threads racing on one key: loads, puts, invalidations and drops keep every promise.
 //!
-//! They are a binary of their own, and run one at a time, since two threads race
-//! only if both run.
+//! Each test fails on a build without the guard under test: see `docs/architecture.md`.
+//! The tests are a binary of their own and run one at a time, since two threads race only if
+//! both have a core.
 
 #![allow(
     clippy::unwrap_used,
-    reason = "in a test an error that nobody asked for is a failure"
+    reason = "in a test an unexpected error is a failure"
 )]
 
 #[path = "it/support.rs"]
@@ -26,13 +26,13 @@ use support::{
     without_hanging,
 };
 
-/// Lets one race run at a time, as long as the guard is held.
+/// Holds a lock, so that only one race runs at a time.
 fn alone() -> MutexGuard<'static, ()> {
     static RACE: Mutex<()> = Mutex::new(());
     RACE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs both sides once a round, started together.
+/// Runs `one` and `two` at the same time in every round, then `after` alone.
 fn race(
     rounds: u32,
     one: impl Fn(u32) + Sync,
@@ -41,32 +41,32 @@ fn race(
 ) {
     let _alone = alone();
     let (go, done) = (AtomicU32::new(0), AtomicU32::new(0));
-    let broken = AtomicBool::new(false);
-    // A side that panics lets the other go, so that the test fails and not hangs.
+    let panicked = AtomicBool::new(false);
+    // If one side panics the other side panics too, so that the test fails and does not hang.
     let wait_for = |signal: &AtomicU32, round: u32| {
-        let mut looks = 0_u32;
+        let mut spins = 0_u32;
         while signal.load(Ordering::Acquire) <= round {
-            assert!(!broken.load(Ordering::Acquire), "the other side panicked");
-            looks += 1;
-            // A machine with one core needs the other side to run at all.
-            if looks % 1024 == 0 {
+            assert!(!panicked.load(Ordering::Acquire), "the other side panicked");
+            spins += 1;
+            // On a machine with one core, the other side needs the core.
+            if spins % 1024 == 0 {
                 thread::yield_now();
             }
         }
     };
     thread::scope(|scope| {
         scope.spawn(|| {
-            let _alarm = Alarm(&broken);
+            let _flag = PanicFlag(&panicked);
             for round in 0..rounds {
                 wait_for(&go, round);
                 one(round);
                 done.store(round + 1, Ordering::Release);
             }
         });
-        let _alarm = Alarm(&broken);
+        let _flag = PanicFlag(&panicked);
         for round in 0..rounds {
             go.store(round + 1, Ordering::Release);
-            // Each round the sides meet at another point.
+            // Each round the sides meet at another point of their calls.
             spin(round / 7);
             two(round);
             wait_for(&done, round);
@@ -75,25 +75,29 @@ fn race(
     });
 }
 
-/// Takes some time, up to a few microseconds: another time for another number.
+/// Spins up to a few microseconds, depending on `number`.
 fn spin(number: u32) {
     for _ in 0..number % 64 * 4 {
         std::hint::spin_loop();
     }
 }
 
-/// Says so when its thread panics.
-struct Alarm<'a>(&'a AtomicBool);
+/// Sets a flag when its thread panics.
+struct PanicFlag<'a>(&'a AtomicBool);
 
-impl Drop for Alarm<'_> {
+impl Drop for PanicFlag<'_> {
     fn drop(&mut self) {
         self.0.fetch_or(thread::panicking(), Ordering::AcqRel);
     }
 }
 
-/// Look up, then join without looking again: two loads for one key.
+/// The race, if the look-up and the claim were two critical sections:
+///
+/// 1. Caller A finds the key missing and releases the lock.
+/// 2. Caller B loads and stores the key.
+/// 3. A claims the slot without a second look-up: two loads of one key.
 #[test]
-fn a_caller_that_misses_and_a_caller_that_stores_never_both_load() {
+fn two_racing_callers_of_a_missing_key_load_once() {
     let cache = HydraCache::local().build();
     let loads = AtomicU32::new(0);
     let call = |round: u32| {
@@ -113,15 +117,15 @@ fn a_caller_that_misses_and_a_caller_that_stores_never_both_load() {
     });
 }
 
-/// A database row, a reader that loads it through the cache, and a writer that
-/// changes it and then invalidates.
+/// A thread reads a database row through the cache; the other thread writes the row, invalidates
+/// and reads.
 fn load_against(invalidate: impl Fn(&HydraCache) + Sync) {
     let cache = HydraCache::local().max_capacity(16).build();
     let row = AtomicU64::new(0);
     let read = |tag: &str| {
         let loader = || async {
             let read = row.load(Ordering::SeqCst);
-            // The answer is on its way for as long as the other side may need.
+            // The load lasts about as long as the write of the other thread.
             spin(u32::try_from(read).unwrap());
             Ok::<_, Infallible>(read)
         };
@@ -130,7 +134,7 @@ fn load_against(invalidate: impl Fn(&HydraCache) + Sync) {
     let write = |round: u32| {
         row.store(u64::from(round) + 1, Ordering::SeqCst);
         invalidate(&cache);
-        // The other side may land meanwhile.
+        // The load of the other thread may complete meanwhile.
         spin(round / 11);
         assert_eq!(
             read("tag"),
@@ -146,15 +150,19 @@ fn load_against(invalidate: impl Fn(&HydraCache) + Sync) {
         write,
         |round| {
             assert_eq!(read("tag"), u64::from(round) + 1, "stale after the round");
-            // The next round begins with a load against the writer.
+            // The next round begins with a missing key, and so with a load.
             block_on(cache.remove("key")).unwrap();
         },
     );
 }
 
-/// Check the generation, release the lock, then store: a stale value lives on.
+/// The race, if the check for a fence and the store were two critical sections:
+///
+/// 1. The reader's load completes, finds no fence, and releases the lock.
+/// 2. The writer writes the row and invalidates.
+/// 3. The reader stores the old row: a stale value stays.
 #[test]
-fn a_load_against_an_invalidation() {
+fn load_racing_an_invalidation_serves_no_stale_value() {
     load_against(|cache| {
         invalidate(cache, "tag");
     });
@@ -162,14 +170,14 @@ fn a_load_against_an_invalidation() {
     load_against(|cache| drop(block_on(cache.flush())));
 }
 
-/// Loads a value that is ready, or waits for whoever loads another.
+/// Loads a ready value, or joins a running load.
 fn load(cache: &HydraCache, key: &str, value: u32) -> u32 {
     block_on(cache.get_or_load(key, options(), ready(value))).unwrap()
 }
 
-/// Which is how a test, or a loader, waits for callers: see `CacheStats::misses`.
+/// A test or a loader may wait for `CacheStats::misses` to know that callers have joined.
 #[test]
-fn who_has_counted_a_miss_has_joined() {
+fn caller_counted_as_a_miss_has_already_joined() {
     without_hanging(|| {
         let cache = HydraCache::local().build();
         let call = |round: u32| {
@@ -178,7 +186,7 @@ fn who_has_counted_a_miss_has_joined() {
                 while !all() {
                     thread::yield_now();
                 }
-                Err::<u32, _>(io::Error::other("away"))
+                Err::<u32, _>(io::Error::other("unavailable"))
             };
             block_on(cache.get_or_load("key", options(), loader)).unwrap_err();
         };
@@ -188,8 +196,13 @@ fn who_has_counted_a_miss_has_joined() {
     });
 }
 
+/// The race, if a put did not fence:
+///
+/// 1. The load claims the slot and reads the old value.
+/// 2. The put stores the new value.
+/// 3. The load completes and overwrites the new value.
 #[test]
-fn a_load_against_a_put() {
+fn load_racing_a_put_does_not_overwrite_it() {
     let cache = HydraCache::local().max_capacity(16).build();
     let load = |round: u32| {
         let loader = || async {
@@ -212,9 +225,14 @@ fn a_load_against_a_put() {
     });
 }
 
-/// Entry and tag index changed in separate steps: entries that no tag reaches.
+/// The race, if the entry and the tag index changed in two critical sections:
+///
+/// 1. The put stores the entry and releases the lock.
+/// 2. The removal takes the entry out.
+/// 3. The put lists the tag for an entry that is absent, or of another put: a later
+///    `invalidate_tag` misses an entry or counts one too many.
 #[test]
-fn a_put_against_whatever_removes() {
+fn put_racing_a_removal_stays_reachable_by_its_tag() {
     let (cache, clock) = clocked(16);
     let removals: [&(dyn Fn() + Sync); 6] = [
         &|| drop(block_on(cache.remove("key"))),
@@ -239,10 +257,10 @@ fn a_put_against_whatever_removes() {
             |round| put(&cache, "key", round, lasting(1).tag("tag")),
             |_| removal(),
             |_| {
-                let there = block_on(cache.contains_key("key"));
+                let is_present = block_on(cache.contains_key("key"));
                 assert_eq!(
                     invalidate(&cache, "tag"),
-                    u64::from(there),
+                    u64::from(is_present),
                     "a tag missed its entry"
                 );
                 assert!(!block_on(cache.contains_key("key")));
@@ -251,10 +269,11 @@ fn a_put_against_whatever_removes() {
     }
 }
 
-/// What was stored left in one way or is still there: nothing twice, nothing lost.
-/// A read finds an entry expired and takes it out, unless a put came between.
+/// 1. The read finds the entry expired.
+/// 2. The put stores a fresh value.
+/// 3. The read must not remove the fresh value.
 #[test]
-fn a_read_of_what_expired_against_a_put() {
+fn read_of_an_expired_entry_keeps_a_racing_put() {
     let (cache, clock) = clocked(10);
     race(
         20_000,
@@ -269,13 +288,14 @@ fn a_read_of_what_expired_against_a_put() {
     );
 }
 
+/// Every stored entry is still held or was removed for one reason: none twice, none lost.
 #[test]
-fn every_entry_that_leaves_is_counted_once() {
+fn concurrent_removals_count_each_entry_once() {
     let _alone = alone();
     let cache = HydraCache::local().max_capacity(64).build();
     let put_by = |from: u32| {
         for n in from..from + 20_000 {
-            // Keys of one's own: nothing is overwritten.
+            // Each thread has its own keys: no entry is overwritten.
             put(
                 &cache,
                 &format!("key {n}"),
@@ -304,7 +324,7 @@ fn every_entry_that_leaves_is_counted_once() {
 }
 
 #[test]
-fn returned_counts_add_up_to_the_counter() {
+fn racing_invalidations_return_counts_that_sum_exactly() {
     let _alone = alone();
     let cache = HydraCache::local().max_capacity(1 << 20).build();
     for n in 0..50_000 {
@@ -323,8 +343,11 @@ fn returned_counts_add_up_to_the_counter() {
     assert_eq!(cache.stats().invalidations, 50_000);
 }
 
+/// 1. Thread A claims the slot with an endless loader.
+/// 2. Thread B joins the load, or claims the slot.
+/// 3. A drops its call: B must be woken and load.
 #[test]
-fn leaders_dropped_on_one_thread_while_the_other_waits() {
+fn waiter_completes_while_another_thread_drops_leaders() {
     without_hanging(|| {
         let cache = HydraCache::local().build();
         let endless = || std::future::pending::<Result<u32, Infallible>>();

@@ -1,13 +1,14 @@
-//! The same scenarios on every runtime, unchanged.
+//! The cache behaves the same on every runtime: each scenario runs on tokio, smol, async-std
+//! and without a runtime.
 //!
-//! Each scenario is written once, against `Runtime`, and is a test of every
-//! runtime in the list at the end. None of them goes by time: loaders wait until
-//! the cache has counted those who asked.
+//! A scenario is written once, against the trait `Runtime`, and becomes a test for each
+//! runtime in the list at the end of the file. No scenario depends on real time: a loader
+//! waits until the cache has counted the expected misses.
 
 #![cfg(not(loom))]
 #![allow(
     clippy::unwrap_used,
-    reason = "in a test an error that nobody asked for is a failure"
+    reason = "in a test an unexpected error is a failure"
 )]
 
 #[path = "it/support.rs"]
@@ -31,11 +32,11 @@ use support::{
     SECOND, assert_stats, block_on, clocked, lasting, options, ready, tagged, without_hanging,
 };
 
-/// What can be spawned on every runtime.
+/// A future that every runtime can spawn.
 trait Job<T>: Future<Output = T> + Send + 'static {}
 impl<T, F: Future<Output = T> + Send + 'static> Job<T> for F {}
 
-/// What a scenario asks of a runtime.
+/// The operations of a runtime that the scenarios need.
 trait Runtime: Sized {
     type Task<T>;
 
@@ -43,10 +44,10 @@ trait Runtime: Sized {
 
     fn spawn<T: Send + 'static>(&self, job: impl Job<T>) -> Self::Task<T>;
 
-    /// What a task gave; nothing if it panicked.
+    /// The output of a task; `None` if the task panicked.
     async fn join<T>(task: Self::Task<T>) -> Option<T>;
 
-    /// Drops a task's future, and waits until it is dropped.
+    /// Cancels a task, and waits until its future is dropped.
     async fn stop<T>(task: Self::Task<T>);
 }
 
@@ -155,7 +156,7 @@ impl Runtime for AsyncStd {
     }
 }
 
-/// Tokio with so many worker threads; with none, its current-thread flavour.
+/// Tokio with `WORKERS` worker threads; with zero, the current-thread runtime.
 struct Tokio<const WORKERS: usize>;
 
 impl<const WORKERS: usize> Runtime for Tokio<WORKERS> {
@@ -191,14 +192,14 @@ impl<const WORKERS: usize> Runtime for Tokio<WORKERS> {
     }
 }
 
-/// Waits until the cache has counted something.
+/// Yields until the condition holds.
 async fn until(condition: impl Fn() -> bool) {
     while !condition() {
         yield_now().await;
     }
 }
 
-/// A call whose loader waits until so many calls have missed, its own among them.
+/// A call whose loader waits until `misses` calls have missed, its own included.
 fn call(
     cache: &HydraCache,
     misses: u64,
@@ -227,9 +228,9 @@ async fn concurrent_callers_share_one_load<R: Runtime>(runtime: R) {
     });
 }
 
-async fn callers_share_one_error<R: Runtime>(runtime: R) {
+async fn concurrent_callers_share_one_error<R: Runtime>(runtime: R) {
     let cache = HydraCache::local().build();
-    let fail = || Err(io::Error::other("the database is away"));
+    let fail = || Err(io::Error::other("the database is unavailable"));
     let callers = [0; 10].map(|_| runtime.spawn(call(&cache, 10, fail)));
     for caller in callers {
         let error = R::join(caller).await.unwrap().unwrap_err();
@@ -245,7 +246,7 @@ async fn callers_share_one_error<R: Runtime>(runtime: R) {
     assert_eq!(call(&cache, 0, || Ok(7)).await.unwrap(), 7);
 }
 
-async fn a_leader_that_is_stopped_hands_over<R: Runtime>(runtime: R) {
+async fn one_waiter_loads_after_its_leader_is_stopped<R: Runtime>(runtime: R) {
     let cache = HydraCache::local().build();
     let leader = runtime.spawn(call(&cache, u64::MAX, || Ok(1)));
     until(|| cache.stats().loads == 1).await;
@@ -259,7 +260,7 @@ async fn a_leader_that_is_stopped_hands_over<R: Runtime>(runtime: R) {
     assert_eq!(cache.stats().loads, 2);
 }
 
-async fn a_waiter_that_is_stopped_costs_nobody_else<R: Runtime>(runtime: R) {
+async fn stopped_waiter_leaves_the_load_to_the_others<R: Runtime>(runtime: R) {
     let cache = HydraCache::local().build();
     let leader = runtime.spawn(call(&cache, 4, || Ok(1)));
     until(|| cache.stats().loads == 1).await;
@@ -267,7 +268,7 @@ async fn a_waiter_that_is_stopped_costs_nobody_else<R: Runtime>(runtime: R) {
     until(|| cache.stats().misses == 3).await;
 
     R::stop(stopped).await;
-    // The fourth miss, for which the loader waits.
+    // This is the fourth miss: the loader now ends.
     assert_eq!(cache.get::<u32>("key").await.unwrap(), None);
     for caller in [leader, waiter] {
         assert_eq!(R::join(caller).await.unwrap().unwrap(), 1);
@@ -275,13 +276,13 @@ async fn a_waiter_that_is_stopped_costs_nobody_else<R: Runtime>(runtime: R) {
     assert_eq!(cache.stats().loads, 1);
 }
 
-async fn an_invalidation_reaches_a_running_load<R: Runtime>(runtime: R) {
+async fn invalidation_fences_a_running_load<R: Runtime>(runtime: R) {
     let cache = HydraCache::local().build();
     let callers = [0; 2].map(|_| runtime.spawn(call(&cache, 3, || Ok(1))));
     until(|| cache.stats().misses == 2).await;
 
     assert_eq!(cache.invalidate_tag("tag").await.unwrap(), 0);
-    // The third miss, for which the loader waits.
+    // This is the third miss: the loader now ends.
     assert_eq!(cache.get::<u32>("key").await.unwrap(), None);
     for caller in callers {
         assert_eq!(R::join(caller).await.unwrap().unwrap(), 1);
@@ -291,9 +292,9 @@ async fn an_invalidation_reaches_a_running_load<R: Runtime>(runtime: R) {
     assert_eq!(call(&cache, 0, || Ok(2)).await.unwrap(), 2);
 }
 
-async fn a_panic_is_an_error_to_those_who_waited<R: Runtime>(runtime: R) {
+async fn loader_panic_is_an_error_for_every_waiter<R: Runtime>(runtime: R) {
     let cache = HydraCache::local().build();
-    let leader = runtime.spawn(call(&cache, 11, || panic!("a panic that a test asked for")));
+    let leader = runtime.spawn(call(&cache, 11, || panic!("an intended panic of a test")));
     until(|| cache.stats().loads == 1).await;
     let waiters = [0; 10].map(|_| runtime.spawn(call(&cache, 0, || Ok(2))));
     for waiter in waiters {
@@ -303,7 +304,7 @@ async fn a_panic_is_an_error_to_those_who_waited<R: Runtime>(runtime: R) {
     assert_eq!(call(&cache, 0, || Ok(3)).await.unwrap(), 3);
 }
 
-async fn an_entry_expires_by_the_clock_of_the_test<R: Runtime>(runtime: R) {
+async fn entry_expires_by_the_manual_clock<R: Runtime>(runtime: R) {
     let (cache, clock) = clocked(10);
     let load = |value: u32| {
         let cache = cache.clone();
@@ -317,7 +318,7 @@ async fn an_entry_expires_by_the_clock_of_the_test<R: Runtime>(runtime: R) {
     assert_eq!(R::join(load(3)).await.unwrap().unwrap(), 3);
 }
 
-/// Borrows, and is not `Send`.
+/// Loads with a loader that borrows and is not `Send`.
 async fn load_borrowed(cache: &HydraCache, name: &Rc<str>, loads: &Cell<u32>) {
     let loader = || async {
         until(|| cache.stats().misses == 2).await;
@@ -328,7 +329,7 @@ async fn load_borrowed(cache: &HydraCache, name: &Rc<str>, loads: &Cell<u32>) {
     assert_eq!(value.unwrap(), *name);
 }
 
-async fn a_loader_may_borrow_and_need_not_be_send<R: Runtime>(_: R) {
+async fn loader_may_borrow_and_need_not_be_send<R: Runtime>(_: R) {
     let (cache, name, loads) = (HydraCache::local().build(), "Ada".into(), Cell::new(0));
     let load = || load_borrowed(&cache, &name, &loads);
     zip(load(), load()).await;
@@ -336,7 +337,7 @@ async fn a_loader_may_borrow_and_need_not_be_send<R: Runtime>(_: R) {
 }
 
 #[test]
-fn a_task_of_a_local_executor_may_load_what_it_borrows() {
+fn local_executor_task_runs_a_borrowing_loader() {
     without_hanging(|| {
         let (cache, name, loads) = (HydraCache::local().build(), "Ada".into(), Cell::new(0));
         let executor = smol::LocalExecutor::new();
@@ -365,14 +366,14 @@ fn one_cache_serves_several_runtimes_at_once() {
     });
 }
 
-/// Makes every scenario a test of every runtime.
+/// Makes each scenario a test for each runtime.
 macro_rules! matrix {
     ($($name:ident: $runtime:ty),* $(,)?) => {
         $(mod $name {
-            scenarios!($runtime: concurrent_callers_share_one_load, callers_share_one_error,
-                a_leader_that_is_stopped_hands_over, a_waiter_that_is_stopped_costs_nobody_else,
-                an_invalidation_reaches_a_running_load, a_panic_is_an_error_to_those_who_waited,
-                an_entry_expires_by_the_clock_of_the_test, a_loader_may_borrow_and_need_not_be_send);
+            scenarios!($runtime: concurrent_callers_share_one_load, concurrent_callers_share_one_error,
+                one_waiter_loads_after_its_leader_is_stopped, stopped_waiter_leaves_the_load_to_the_others,
+                invalidation_fences_a_running_load, loader_panic_is_an_error_for_every_waiter,
+                entry_expires_by_the_manual_clock, loader_may_borrow_and_need_not_be_send);
         })*
     };
 }

@@ -1,17 +1,19 @@
-//! Seeded schedules of typed caches: calls for many keys that overlap, caches that have their
-//! loader, loads in the background, among puts, removals and invalidations, dropped at any
-//! point, on one thread and polled by hand.
+//! Random schedules of typed caches on one thread serve no stale value and lose no wake.
 //!
-//! Two rules: no answer is older than an invalidation of its key that had returned before the
-//! call was made; and in the end, when only those are polled who were woken, nobody waits for
-//! ever.
+//! Overlapping calls for many keys, loading caches and background loads run among puts,
+//! removals and invalidations. Calls are dropped at any point. All futures are polled by hand.
 //!
-//! A failing seed is printed; `SCHEDULES_SEED=17 cargo test --test schedules` runs that one
-//! alone.
+//! Checks:
+//!
+//! - No answer is older than an invalidation of the key that returned before the call began.
+//! - At the end only woken futures are polled, and every call ends.
+//!
+//! A failure prints its seed; `SCHEDULES_SEED=17 cargo test --test schedules` runs only that
+//! seed.
 
 #![allow(
     clippy::unwrap_used,
-    reason = "in a test an error that nobody asked for is a failure"
+    reason = "in a test an unexpected error is a failure"
 )]
 
 use std::pin::Pin;
@@ -32,30 +34,30 @@ const STEPS: usize = 200;
 const KEYS: usize = 6;
 const TENTH: Duration = Duration::from_millis(100);
 
-/// The database: a version a key. A loader finds some versions odd.
+/// The database: a version for each key. Loaders fail for some versions.
 type Rows = [AtomicU32; KEYS];
 
-/// What a call answered, for each of its keys.
+/// The answers of a call, one for each key.
 type Answers = Vec<(usize, CacheResult<Arc<u32>>)>;
 
 #[derive(Default)]
-struct Woken(AtomicBool);
+struct WakeFlag(AtomicBool);
 
-impl Wake for Woken {
+impl Wake for WakeFlag {
     fn wake(self: Arc<Self>) {
         self.0.store(true, SeqCst);
     }
 }
 
-/// A future, and whether it was woken since it was polled.
+/// A future, and whether it was woken since its last poll.
 struct Task<'a, T> {
     future: Pin<Box<dyn Future<Output = T> + 'a>>,
-    woken: Arc<Woken>,
+    woken: Arc<WakeFlag>,
 }
 
 impl<'a, T> Task<'a, T> {
     fn new(future: impl Future<Output = T> + 'a) -> Self {
-        let woken = Arc::new(Woken(true.into()));
+        let woken = Arc::new(WakeFlag(true.into()));
         let future = Box::pin(future);
         Self { future, woken }
     }
@@ -71,12 +73,13 @@ impl<'a, T> Task<'a, T> {
     }
 }
 
-/// A call, and the versions that were in the database when it was made.
+/// A call, and the versions in the database when the call began.
 struct Call<'a> {
     floor: Vec<u32>,
     task: Task<'a, Answers>,
 }
 
+/// The state of one schedule.
 struct World<'a> {
     seed: u64,
     rng: StdRng,
@@ -91,8 +94,8 @@ struct World<'a> {
     answered: u64,
 }
 
-/// The windows and limits of a seed's entries.
-fn options_of(rng: &mut StdRng) -> CacheOptions {
+/// Random windows and timeouts for the entries of a seed.
+fn random_options(rng: &mut StdRng) -> CacheOptions {
     let options = match rng.random_range(0..3) {
         0 => CacheOptions::new(),
         1 => CacheOptions::new().ttl(TENTH * 30).refresh_ahead(0.3),
@@ -122,7 +125,7 @@ impl World<'_> {
             builder = builder.spawner(move |load| list.lock().unwrap().push(load));
         }
         let cache = builder.build();
-        let options = options_of(&mut rng).tag("part");
+        let options = random_options(&mut rng).tag("part");
         let part = cache.typed::<usize, u32>("part").with_options(options);
         let rows: Arc<Rows> = Arc::default();
         let read = Arc::clone(&rows);
@@ -132,7 +135,7 @@ impl World<'_> {
                 yield_now().await;
                 yield_now().await;
                 if version % 7 == 6 {
-                    return Err("an odd version");
+                    return Err("a failing version");
                 }
                 Ok(Loaded::new(version).tag(format!("row:{key}")))
             }
@@ -177,7 +180,7 @@ impl World<'_> {
                         yield_now().await;
                     }
                     let row = |version: u32| match version % 3 {
-                        2 if fails => Err("an odd version"),
+                        2 if fails => Err("a failing version"),
                         _ => Ok(version),
                     };
                     versions.into_iter().map(row).collect::<Vec<_>>()
@@ -194,7 +197,7 @@ impl World<'_> {
         self.call(async move { vec![(key, loading.get(&key).await)] });
     }
 
-    /// Writes to the database, and then invalidates.
+    /// Writes a row, then invalidates or puts the key.
     fn write(&mut self) {
         let key = self.rng.random_range(0..KEYS);
         let version = self.rows[key].fetch_add(1, SeqCst) + 1;
@@ -211,7 +214,7 @@ impl World<'_> {
         self.background.extend(spawned.into_iter().map(Task::new));
     }
 
-    /// Polls or drops one of the loads in the background.
+    /// Polls or drops a background load.
     fn run_background(&mut self) {
         self.take_spawned();
         if self.background.is_empty() {
@@ -223,6 +226,7 @@ impl World<'_> {
         }
     }
 
+    /// Polls a call and checks the answers, if the call ends.
     fn poll_call(&mut self, at: usize) -> bool {
         let Poll::Ready(answers) = self.calls[at].task.poll() else {
             return false;
@@ -235,7 +239,7 @@ impl World<'_> {
                     let least = floor[key];
                     assert!(
                         *version >= least,
-                        "seed {seed}: {version} of {key}, < {least}"
+                        "seed {seed}: version {version} of key {key} is older than {least}"
                     );
                     self.answered += 1;
                 }
@@ -267,7 +271,7 @@ impl World<'_> {
         }
     }
 
-    /// Polls whoever was woken, until nobody waits.
+    /// Polls only woken futures, and asserts that every future ends.
     fn finish(&mut self) {
         loop {
             self.take_spawned();
@@ -283,12 +287,16 @@ impl World<'_> {
             }
         }
         let waiting = self.calls.len() + self.background.len();
-        assert_eq!(waiting, 0, "seed {}: they wait for ever", self.seed);
+        assert_eq!(
+            waiting, 0,
+            "seed {}: futures that are never woken",
+            self.seed
+        );
     }
 }
 
 #[test]
-fn no_answer_is_older_than_an_invalidation_and_nobody_waits_for_ever() {
+fn typed_schedules_serve_no_stale_value_and_never_hang() {
     let seed = std::env::var("SCHEDULES_SEED");
     let seeds = match seed.map(|seed| seed.parse().unwrap()) {
         Ok(seed) => seed..seed + 1,

@@ -1,9 +1,8 @@
-//! The simulation that is shipped: what it promises, and the cache itself in ten thousand of
-//! its orders, with everything going wrong.
+//! `hydracache::testing` keeps its promises, and the cache stays correct in 10,000 seeds of it.
 
 #![allow(
     clippy::unwrap_used,
-    reason = "in a test an error that nobody asked for is a failure"
+    reason = "in a test an unexpected error is a failure"
 )]
 
 use std::cell::{Cell, RefCell};
@@ -17,7 +16,7 @@ use hydracache::{CacheOptions, Clock, HydraCache, Loaded};
 const SECOND: Duration = Duration::from_secs(1);
 const ROWS: usize = 4;
 
-/// What a scenario panicked with.
+/// The message of the panic of a scenario; `None` if the scenario ends.
 fn failure(seed: u64, scenario: impl AsyncFnOnce(World)) -> Option<String> {
     let run = AssertUnwindSafe(|| simulate(seed, |world| scenario(world)));
     let panic = catch_unwind(run).err()?;
@@ -25,7 +24,7 @@ fn failure(seed: u64, scenario: impl AsyncFnOnce(World)) -> Option<String> {
     text.or_else(|| panic.downcast_ref::<&str>().map(|&text| text.into()))
 }
 
-/// The order in which three tasks went on, and when.
+/// The order and the times at which three tasks ran.
 fn trace(seed: u64) -> Vec<(u64, Duration)> {
     let trace = Rc::new(RefCell::new(Vec::new()));
     let log = Rc::clone(&trace);
@@ -49,16 +48,16 @@ fn trace(seed: u64) -> Vec<(u64, Duration)> {
 }
 
 #[test]
-fn one_seed_has_one_order_and_others_have_others() {
+fn same_seed_repeats_its_order_and_other_seeds_differ() {
     assert_eq!(trace(17), trace(17));
     let orders: std::collections::HashSet<_> = (0..50).map(trace).collect();
     assert!(orders.len() > 40);
 }
 
 #[test]
-fn a_panic_of_the_scenario_and_of_a_task_is_the_simulations() {
-    let own = failure(1, async |_| panic!("a bug"));
-    assert_eq!(own.as_deref(), Some("a bug"));
+fn panic_of_a_scenario_or_a_task_fails_the_simulation() {
+    let of_scenario = failure(1, async |_| panic!("a bug"));
+    assert_eq!(of_scenario.as_deref(), Some("a bug"));
     let of_a_task = failure(1, async |world: World| {
         world.spawn(async { panic!("a bug of a task") }).await;
     });
@@ -66,15 +65,15 @@ fn a_panic_of_the_scenario_and_of_a_task_is_the_simulations() {
 }
 
 #[test]
-fn a_scenario_that_nothing_will_wake_is_told() {
-    let told = failure(1, async |world: World| {
+fn deadlocked_scenario_panics_with_an_explanation() {
+    let message = failure(1, async |world: World| {
         world.spawn(std::future::pending::<()>()).await;
     });
-    assert!(told.unwrap().contains("nothing will wake them"));
+    assert!(message.unwrap().contains("nothing will wake them"));
 }
 
 #[test]
-fn time_passes_when_everybody_waits() {
+fn clock_advances_when_every_task_waits() {
     simulate(1, |world| async move {
         let before = world.clock().now();
         world.wait(SECOND * 3600).await;
@@ -83,32 +82,32 @@ fn time_passes_when_everybody_waits() {
 }
 
 #[test]
-fn chaos_is_as_often_as_it_says() {
-    let (failed, over, slow) = (Cell::new(0), Cell::new(0), Cell::new(0));
+fn chaos_faults_occur_at_the_configured_rates() {
+    let (failed, panicked, slow) = (Cell::new(0), Cell::new(0), Cell::new(0));
     let chaos = Chaos::none().fail(0.5).panic(0.1).hang(0.1);
     for seed in 0..1000 {
         simulate(seed, |world| {
-            let (failed, over, slow) = (&failed, &over, &slow);
+            let (failed, panicked, slow) = (&failed, &panicked, &slow);
             async move {
                 world.set_chaos(chaos);
                 let load = world.clone();
                 match world.spawn(async move { load.load(|| ()).await }).await {
                     Some(Err(_)) => failed.set(failed.get() + 1),
                     Some(Ok(())) => {}
-                    None => over.set(over.get() + 1),
+                    None => panicked.set(panicked.get() + 1),
                 }
                 slow.set(slow.get() + u32::from(world.clock().now() > SECOND * 1000));
             }
         });
     }
-    // Means of 450, 100 and 100; four deviations are 63 and 38.
+    // The means are 450, 100 and 100; four standard deviations are 63 and 38.
     assert!((387..513).contains(&failed.get()), "{failed:?}");
-    assert!((62..138).contains(&over.get()), "{over:?}");
+    assert!((62..138).contains(&panicked.get()), "{panicked:?}");
     assert!((62..138).contains(&slow.get()), "{slow:?}");
 }
 
 #[test]
-fn a_slow_load_takes_some_seconds_and_any_other_next_to_nothing() {
+fn slow_load_takes_seconds_and_other_loads_almost_no_time() {
     let time = |slow: f64| {
         let sum = Cell::new(Duration::ZERO);
         explore(0..20, |world| {
@@ -131,14 +130,14 @@ fn a_slow_load_takes_some_seconds_and_any_other_next_to_nothing() {
 }
 
 #[test]
-fn a_little_chaos_is_a_little_of_everything() {
+fn chaos_some_has_fixed_rates_and_world_tells_its_seed() {
     let each = Chaos::none().slow(0.25).fail(0.1).hang(0.02).panic(0.02);
     assert_eq!(Chaos::some(), each.cancel(0.01));
     simulate(17, |world| async move { assert_eq!(world.seed(), 17) });
 }
 
 #[test]
-fn a_task_whose_first_step_is_its_last_gives_nothing() {
+fn task_cancelled_at_its_first_poll_returns_none() {
     simulate(1, |world| async move {
         world.set_chaos(Chaos::none().cancel(1.0));
         assert_eq!(world.spawn(async { 7 }).await, None);
@@ -146,7 +145,7 @@ fn a_task_whose_first_step_is_its_last_gives_nothing() {
 }
 
 #[test]
-fn the_fault_of_a_load_says_whose_it_is() {
+fn fault_of_a_load_names_the_simulated_backend() {
     simulate(1, |world| async move {
         world.set_chaos(Chaos::none().fail(1.0));
         let fault = world.load(|| ()).await.unwrap_err();
@@ -156,18 +155,18 @@ fn the_fault_of_a_load_says_whose_it_is() {
 
 #[test]
 #[should_panic(expected = "a probability is from 0 to 1, not 1.5")]
-fn what_is_no_probability_is_told() {
+fn probability_above_one_panics() {
     let _ = Chaos::none().fail(1.5);
 }
 
-/// A service over all kinds of loading calls. Each row is a number that only grows, and each
-/// write invalidates once it is done.
+/// A service with every kind of loading call. Each row is a number that only grows, and each
+/// write invalidates the row afterwards.
 #[derive(Clone)]
 struct Service {
     world: World,
     cache: HydraCache,
     rows: Rc<[Cell<u64>; ROWS]>,
-    /// What was written when the last invalidation of each row began that has returned.
+    /// The value of each row when its last returned invalidation began.
     least: Rc<[Cell<u64>; ROWS]>,
 }
 
@@ -200,7 +199,7 @@ impl Service {
         }
     }
 
-    /// Reads a row by one of the verbs; an answer is not older than it may be.
+    /// Reads a row by a random method, and checks that the answer is not too old.
     async fn read(&self) {
         let id = self.world.random(0..ROWS as u64);
         let (key, options) = (format!("row:{id}"), self.options(id));
@@ -240,7 +239,7 @@ impl Service {
 }
 
 #[test]
-fn no_answer_is_older_than_an_invalidation_that_returned() {
+fn service_under_chaos_serves_no_invalidated_value() {
     explore(0..10_000, |world| async move {
         world.set_chaos(Chaos::some());
         let service = Service::new(&world);

@@ -1,37 +1,42 @@
-//! A day of a service whose database is flaky, slow, hangs now and then and goes away for
-//! minutes every hour. On one thread, by a clock and a timer of the test, polled by
-//! hand: nothing waits and no time passes.
+//! A simulated day in front of a failing database serves no value older than allowed.
 //!
-//! At each answer it is checked that
+//! The database is flaky and slow, hangs now and then, and is down for minutes every hour. The
+//! test runs on one thread with a manual clock and timer and polls every future by hand, so no
+//! real time passes.
 //!
-//! - it is not older than an invalidation of its key (`remove`, `put`, `invalidate_tags`,
-//!   `flush`) that had made its first poll before the call began; nor, if nothing
-//!   failed, than such an `expire` or `expire_tag`;
-//! - it is not older than its time to live and the longer of its windows allow; beyond
-//!   the window of revalidating, that a load failed, or the call waited its soft timeout;
-//! - `get` and a hit are fresh; the age that `fetch` says is the true one;
-//! - an error comes only after a failure, and never while there is an old value to serve.
+//! Checks of each answer:
 //!
-//! Besides: no call waits longer than its timeout, and no loader runs longer; a key has one
-//! load at a time that may store; who comes upon a key with no fresh value and nothing in
-//! its way starts a load, also after a loader that hung, and nobody does before a back-off
-//! is over; who waits, waits for a loader that runs, and is woken when it ends; and in the
-//! end the counters are those that the test kept for itself.
+//! - The answer is not older than an invalidation of the key (`remove`, `put`,
+//!   `invalidate_tags`, `flush`) whose first poll was before the call; nor, without a failure,
+//!   than such an `expire` or `expire_tag`.
+//! - The answer is not older than the time to live plus the longer window. Beyond
+//!   `stale_while_revalidate`, a load has failed or the call has waited its soft timeout.
+//! - `get` and a hit return fresh values; the age reported by `fetch` is correct.
+//! - An error follows a failure, and never while a stale value could be served.
 //!
-//! As it stands it asks 30 times a simulated second for a simulated day: 2.6 million
-//! requests, which a debug build does in some ten seconds. A busy service asks 10,000 times
-//! a second, which are 864 million: a release build does them in some four minutes.
+//! Checks between the calls:
+//!
+//! - No call waits and no loader runs longer than the load timeout.
+//! - A key has at most one load that may be stored.
+//! - A call that finds no fresh value starts a load, also after a loader that hung, unless
+//!   a load, a back-off or the bound of background loads prevents it.
+//! - A waiter waits for a running loader and is woken at its end.
+//! - At the end, the counters equal the counts of the test.
+//!
+//! By default 30 requests per simulated second make 2.6 million requests, in about ten seconds
+//! with a debug build. A busy service has 10,000 requests per second, or 864 million a day: a
+//! release build needs about four minutes.
 //!
 //! ```text
 //! SOAK_RATE=10000 cargo test --release --test soak
 //! ```
 //!
-//! `SOAK_SECONDS` sets how many seconds are simulated, and `SOAK_SEED` another course of
-//! events. One seed has always the same.
+//! `SOAK_SECONDS` sets the simulated seconds, `SOAK_SEED` the course of events. One seed
+//! always gives the same run.
 
 #![allow(
     clippy::unwrap_used,
-    reason = "in a test an error that nobody asked for is a failure"
+    reason = "in a test an unexpected error is a failure"
 )]
 
 #[path = "soak/checks.rs"]
@@ -51,17 +56,18 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
 use checks::{Answer, Call, Seen};
-use database::{Database, Line, Row};
+use database::{Database, KeyRecord, Row};
 use hydracache::{BoxFuture, CacheOptions, Clock, HydraCache, Loaded, ManualClock, Old};
 use kinds::{GROUPS, KEYS, TICK, Verb, kind_of, tag};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use support::{Hand, block_on};
 
-const TICKS_A_SECOND: u64 = 10;
-const BACKGROUND: usize = 4;
-const CROWD: usize = 600;
+const TICKS_PER_SECOND: u64 = 10;
+const MAX_BACKGROUND_LOADS: usize = 4;
+const EXTRA_ENTRIES: usize = 600;
 
+/// The state of one run.
 struct World<'a> {
     rng: StdRng,
     cache: &'a HydraCache,
@@ -72,8 +78,8 @@ struct World<'a> {
     calls: Vec<(Call, Hand<'a, Answer>)>,
     spawned: &'a Mutex<Vec<BoxFuture>>,
     background: Vec<Hand<'static, ()>>,
-    /// Invalidations that have begun.
-    told: Vec<Hand<'a, u64>>,
+    /// Invalidations that need more polls.
+    invalidations: Vec<Hand<'a, u64>>,
     seen: Seen,
 }
 
@@ -82,30 +88,30 @@ impl<'a> World<'a> {
         self.rng.random_range(0..most)
     }
 
-    /// Some keys are asked for more often than others.
-    fn popular(&mut self) -> usize {
+    /// A random key; smaller numbers are drawn more often.
+    fn popular_key(&mut self) -> usize {
         let key = self.random(KEYS);
         self.random(key + 1)
     }
 
     fn request(&mut self) {
-        let key = self.popular();
+        let key = self.popular_key();
         self.seen.requests += 1;
         if self.random(8) == 0 {
             return self.get(key);
         }
-        let (call, hand) = (self.call(key), self.hand(key));
-        let (free, starts) = (call.free, call.starts);
+        let (call, hand) = (self.begin_call(key), self.hand(key));
+        let (may_load, starts) = (call.may_load, call.starts);
         self.seen.lookups += 1;
         let fresh = self.poll(call, hand);
         self.take_spawned();
-        let started = self.database.state().lines[key].starts > starts;
-        assert!(fresh || started || !free, "{key}: nobody loads");
+        let started = self.database.state().records[key].starts > starts;
+        assert!(fresh || started || !may_load, "{key}: no load was started");
     }
 
-    /// Polls a call, and checks its answer. Whether it has one that is fresh.
+    /// Polls a call and checks the answer. Returns whether the call ended with a fresh value.
     fn poll(&mut self, mut call: Call, mut hand: Hand<'a, Answer>) -> bool {
-        let starts = || self.database.state().lines[call.key].starts;
+        let starts = || self.database.state().records[call.key].starts;
         let before = starts();
         let polled = hand.poll();
         call.leads |= starts() > before;
@@ -120,30 +126,30 @@ impl<'a> World<'a> {
 
     fn get(&mut self, key: usize) {
         self.seen.lookups += 1;
-        let call = self.call(key);
+        let call = self.begin_call(key);
         let read = block_on(self.cache.get::<Row>(&self.names[key])).unwrap();
         if let Some(row) = read {
-            assert!(self.check(&call, Ok((row, None))), "{key}: read, not fresh");
+            assert!(self.check(&call, Ok((row, None))), "{key}: a stale read");
         }
     }
 
-    /// A call that begins now.
-    fn call(&self, key: usize) -> Call {
+    /// Records the expectations for a call that begins now.
+    fn begin_call(&self, key: usize) -> Call {
         let (at, kind) = (self.clock.now(), kind_of(key));
-        let full = self.background.len() == BACKGROUND;
+        let background_full = self.background.len() == MAX_BACKGROUND_LOADS;
         let state = self.database.state();
-        let line = &state.lines[key];
-        let backed_off = line.failed.is_some_and(|it| at < it + kind.error_backoff);
+        let record = &state.records[key];
+        let backed_off = record.failed.is_some_and(|it| at < it + kind.error_backoff);
         Call {
             key,
             at,
-            floor: line.floor,
-            fresh_floor: line.fresh_floor,
-            had: line.has(at).then_some(line.breaks),
-            starts: line.starts,
+            floor: record.floor,
+            fresh_floor: record.fresh_floor,
+            losses_with_stale: record.has(at).then_some(record.losses),
+            starts: record.starts,
             leads: false,
-            full,
-            free: line.running.is_empty() && !backed_off && !full,
+            background_full,
+            may_load: record.running.is_empty() && !backed_off && !background_full,
         }
     }
 
@@ -161,7 +167,7 @@ impl<'a> World<'a> {
                     let row = old.as_ref().map(|old| *old.value());
                     let read = Arc::clone(database).load(key, row).await?;
                     let loaded = match old {
-                        // It has its tag.
+                        // The old value keeps its tag.
                         Some(old) if read.unchanged => old.unchanged(),
                         _ => Loaded::new(read.row).tag(tag(read.group)),
                     };
@@ -187,7 +193,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Takes over what the cache gave away.
+    /// Polls every newly spawned background load once, and keeps the pending ones.
     fn take_spawned(&mut self) {
         let spawned = std::mem::take(&mut *self.spawned.lock().unwrap());
         for future in spawned {
@@ -197,10 +203,10 @@ impl<'a> World<'a> {
                 self.background.push(hand);
             }
         }
-        assert!(self.background.len() <= BACKGROUND);
+        assert!(self.background.len() <= MAX_BACKGROUND_LOADS);
     }
 
-    /// Moves the clock, and polls whoever was woken, until nobody is.
+    /// Advances the clock, and polls woken futures until none is woken.
     fn tick(&mut self) {
         self.clock.advance(TICK);
         let mut woken = true;
@@ -220,43 +226,43 @@ impl<'a> World<'a> {
             }
             self.take_spawned();
         }
-        // A slice at a time.
-        let told = std::mem::take(&mut self.told);
-        for hand in told {
-            self.go_on(hand);
+        // One slice of each invalidation per tick.
+        let invalidations = std::mem::take(&mut self.invalidations);
+        for hand in invalidations {
+            self.poll_invalidation(hand);
         }
         self.check_waiting();
     }
 
-    /// A caller goes away, perhaps with the load that others wait for.
-    fn hang_up(&mut self) {
+    /// Drops a random call, and with it perhaps a load that other calls wait for.
+    fn drop_a_call(&mut self) {
         if !self.calls.is_empty() {
             let at = self.random(self.calls.len());
             let left = self.calls.swap_remove(at);
-            self.database.state().hanging_up = true;
+            self.database.state().dropping_call = true;
             drop(left);
-            self.database.state().hanging_up = false;
+            self.database.state().dropping_call = false;
         }
     }
 
-    /// The database changes, and the cache is told.
+    /// Changes the database, and puts or invalidates in the cache.
     fn change(&mut self) {
-        self.crowd();
+        self.add_extra_entries();
         let state = self.database.state();
-        let busy = |key: &usize| !state.lines[*key].running.is_empty();
+        let busy = |key: &usize| !state.records[*key].running.is_empty();
         let busy: Vec<usize> = (0..KEYS).filter(busy).collect();
         drop(state);
         let key = match busy.len() {
-            0 => self.popular(),
-            _ if self.random(2) == 0 => self.popular(),
+            0 => self.popular_key(),
+            _ if self.random(2) == 0 => self.popular_key(),
             some => busy[self.random(some)],
         };
         let (cache, database, name) = (self.cache, self.database, &self.names[key]);
-        let (group, to) = (database.state().lines[key].group, self.random(GROUPS));
-        let fence = |ends: bool, keys: &dyn Fn(usize, &Line) -> bool| {
-            database.state().fence(ends, keys);
+        let (group, to) = (database.state().records[key].group, self.random(GROUPS));
+        let fence = |removes: bool, keys: &dyn Fn(usize, &KeyRecord) -> bool| {
+            database.state().fence(removes, keys);
         };
-        let of_group = |_: usize, line: &Line| line.group == group;
+        let of_group = |_: usize, record: &KeyRecord| record.group == group;
         match self.random(20) {
             0..5 => {
                 let row = database.state().put(key, self.clock.now());
@@ -265,18 +271,18 @@ impl<'a> World<'a> {
             }
             5..10 => {
                 fence(true, &|other, _| other == key);
-                self.tell(async move { u64::from(cache.remove(name).await.unwrap()) });
+                self.invalidate(async move { u64::from(cache.remove(name).await.unwrap()) });
             }
             10..13 => {
                 fence(true, &of_group);
-                self.tell(async move { cache.invalidate_tag(&tag(group)).await.unwrap() });
+                self.invalidate(async move { cache.invalidate_tag(&tag(group)).await.unwrap() });
             }
             13..15 if kind_of(key).verb == Verb::Fetch => {
-                // To another group: the old one has to be told too.
-                fence(true, &|_, line| [group, to].contains(&line.group));
-                database.state().lines[key].group = to;
+                // The row moves to another group: both groups are invalidated.
+                fence(true, &|_, record| [group, to].contains(&record.group));
+                database.state().records[key].group = to;
                 let tags = [tag(group), tag(to)];
-                self.tell(async move { cache.invalidate_tags(tags).await.unwrap() });
+                self.invalidate(async move { cache.invalidate_tags(tags).await.unwrap() });
             }
             15 => {
                 fence(false, &|other, _| other == key);
@@ -284,14 +290,14 @@ impl<'a> World<'a> {
             }
             16..19 => {
                 fence(false, &of_group);
-                self.tell(async move {
+                self.invalidate(async move {
                     cache.expire_tag(&tag(group)).await.unwrap();
                     0
                 });
             }
             19 if to == 0 => {
                 fence(true, &|_, _| true);
-                self.tell(async move {
+                self.invalidate(async move {
                     cache.flush().await.unwrap();
                     0
                 });
@@ -300,45 +306,47 @@ impl<'a> World<'a> {
         }
     }
 
-    /// More entries with the tag of group 0 than are given back at one poll, and older than
-    /// the others, so that they go first.
-    fn crowd(&self) {
-        if !self.told.is_empty() || block_on(self.cache.contains_key("crowd:0")) {
+    /// Adds more entries with the tag of group 0 than one slice of an invalidation removes.
+    /// They are older than the other entries, so the invalidation removes them first.
+    fn add_extra_entries(&self) {
+        if !self.invalidations.is_empty() || block_on(self.cache.contains_key("extra:0")) {
             return;
         }
-        for number in 0..CROWD {
-            let (key, options) = (format!("crowd:{number}"), CacheOptions::new().tag(tag(0)));
+        for number in 0..EXTRA_ENTRIES {
+            let (key, options) = (format!("extra:{number}"), CacheOptions::new().tag(tag(0)));
             block_on(self.cache.put(&key, 0_u8, options)).unwrap();
         }
     }
 
-    /// Begins an invalidation, which may take a few polls; it says how many entries left.
-    fn tell(&mut self, act: impl Future<Output = u64> + 'a) {
-        self.go_on(Hand::hold(act));
+    /// Starts an invalidation, which may need several polls.
+    fn invalidate(&mut self, invalidation: impl Future<Output = u64> + 'a) {
+        self.poll_invalidation(Hand::hold(invalidation));
     }
 
-    fn go_on(&mut self, mut told: Hand<'a, u64>) {
-        match told.poll() {
-            Poll::Ready(left) => self.seen.invalidated += left,
-            Poll::Pending => self.told.push(told),
+    fn poll_invalidation(&mut self, mut invalidation: Hand<'a, u64>) {
+        match invalidation.poll() {
+            Poll::Ready(removed) => self.seen.invalidated += removed,
+            Poll::Pending => self.invalidations.push(invalidation),
         }
     }
 
-    /// All is well again: every key has its value.
+    /// The database recovers: every call ends, and every key can be loaded.
     fn finish(&mut self) {
-        self.database.state().well = true;
-        for _ in 0..600 * TICKS_A_SECOND {
+        self.database.state().recovered = true;
+        for _ in 0..600 * TICKS_PER_SECOND {
             self.tick();
         }
-        assert!(self.calls.is_empty() && self.background.is_empty() && self.told.is_empty());
+        assert!(
+            self.calls.is_empty() && self.background.is_empty() && self.invalidations.is_empty()
+        );
         for key in 0..KEYS {
-            let (call, answer) = (self.call(key), self.hand(key).ends());
+            let (call, answer) = (self.begin_call(key), self.hand(key).ends());
             self.seen.lookups += 1;
             self.check(&call, answer);
             let state = self.database.state();
-            assert!(state.lines[key].starts > call.starts, "{key}: not loaded");
+            assert!(state.records[key].starts > call.starts, "{key}: not loaded");
         }
-        self.add_up(self.cache.stats());
+        self.check_counters(self.cache.stats());
     }
 }
 
@@ -347,17 +355,17 @@ fn number(name: &str, default: u64) -> u64 {
 }
 
 #[test]
-fn a_day_in_which_nothing_is_older_than_allowed() {
+fn simulated_day_serves_no_value_older_than_allowed() {
     let seconds = number("SOAK_SECONDS", 86_400);
     let (rate, seed) = (number("SOAK_RATE", 30), number("SOAK_SEED", 0));
     let (clock, spawned) = (ManualClock::new(), Arc::new(Mutex::new(Vec::new())));
     let queue = Arc::clone(&spawned);
     let cache = HydraCache::local()
-        .max_capacity((KEYS + CROWD) as u64)
+        .max_capacity((KEYS + EXTRA_ENTRIES) as u64)
         .clock(clock.clone())
         .timer(clock.clone())
         .spawner(move |load| queue.lock().unwrap().push(load))
-        .max_background_loads(BACKGROUND)
+        .max_background_loads(MAX_BACKGROUND_LOADS)
         .build();
     let names: Vec<String> = (0..KEYS).map(|key| format!("row:{key}")).collect();
     let options = (0..KEYS).map(|key| kind_of(key).options(key % GROUPS));
@@ -371,19 +379,19 @@ fn a_day_in_which_nothing_is_older_than_allowed() {
         calls: Vec::new(),
         spawned: &spawned,
         background: Vec::new(),
-        told: Vec::new(),
+        invalidations: Vec::new(),
         seen: Seen::default(),
     };
-    for tick in 0..seconds * TICKS_A_SECOND {
-        let so_far = rate * tick / TICKS_A_SECOND;
-        for _ in so_far..rate * (tick + 1) / TICKS_A_SECOND {
+    for tick in 0..seconds * TICKS_PER_SECOND {
+        let so_far = rate * tick / TICKS_PER_SECOND;
+        for _ in so_far..rate * (tick + 1) / TICKS_PER_SECOND {
             world.request();
         }
         if world.random(50) == 0 {
             world.change();
         }
         if world.random(20) == 0 {
-            world.hang_up();
+            world.drop_a_call();
         }
         world.tick();
     }

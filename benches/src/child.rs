@@ -1,4 +1,4 @@
-//! Measurements that need a process of their own, and the parent's side of them.
+//! Measurements in a child process, and the functions that start the child.
 
 use std::env;
 use std::hint::black_box;
@@ -16,35 +16,35 @@ use crate::requests::{Keys, Requests};
 use crate::rounds::count;
 use crate::value;
 
-/// How many operations are in a batch.
+/// Operations in a batch.
 pub const BATCH: u32 = 20_000;
 
-/// What a child is to do.
+/// The task of a child process.
 #[derive(Clone, Copy, Debug, Subcommand)]
 pub enum Task {
-    /// Fills a cache and prints how much the resident set grew, for an entry.
+    /// Fills a cache and prints the growth of the resident set per entry.
     #[command(hide = true)]
     Resident {
-        /// Which cache.
+        /// The cache.
         contender: Contender,
-        /// How many entries.
+        /// The number of entries.
         entries: u32,
     },
-    /// Does a number of operations under callgrind, which counts them.
+    /// Runs batches of an operation under callgrind, which counts instructions.
     #[command(hide = true)]
     Operate {
-        /// Which cache.
+        /// The cache.
         contender: Contender,
-        /// Which operation.
+        /// The operation.
         operation: Operation,
-        /// How many entries the cache holds.
+        /// The number of entries in the cache.
         entries: u32,
-        /// How many batches of them, one or two.
+        /// The number of batches: one or two.
         batches: u32,
     },
 }
 
-/// What `instructions` counts.
+/// The operation that `instructions` counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Operation {
     /// A get that finds its key.
@@ -54,7 +54,7 @@ pub enum Operation {
 }
 
 impl Task {
-    /// Does it, in the child.
+    /// Runs the task, in the child process.
     pub fn run(self) -> Result<()> {
         match self {
             Self::Resident { contender, entries } => resident(contender, entries),
@@ -73,7 +73,7 @@ impl Task {
 
 fn resident(contender: Contender, entries: u32) -> Result<()> {
     let resident = || {
-        let stats = memory_stats::memory_stats().context("this system does not tell")?;
+        let stats = memory_stats::memory_stats().context("this system reports no resident set")?;
         Ok::<_, anyhow::Error>(count(stats.physical_mem))
     };
     let before = resident()?;
@@ -85,7 +85,7 @@ fn resident(contender: Contender, entries: u32) -> Result<()> {
 }
 
 fn operate(contender: Contender, operation: Operation, entries: u32, batches: u32) {
-    // Two batches are prepared, however many are done, so that only the doing differs.
+    // Always prepares two batches, so that runs differ only in the executed batches.
     match operation {
         Operation::Hit => {
             let cache = fill::full(contender, Keys::Short, entries);
@@ -110,19 +110,19 @@ fn operate(contender: Contender, operation: Operation, entries: u32, batches: u3
     }
 }
 
-/// Runs a command, and returns what it wrote if it succeeded.
+/// Runs a command and returns its output, or an error if the command fails.
 pub fn output(command: &mut Command) -> Result<Output> {
     let output = command
         .output()
         .with_context(|| format!("cannot run {command:?}"))?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{command:?} failed: {said}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        bail!("{command:?} failed: {stderr}");
     }
     Ok(output)
 }
 
-/// Runs this program again, and returns the number that it prints.
+/// Runs this program as a child and returns the printed number.
 pub fn number(arguments: &[&str]) -> Result<f64> {
     let mut command = Command::new(env::current_exe()?);
     read(&output(command.args(arguments))?)
@@ -130,15 +130,15 @@ pub fn number(arguments: &[&str]) -> Result<f64> {
 
 /// The program that counts allocations.
 ///
-/// Counting costs every allocation some nanoseconds, so the program that measures time
-/// must not be the one that counts.
+/// Counting costs some nanoseconds per allocation, so the program that measures time must not
+/// count.
 #[derive(Debug)]
 pub struct Counter {
     program: PathBuf,
 }
 
 impl Counter {
-    /// Has cargo build it: `cargo run` has built this program only.
+    /// Builds the program `counted` with cargo: `cargo run` has built only this program.
     pub fn build() -> Result<Self> {
         let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
         let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -149,7 +149,7 @@ impl Counter {
         Ok(Self { program })
     }
 
-    /// Runs it, and returns the number that it prints.
+    /// Runs the program and returns the printed number.
     pub fn number(&self, arguments: &[&str]) -> Result<f64> {
         read(&output(Command::new(&self.program).args(arguments))?)
     }
@@ -158,5 +158,5 @@ impl Counter {
 fn read(output: &Output) -> Result<f64> {
     let text = str::from_utf8(&output.stdout)?.trim();
     text.parse()
-        .with_context(|| format!("{text:?} is no number"))
+        .with_context(|| format!("{text:?} is not a number"))
 }

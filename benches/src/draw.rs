@@ -1,4 +1,4 @@
-//! Draws ids from seeded distributions.
+//! Random ids from seeded distributions.
 
 use rand::RngExt;
 use rand::SeedableRng;
@@ -6,12 +6,12 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand_distr::{Distribution, Zipf};
 
-/// A generator that gives the same numbers in every run.
+/// A generator with the same numbers in every run.
 pub fn random(seed: u64) -> StdRng {
     StdRng::seed_from_u64(seed)
 }
 
-/// Every id below `count` once, in no order.
+/// Every id below `count` once, in random order.
 pub fn shuffled(count: u32, seed: u64) -> Vec<u32> {
     let mut ids: Vec<u32> = (0..count).collect();
     ids.shuffle(&mut random(seed));
@@ -26,10 +26,10 @@ pub fn uniform(count: u32, length: usize, seed: u64) -> Vec<u32> {
 
 /// Draws `length` ids below `count` by Zipf's law.
 ///
-/// The popular ids are spread over all of them: drawn as 0, 1, 2 and so on they
-/// would lie side by side in memory, since the caches are filled in that order.
+/// The popular ids are spread over the whole range: as 0, 1, 2 and so on they would be
+/// adjacent in memory, since the caches are filled in that order.
 pub fn zipf(count: u32, exponent: f64, length: usize, seed: u64) -> Vec<u32> {
-    // The same for every stream over these ids, whatever its own seed.
+    // A fixed seed: every stream over these ids has the same popular ids.
     let by_rank = shuffled(count, 0x5eed);
     let zipf = Zipf::new(f64::from(count), exponent).expect("valid parameters");
     let mut random = random(seed);

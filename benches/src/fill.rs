@@ -1,4 +1,4 @@
-//! Fills caches before they are measured.
+//! Fills caches before a measurement.
 
 use crate::draw;
 use crate::peer::{Contender, Loops};
@@ -6,18 +6,18 @@ use crate::requests::{Keys, Requests};
 use crate::rounds::count;
 use crate::value;
 
-/// Room for so many entries, a tenth more, and a thousand.
+/// A capacity of a tenth and a thousand above the number of entries.
 ///
-/// Shards fill unevenly, small ones most of all, so a cache with room for exactly its
+/// Shards fill unevenly, small shards most of all, so a cache with a capacity of exactly its
 /// entries would evict some.
 pub fn roomy(entries: u32) -> usize {
     entries as usize + entries as usize / 10 + 1_000
 }
 
-/// Builds a cache that holds the ids below `entries`, each read once.
+/// Builds a cache with the ids below `entries`, and reads each once.
 ///
-/// They are put in no order: in the order of their ids they would lie in memory as
-/// they are numbered.
+/// The ids are put in random order: in numeric order, adjacent ids would be adjacent in
+/// memory.
 pub fn full(contender: Contender, keys: Keys, entries: u32) -> Box<dyn Loops> {
     let cache = contender.build(roomy(entries));
     let ids = draw::shuffled(entries, 1);
@@ -37,7 +37,7 @@ pub fn full(contender: Contender, keys: Keys, entries: u32) -> Box<dyn Loops> {
     cache
 }
 
-/// Builds a cache with room for `capacity` entries and puts ids until it overflows.
+/// Builds a cache of `capacity` entries and makes more puts than the cache can hold.
 pub fn overfull(contender: Contender, keys: Keys, capacity: u32, puts: u32) -> Box<dyn Loops> {
     let cache = contender.build(capacity as usize);
     for id in 0..puts {
@@ -47,7 +47,7 @@ pub fn overfull(contender: Contender, keys: Keys, capacity: u32, puts: u32) -> B
     cache
 }
 
-/// Asserts that every request finds its own value.
+/// Asserts that every request finds the value of its id.
 pub fn check_all(cache: &dyn Loops, requests: &Requests) {
     for (id, key) in requests.iter() {
         check(cache, id, key);
@@ -59,9 +59,9 @@ fn check(cache: &dyn Loops, id: u32, key: &str) {
     value::check(id, &bytes);
 }
 
-/// Asserts that a full cache holds what it was asked to hold, and no more.
+/// Asserts that a full cache holds about its capacity, and no more.
 ///
-/// Ours must keep to its bound exactly; peers round theirs up to a multiple of their
+/// hydracache must hold its bound exactly; peers round the bound up to a multiple of their
 /// shards.
 pub fn check_bound(contender: Contender, cache: &dyn Loops, capacity: u32) {
     if !contender.is_bounded() {
@@ -69,7 +69,7 @@ pub fn check_bound(contender: Contender, cache: &dyn Loops, capacity: u32) {
     }
     cache.settle();
     let name = contender.name();
-    let held = count(usize::try_from(cache.entries()).expect("it fits into memory"));
+    let held = count(usize::try_from(cache.entries()).expect("the entries fit into memory"));
     let capacity = f64::from(capacity);
     let slack = if name.starts_with("hydracache") {
         0.0

@@ -1,7 +1,7 @@
-//! Benches of `hydracache` against its peers: everything in one process, round by
-//! round, every answer checked.
+//! Benches of `hydracache` against its peers: one process, alternating rounds, every answer
+//! checked.
 //!
-//! `README.md` says how to run them and how to read them.
+//! `README.md` explains how to run the benches and read the figures.
 
 pub mod bench;
 pub mod child;

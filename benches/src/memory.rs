@@ -1,5 +1,7 @@
-//! What is done to a cache before its memory is looked at: in a process of its own,
-//! since an allocator does not give back what another cache has left behind.
+//! Fills a cache before its memory is measured.
+//!
+//! Each measurement runs in a process of its own, since an allocator keeps the freed memory of
+//! an earlier cache.
 
 use crate::draw;
 use crate::fill;
@@ -10,19 +12,19 @@ use crate::value;
 /// The bytes of a key and a value.
 pub const PAYLOAD: usize = 16 + value::LENGTH;
 
-/// Fills a cache with entries that are each read once, and keeps them all.
+/// Fills a cache without evictions, and reads each entry once.
 ///
-/// The first read matters: a `Bytes` made from a `Vec` keeps its count in a block that
-/// is allocated when it is first cloned.
+/// The first read matters: a `Bytes` made from a `Vec` allocates a block for its reference
+/// count at the first clone.
 pub fn filled(contender: Contender, entries: u32) -> Box<dyn Loops> {
     fill::full(contender, Keys::Sixteen, entries)
 }
 
-/// Puts so many entries through room for a tenth of them, reading each once.
+/// Makes `puts` puts into a cache of a tenth of the capacity, and reads each entry once.
 pub fn churned(contender: Contender, puts: u32) -> Box<dyn Loops> {
     let capacity = puts / 10;
     let cache = contender.build(capacity as usize);
-    // In pieces, each read while most of it is still there.
+    // In chunks, each read while most of its entries are still cached.
     for ids in draw::shuffled(puts, 1).chunks(1_000) {
         let requests = Requests::new(Keys::Sixteen, ids.to_vec());
         let values = ids.iter().map(|&id| value::value(id)).collect();

@@ -1,15 +1,15 @@
-//! The best that any policy could do: Belady's MIN, which knows the future.
+//! The best possible hit ratio: Belady's MIN, which knows the future requests.
 
 use std::collections::BinaryHeap;
 
-/// Counts the hits of a cache that always evicts what is asked for last again, the
-/// newcomer included.
+/// Counts the hits of a cache that always evicts the entry with the latest next request, the
+/// new entry included.
 pub fn hits(ids: &[u32], distinct: u32, capacity: usize) -> u64 {
     let next = next_requests(ids, distinct);
-    // By id: when it is asked for next if it is in the cache.
+    // By id: the time of the next request, if the id is cached.
     let mut cached: Vec<Option<usize>> = vec![None; distinct as usize];
-    // Every time that was ever in `cached`, with its id: the latest first. Those that
-    // were overwritten since are passed over.
+    // Every time ever stored in `cached`, with its id, the latest first. An overwritten time
+    // no longer equals `cached[id]` and is skipped.
     let mut latest = BinaryHeap::new();
     let (mut hits, mut held) = (0, 0);
     for (&id, &next) in ids.iter().zip(&next) {
@@ -19,7 +19,7 @@ pub fn hits(ids: &[u32], distinct: u32, capacity: usize) -> u64 {
         }
         latest.push((next, id));
         while held > capacity {
-            let (next, id) = latest.pop().expect("what is held is in the heap");
+            let (next, id) = latest.pop().expect("every cached id is in the heap");
             if cached[id as usize] == Some(next) {
                 cached[id as usize] = None;
                 held -= 1;
@@ -29,7 +29,7 @@ pub fn hits(ids: &[u32], distinct: u32, capacity: usize) -> u64 {
     hits
 }
 
-/// For each request, the time of the next one of its id; `usize::MAX` if there is none.
+/// For each request, the time of the next request of the same id, or `usize::MAX`.
 fn next_requests(ids: &[u32], distinct: u32) -> Vec<usize> {
     let mut seen = vec![usize::MAX; distinct as usize];
     let mut next = vec![usize::MAX; ids.len()];
@@ -45,8 +45,8 @@ mod tests {
     use super::hits;
 
     #[test]
-    fn a_loop_keeps_what_fits() {
-        // Of a loop over four ids with room for two, MIN finds one of three in the end.
+    fn min_of_a_loop_hits_a_third_with_half_the_capacity() {
+        // In a loop over four ids with a capacity of two, MIN tends to one hit in three requests.
         let ids: Vec<u32> = (0..4).cycle().take(400).collect();
         let found = hits(&ids, 4, 2);
         assert!((130..=200).contains(&found), "{found}");
@@ -54,8 +54,8 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_back_sooner_stays() {
-        // 0 stays through 1, which does not come back.
+    fn min_keeps_the_id_with_the_earlier_next_request() {
+        // 0 is kept, since 1 is never requested again.
         assert_eq!(hits(&[0, 1, 0], 2, 1), 1);
         assert_eq!(hits(&[0, 1, 1, 0], 2, 1), 1);
         assert_eq!(hits(&[0, 1, 0, 1], 2, 2), 2);

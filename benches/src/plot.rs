@@ -1,4 +1,4 @@
-//! Draws figures as SVG into `docs/img/` of the library.
+//! Draws plots as SVG into `docs/img/` of the library.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 const WIDTH: u32 = 860;
 const FONT: &str = "sans-serif";
 
-/// Blue, orange, green and so on: colours that people with any eyes tell apart.
+/// Blue, orange, green and so on: colours that colour-blind people can tell apart.
 const COLOURS: [RGBColor; 8] = [
     RGBColor(0, 114, 178),
     RGBColor(230, 159, 0),
@@ -23,10 +23,10 @@ const COLOURS: [RGBColor; 8] = [
     RGBColor(180, 160, 40),
 ];
 
-/// A line: its name, and its points from left to right.
+/// A line: the name, and the points from left to right.
 pub type Line<'a> = (&'a str, Vec<(f64, f64)>);
 
-/// Draws lines over an axis of numbers.
+/// Draws lines over a numeric axis.
 pub fn lines(file: &str, title: &str, below: &str, lines: &[Line<'_>]) -> Result<()> {
     let all = || lines.iter().flat_map(|(_, points)| points);
     let (left, right) = (
@@ -34,7 +34,7 @@ pub fn lines(file: &str, title: &str, below: &str, lines: &[Line<'_>]) -> Result
         maximum(all().map(|point| point.0)),
     );
     let margin = 0.03 * (right - left);
-    // Room above the lines for their names.
+    // Space above the lines for the legend.
     let top = 1.5 * maximum(all().map(|point| point.1));
     draw(file, 460, |area| {
         let mut chart = ChartBuilder::on(area)
@@ -60,7 +60,7 @@ pub fn lines(file: &str, title: &str, below: &str, lines: &[Line<'_>]) -> Result
     })
 }
 
-/// Draws a bar for each name, ours in another colour.
+/// Draws a bar for each name; bars of hydracache have another colour.
 pub fn bars(file: &str, title: &str, bars: &[(&str, f64)]) -> Result<()> {
     let right = maximum(bars.iter().map(|bar| bar.1)) * 1.1;
     let rows = bars.len();
@@ -72,7 +72,7 @@ pub fn bars(file: &str, title: &str, bars: &[(&str, f64)]) -> Result<()> {
             .x_label_area_size(30)
             .y_label_area_size(240)
             .build_cartesian_2d(0.0..right, (0..rows - 1).into_segmented())?;
-        // The first bar is to be the uppermost, and the axis counts from below.
+        // The first bar is at the top, but the axis counts from the bottom.
         let name = |row: &SegmentValue<usize>| match row {
             SegmentValue::CenterOf(row) => bars[rows - 1 - row].0.to_owned(),
             _ => String::new(),
@@ -82,7 +82,7 @@ pub fn bars(file: &str, title: &str, bars: &[(&str, f64)]) -> Result<()> {
         let mesh = mesh.y_labels(rows).y_label_formatter(&name);
         mesh.x_label_formatter(&|value| format!("{value:.0}"))
             .draw()?;
-        let beside = (FONT, 14)
+        let label_style = (FONT, 14)
             .into_text_style(area)
             .pos(Pos::new(HPos::Left, VPos::Center));
         for (at, &(name, value)) in bars.iter().enumerate() {
@@ -94,7 +94,7 @@ pub fn bars(file: &str, title: &str, bars: &[(&str, f64)]) -> Result<()> {
             bar.set_margin(3, 3, 0, 0);
             chart.draw_series([bar])?;
             let end = (value, SegmentValue::CenterOf(row));
-            chart.draw_series([Text::new(format!(" {value:.0}"), end, &beside)])?;
+            chart.draw_series([Text::new(format!(" {value:.0}"), end, &label_style)])?;
         }
         Ok(())
     })

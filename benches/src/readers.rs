@@ -1,4 +1,4 @@
-//! Timed loops over reads that are no `get` of bytes: each contestant is a closure.
+//! Timed loops over typed and loading reads: each contestant is a closure.
 
 use std::hint::black_box;
 use std::sync::atomic::{Ordering, fence};
@@ -7,21 +7,21 @@ use crate::requests::Requests;
 use crate::rounds::{Times, interleave, nanos_each, time};
 use crate::settings::Settings;
 
-/// A contestant: its name, and what reads every key and adds up what it found.
+/// A contestant: the name, and a function that reads every key and sums the answers.
 pub struct Reader {
-    /// What tables call it.
+    /// The name in tables.
     pub name: &'static str,
     read: Box<Read>,
 }
 
-/// Reads every key, fenced or not.
+/// Reads every key, with or without a fence after each answer.
 type Read = dyn Fn(&Requests, bool) -> u64;
 
 impl Reader {
-    /// Makes one of a closure that is given an id and its key, and returns the id if the
+    /// Creates a reader from a closure that takes an id and its key, and returns the id if the
     /// answer is right.
     ///
-    /// The loop is made anew for each closure, so that it is called directly.
+    /// The loop is compiled for each closure, so that the closure is called directly.
     pub fn new(name: &'static str, get: impl Fn(u32, &str) -> u64 + 'static) -> Self {
         let read = move |requests: &Requests, fenced: bool| {
             let answers = requests.iter().map(|(id, key)| {
@@ -40,7 +40,7 @@ impl Reader {
     }
 }
 
-/// Measures readers in turns, tight or fenced, and checks what each of them adds up.
+/// Measures readers in turns, tight or fenced, and checks the sum of each.
 pub fn measure(
     settings: &Settings,
     readers: &[Reader],
@@ -48,12 +48,12 @@ pub fn measure(
     fenced: bool,
 ) -> Times {
     let expected: u64 = requests.ids().iter().map(|&id| u64::from(id)).sum();
-    interleave(settings.rounds(), readers.len(), |who, _| {
-        let (sum, elapsed) = time(|| (readers[who].read)(requests, fenced));
+    interleave(settings.rounds(), readers.len(), |contestant, _| {
+        let (sum, elapsed) = time(|| (readers[contestant].read)(requests, fenced));
         assert_eq!(
             sum, expected,
-            "{} has read something else",
-            readers[who].name
+            "{} has read a wrong value",
+            readers[contestant].name
         );
         nanos_each(elapsed, requests.len())
     })

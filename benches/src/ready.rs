@@ -1,4 +1,4 @@
-//! Calls an async verb as a request handler does that runs on an executor already.
+//! Calls an async method as a request handler on a running executor does.
 
 use std::future::Future;
 use std::pin::pin;
@@ -6,11 +6,10 @@ use std::task::{Context, Poll, Waker};
 
 use futures_lite::future::block_on;
 
-/// Polls once, with a waker that does nothing.
+/// Polls a future once with a no-op waker, and blocks only if the future is pending.
 ///
-/// A `block_on` around every call would add its own 7 ns to both async caches and to
-/// none of the others. A future that has to wait after all, as an insert into moka may
-/// when another thread keeps house, is then blocked on.
+/// A `block_on` around every call would add 7 ns to the two async caches, and nothing to the
+/// others. An insert into moka may be pending while another thread does its housekeeping.
 #[inline]
 pub fn ready<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);

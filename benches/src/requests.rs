@@ -1,13 +1,13 @@
-//! A stream of requests: which keys are asked for, in which order.
+//! A stream of requests: keys in the order of the requests.
 
-/// How keys look.
+/// The format of keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keys {
     /// `user:7`
     Short,
     /// 16 bytes.
     Sixteen,
-    /// 48 bytes, the first 41 of which all keys share.
+    /// 48 bytes, with the same first 41 bytes for all keys.
     Long,
 }
 
@@ -21,7 +21,7 @@ impl Keys {
         }
     }
 
-    /// What tables call them.
+    /// The name in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Short => "keys user:{id}",
@@ -31,21 +31,21 @@ impl Keys {
     }
 }
 
-/// Requests, with the text of their keys one after the other.
+/// Requests, with the keys stored one after another in one text.
 ///
-/// Who handles a request has just put its key together, so the key is in the nearest
-/// memory. Texts in the order of the requests give the same: a table of keys by id
-/// would add a cache miss to every call.
+/// A request handler has just built its key, so the key is in the CPU cache. Keys stored in
+/// the order of the requests behave the same; a table of keys by id would add a CPU cache miss
+/// to every call.
 #[derive(Debug)]
 pub struct Requests {
     ids: Vec<u32>,
     text: String,
-    /// Where the key of each request ends.
+    /// The end of each key in `text`.
     ends: Vec<usize>,
 }
 
 impl Requests {
-    /// Writes the keys of these ids down.
+    /// Builds the keys of these ids.
     pub fn new(keys: Keys, ids: Vec<u32>) -> Self {
         let mut text = String::new();
         let ends = ids.iter().map(|&id| {
@@ -56,7 +56,7 @@ impl Requests {
         Self { ids, text, ends }
     }
 
-    /// How many there are.
+    /// The number of requests.
     #[expect(clippy::len_without_is_empty, reason = "there is always one")]
     pub fn len(&self) -> usize {
         self.ids.len()
@@ -67,7 +67,7 @@ impl Requests {
         &self.ids
     }
 
-    /// Each id with its key.
+    /// Every id with its key.
     #[inline]
     pub fn iter(&self) -> impl Iterator<Item = (u32, &str)> {
         let mut start = 0;

@@ -1,4 +1,4 @@
-//! Measures contestants in turns, so that what disturbs the machine disturbs them all.
+//! Measures contestants in turns, so that a disturbance of the machine affects them all.
 
 use std::time::{Duration, Instant};
 
@@ -6,17 +6,17 @@ use rand::seq::SliceRandom;
 
 use crate::draw;
 
-/// What each contestant took in each round.
+/// The figure of each contestant in each round.
 #[derive(Debug)]
 pub struct Times {
     /// By contestant, then by round.
     times: Vec<Vec<f64>>,
 }
 
-/// Runs every contestant once a round, in an order that changes from round to round.
+/// Runs every contestant once per round, in a new random order each round.
 ///
-/// `run` is given the contestant and the round, and returns the figure. A round before
-/// the first warms up and is not counted.
+/// `run` takes the contestant and the round, and returns the figure. Round zero is a warm-up
+/// and is not counted.
 pub fn interleave(
     rounds: usize,
     contestants: usize,
@@ -27,10 +27,10 @@ pub fn interleave(
     let mut times = vec![Vec::with_capacity(rounds); contestants];
     for round in 0..=rounds {
         order.shuffle(&mut random);
-        for &who in &order {
-            let figure = run(who, round);
+        for &contestant in &order {
+            let figure = run(contestant, round);
             if round > 0 {
-                times[who].push(figure);
+                times[contestant].push(figure);
             }
         }
     }
@@ -38,41 +38,41 @@ pub fn interleave(
 }
 
 impl Times {
-    /// The median of one contestant.
-    pub fn median(&self, who: usize) -> f64 {
-        median(self.times[who].iter().copied())
+    /// The median of a contestant's figures.
+    pub fn median(&self, contestant: usize) -> f64 {
+        median(self.times[contestant].iter().copied())
     }
 
-    /// The median over the rounds of one contestant's figure as a part of another's.
+    /// The median over the rounds of the ratio of two contestants' figures, the first by `to`.
     ///
-    /// The two figures of a round were taken within the same second, so a slow spell
+    /// The two figures of a round are measured within a second of each other, so a slow moment
     /// of the machine is in both.
-    pub fn ratio(&self, who: usize, to: usize) -> f64 {
-        let pairs = self.times[who].iter().zip(&self.times[to]);
-        median(pairs.map(|(who, to)| who / to))
+    pub fn ratio(&self, contestant: usize, to: usize) -> f64 {
+        let pairs = self.times[contestant].iter().zip(&self.times[to]);
+        median(pairs.map(|(contestant, to)| contestant / to))
     }
 }
 
-/// The middle of some figures; of an even number of them, the upper of the two.
+/// The median; for an even count, the upper of the two middle figures.
 pub fn median(figures: impl Iterator<Item = f64>) -> f64 {
     let mut figures: Vec<f64> = figures.collect();
     figures.sort_by(f64::total_cmp);
     figures[figures.len() / 2]
 }
 
-/// Runs something, and returns its result and how long it took.
+/// Runs a closure, and returns the result and the elapsed time.
 pub fn time<T>(run: impl FnOnce() -> T) -> (T, Duration) {
     let start = Instant::now();
     let result = run();
     (result, start.elapsed())
 }
 
-/// Nanoseconds for each of so many operations.
+/// Nanoseconds per operation.
 pub fn nanos_each(elapsed: Duration, operations: usize) -> f64 {
     elapsed.as_secs_f64() * 1e9 / count(operations)
 }
 
-/// A count as a number to divide by.
+/// Converts a count to a float.
 pub fn count(number: usize) -> f64 {
-    f64::from(u32::try_from(number).expect("a count below four milliards"))
+    f64::from(u32::try_from(number).expect("a count below 2^32"))
 }

@@ -1,25 +1,25 @@
-//! What the command line asks of every bench.
+//! Settings from the command line, for every bench.
 
 use std::path::PathBuf;
 
-/// Set once, for all benches of a run.
+/// The settings of a run.
 #[derive(Debug)]
 pub struct Settings {
-    /// A run of seconds, which checks that everything works. Its figures say nothing.
+    /// A run of a few seconds that only checks that everything works: the figures mean nothing.
     pub quick: bool,
-    /// Draw the plots into `docs/img/`.
+    /// Draws plots into `docs/img/`.
     pub plots: bool,
-    /// Where the recorded traces of `ratio` are.
+    /// The folder of recorded traces for `ratio`.
     pub traces: Option<PathBuf>,
 }
 
 impl Settings {
-    /// One of two sizes: that of a full run, or that of a quick one.
+    /// Returns the size for a full or for a quick run.
     pub fn size<T>(&self, full: T, quick: T) -> T {
         if self.quick { quick } else { full }
     }
 
-    /// How many rounds are counted.
+    /// The number of counted rounds.
     pub fn rounds(&self) -> usize {
         self.size(15, 3)
     }

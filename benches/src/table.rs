@@ -1,10 +1,10 @@
-//! Tables on the terminal, in the form of Markdown, so that they can be pasted.
+//! Tables on the terminal, in Markdown, ready to paste.
 
 use std::fmt::Write;
 
 use comfy_table::{CellAlignment, presets::ASCII_MARKDOWN};
 
-/// A table that is printed once it is full.
+/// A table under construction.
 #[derive(Debug)]
 pub struct Table {
     title: String,
@@ -12,7 +12,7 @@ pub struct Table {
 }
 
 impl Table {
-    /// Starts a table: the first column holds names, the others figures.
+    /// Starts a table. The first column holds names, the others hold figures.
     pub fn new(title: impl Into<String>, columns: &[&str]) -> Self {
         let mut table = comfy_table::Table::new();
         table
@@ -36,7 +36,7 @@ impl Table {
     }
 }
 
-/// Nanoseconds, to three figures or so.
+/// Nanoseconds, to about three digits.
 pub fn nanos(nanos: f64) -> String {
     if nanos < 10.0 {
         format!("{nanos:.1}")
@@ -45,12 +45,12 @@ pub fn nanos(nanos: f64) -> String {
     }
 }
 
-/// A ratio: below one, ours takes less.
+/// A ratio: below one, hydracache takes less.
 pub fn ratio(ratio: f64) -> String {
     format!("{ratio:.2}")
 }
 
-/// A number as people write it: 5,000,000.
+/// A number with thousands separators: 5,000,000.
 pub fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

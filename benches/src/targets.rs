@@ -1,8 +1,8 @@
-//! The targets that the library has set itself, and whether they are met.
+//! The performance targets of the library, and whether a run meets each.
 
 use crate::table::Table;
 
-/// The verdicts of a run, in the order in which they were reached.
+/// The verdicts of a run, in order.
 #[derive(Debug, Default)]
 pub struct Targets {
     verdicts: Vec<Verdict>,
@@ -17,9 +17,9 @@ struct Verdict {
 }
 
 impl Targets {
-    /// Notes a figure that must not be larger than a limit, and prints the verdict.
+    /// Records a figure with an upper limit, and prints the verdict.
     pub fn at_most(&mut self, limit: f64, measured: f64, what: impl Into<String>) {
-        self.note(
+        self.record(
             what.into(),
             measured,
             format!("at most {limit}"),
@@ -27,9 +27,9 @@ impl Targets {
         );
     }
 
-    /// Notes a figure that must not be smaller than a limit, and prints the verdict.
+    /// Records a figure with a lower limit, and prints the verdict.
     pub fn at_least(&mut self, limit: f64, measured: f64, what: impl Into<String>) {
-        self.note(
+        self.record(
             what.into(),
             measured,
             format!("at least {limit}"),
@@ -37,7 +37,7 @@ impl Targets {
         );
     }
 
-    fn note(&mut self, what: String, measured: f64, target: String, met: bool) {
+    fn record(&mut self, what: String, measured: f64, target: String, met: bool) {
         let measured = format!("{measured:.3}");
         println!("target: {what}: {measured}, {target}: {}", word(met));
         self.verdicts.push(Verdict {
@@ -48,7 +48,7 @@ impl Targets {
         });
     }
 
-    /// Prints all verdicts as one table, if there are any.
+    /// Prints all verdicts as a table; prints nothing without verdicts.
     pub fn print(&self) {
         if self.verdicts.is_empty() {
             return;

@@ -1,4 +1,4 @@
-//! Streams of requests for `ratio`: recorded ones, and drawn ones.
+//! Streams of requests for `ratio`: recorded traces and drawn streams.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -8,30 +8,29 @@ use anyhow::{Context, Result, ensure};
 
 use crate::draw;
 
-/// What to say when there are no recorded traces.
+/// Printed if no folder of traces is given.
 pub const HOW_TO: &str = "\
 No recorded traces were given, so only drawn streams are measured. Give a folder with
---traces DIR, such as --traces ../shared/traces. Each file NAME.u32 in it is a trace:
-little-endian u32, one a request, the ids numbered 0, 1, 2 and so on, none left out.";
+--traces DIR, such as --traces ../shared/traces. Each file NAME.u32 in the folder is a trace:
+one little-endian u32 per request, with ids numbered 0, 1, 2 and so on without gaps.";
 
-/// One stream of requests.
+/// A stream of requests.
 #[derive(Debug)]
 pub struct Trace {
-    /// The name of its file, or what was drawn.
+    /// The name of the file, or of the distribution.
     pub name: String,
-    /// What kind of service it comes from.
+    /// The kind of service.
     pub family: String,
-    /// Which object each request asks for.
+    /// The object of each request.
     pub ids: Vec<u32>,
-    /// How many objects there are: the ids are all numbers below.
+    /// The number of objects: every id is below.
     pub distinct: u32,
 }
 
 impl Trace {
     fn new(name: impl Into<String>, family: impl Into<String>, ids: Vec<u32>) -> Self {
         let (name, family) = (name.into(), family.into());
-        // Renumbered in the order of first appearance, which changes no hit ratio and
-        // leaves no number out.
+        // Renumber the ids in the order of first appearance: no gaps, and the same hit ratio.
         let mut numbers = std::collections::HashMap::new();
         let ids: Vec<u32> = ids
             .into_iter()
@@ -71,7 +70,7 @@ fn read(path: &Path) -> Result<Trace> {
     let (words, rest) = bytes.as_chunks::<4>();
     ensure!(
         rest.is_empty() && !words.is_empty(),
-        "{} is no sequence of u32",
+        "{} is not a sequence of u32",
         path.display()
     );
     let ids = words.iter().copied().map(u32::from_le_bytes).collect();
@@ -99,7 +98,7 @@ fn family(name: &str) -> &str {
         .map_or("other", |(_, family)| family)
 }
 
-/// Draws the streams that need no file, over so many ids.
+/// Draws the streams that need no file, over `ids` ids.
 pub fn drawn(ids: u32, length: usize) -> Vec<Trace> {
     let zipf = |exponent| {
         let drawn = draw::zipf(ids, exponent, length, 11);
@@ -115,8 +114,8 @@ pub fn drawn(ids: u32, length: usize) -> Vec<Trace> {
     ]
 }
 
-/// Zipf's law over half of the ids, broken by scans over the other half, each
-/// of which a report might cause: one request of five belongs to a scan.
+/// Zipf's law over half of the ids, interrupted by scans over the other half, as from a
+/// report. One request in five belongs to a scan.
 fn scans(ids: u32, length: usize) -> Vec<u32> {
     let half = ids / 2;
     let popular = draw::zipf(half, 0.99, length, 13);
@@ -131,7 +130,7 @@ fn scans(ids: u32, length: usize) -> Vec<u32> {
     stream
 }
 
-/// Zipf's law, with other ids in favour in each tenth of the stream.
+/// Zipf's law, with other popular ids in each tenth of the stream.
 fn hot_spots(ids: u32, length: usize) -> Vec<u32> {
     let tenth = length.div_ceil(10);
     let mut stream = draw::zipf(ids, 0.99, length, 17);

@@ -5,18 +5,18 @@ use serde::{Deserialize, Serialize};
 /// A row of a table of users: 54 bytes encoded, five allocations decoded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct User {
-    /// The id, from [`FIRST`](Self::FIRST) on.
+    /// The id, at least [`FIRST`](Self::FIRST).
     pub id: u32,
-    /// One allocation.
+    /// Takes an allocation.
     pub name: String,
-    /// One allocation.
+    /// Takes an allocation.
     pub email: String,
-    /// Three allocations.
+    /// Takes three allocations.
     pub roles: Vec<String>,
 }
 
 impl User {
-    /// The least id: from here on postcard writes three bytes, and every user has the
+    /// The smallest id. From here on postcard writes three bytes, so that every user has the
     /// same length.
     pub const FIRST: u32 = 1_000_000;
 
@@ -30,7 +30,7 @@ impl User {
         }
     }
 
-    /// What postcard makes of it, which must be 54 bytes.
+    /// The postcard encoding, which must be 54 bytes.
     pub fn encode(&self) -> Vec<u8> {
         let bytes = postcard::to_allocvec(self).expect("a user can be encoded");
         assert_eq!(bytes.len(), 54, "{self:?}");

@@ -6,6 +6,6 @@ use hydracache_fuzz::options::{Input, run};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(
-    init: hydracache_fuzz::let_expected_panics_be(),
+    init: hydracache_fuzz::silence_expected_panics(),
     |input: Input| run(&input)
 );

@@ -1,4 +1,4 @@
-//! Panics that are expected.
+//! Detects expected panics without reporting them to the fuzzer.
 
 use std::cell::Cell;
 use std::panic::{UnwindSafe, catch_unwind, set_hook, take_hook};
@@ -7,9 +7,9 @@ thread_local! {
     static EXPECTED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Lets expected panics be, which the hook of the fuzzer takes for findings. To be called
-/// once, before the first run.
-pub fn let_expected_panics_be() {
+/// Hides expected panics from the hook of the fuzzer, which reports every panic as a finding.
+/// Call once, before the first run.
+pub fn silence_expected_panics() {
     let hook = take_hook();
     set_hook(Box::new(move |panic| {
         if !EXPECTED.get() {
@@ -18,7 +18,7 @@ pub fn let_expected_panics_be() {
     }));
 }
 
-/// Whether something panics.
+/// Returns whether a closure panics.
 pub(crate) fn panics(act: impl FnOnce() + UnwindSafe) -> bool {
     EXPECTED.set(true);
     let result = catch_unwind(act);

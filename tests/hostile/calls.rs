@@ -1,4 +1,4 @@
-//! One call that checks its own answer.
+//! A random call, and the check of its answer.
 
 use std::sync::atomic::Ordering;
 
@@ -8,17 +8,21 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 
 use crate::World;
-use crate::cut::Call;
-use crate::draw::{load, number, options, verb};
-use crate::truth::{GROUPS, KEYS, PUT, Place, Reach};
+use crate::draw::{key_number, load, options, verb};
+use crate::drop_after::Call;
+use crate::floors::{GROUPS, KEYS, KeyId, PUT, Scope};
 use crate::value::{self, Value};
 
-/// An answer is whole and no older than it may be; an error is one that was to be expected.
+/// Asserts that a value is intact and not older than the floor, and that an error is expected.
 fn check(world: &World, floor: u64, answer: CacheResult<Option<&Value>>) {
     match answer {
         Ok(Some(value)) => {
-            assert!(value::is_whole(value, world.largest), "a value in pieces");
-            assert!(value.0 >= floor, "of {}, and must be of {floor}", value.0);
+            assert!(value::is_intact(value, world.largest), "a damaged value");
+            assert!(
+                value.0 >= floor,
+                "a value of moment {}, older than the floor {floor}",
+                value.0
+            );
         }
         Ok(None) => {}
         Err(error) => assert!(
@@ -28,20 +32,20 @@ fn check(world: &World, floor: u64, answer: CacheResult<Option<&Value>>) {
     }
 }
 
-/// A key that is loaded.
-fn loaded<'a>(world: &'a World, rng: &mut StdRng) -> (Place, &'a str) {
-    let number = number(rng);
-    let place = Place {
+/// A random key of the plain cache.
+fn plain_key<'a>(world: &'a World, rng: &mut StdRng) -> (KeyId, &'a str) {
+    let number = key_number(rng);
+    let id = KeyId {
         typed: false,
         number,
     };
-    (place, &world.names[number])
+    (id, &world.names[number])
 }
 
-/// A call and its verb.
+/// A random call and the index of its verb.
 pub fn draw<'a>(world: &'a World, rng: &mut StdRng) -> (usize, Call<'a>) {
     let mut verb = verb(rng);
-    // What empties the cache comes now and then, or nothing would ever be full.
+    // `flush` and `retain` are made rarer, so that the cache fills up in between.
     if matches!(verb, 13 | 14) && rng.random_bool(0.7) {
         verb = 0;
     }
@@ -57,13 +61,13 @@ pub fn draw<'a>(world: &'a World, rng: &mut StdRng) -> (usize, Call<'a>) {
 
 fn reading<'a>(world: &'a World, rng: &mut StdRng, verb: usize) -> Call<'a> {
     let cache = &world.cache;
-    let (place, key) = loaded(world, rng);
-    let (options, load) = load(world, rng, place);
-    // Who loads a plain value cannot name tags beside it.
+    let (id, key) = plain_key(world, rng);
+    let (options, load) = load(world, rng, id);
+    // A loader of a plain value names no tags: the options have to.
     let group = load.group();
     let tagged = options.clone().tag(&group);
     async move {
-        let floor = world.truth.floor(place);
+        let floor = world.floors.floor(id);
         match verb {
             0 => check(
                 world,
@@ -96,7 +100,7 @@ fn reading<'a>(world: &'a World, rng: &mut StdRng, verb: usize) -> Call<'a> {
             }
             4 => {
                 let options = if load.names_tags { options } else { tagged };
-                let answer = cache.fetch(key, options, |old| load.full(old)).await;
+                let answer = cache.fetch(key, options, |old| load.for_fetch(old)).await;
                 let answer = answer.map(|fetched| fetched.value);
                 check(
                     world,
@@ -128,29 +132,29 @@ fn reading<'a>(world: &'a World, rng: &mut StdRng, verb: usize) -> Call<'a> {
 }
 
 fn invalidating<'a>(world: &'a World, rng: &mut StdRng, verb: usize) -> Call<'a> {
-    let (cache, truth) = (&world.cache, &world.truth);
-    let (place, key) = loaded(world, rng);
+    let (cache, floors) = (&world.cache, &world.floors);
+    let (id, key) = plain_key(world, rng);
     let group = rng.random_range(0..GROUPS);
     let other = rng.random_range(0..GROUPS);
     let [one, two] = [group, other].map(|group| format!("group:{group}"));
     let unknown = rng.random_range(0..world.tags.load(Ordering::Relaxed) + 1);
     async move {
-        let began = truth.moment();
+        let began = floors.moment();
         match verb {
             7 => {
                 cache.remove(key).await.unwrap();
-                truth.returned(Reach::Key(place), began);
+                floors.raise(Scope::Key(id), began);
             }
             8 => drop(cache.expire(key).await.unwrap()),
             9 => drop(cache.expire_tag(&one).await.unwrap()),
             10 => {
                 cache.invalidate_tag(&one).await.unwrap();
-                truth.returned(Reach::Group(group), began);
+                floors.raise(Scope::Group(group), began);
             }
             11 => {
                 cache.invalidate_tags([&one, &two]).await.unwrap();
-                truth.returned(Reach::Group(group), began);
-                truth.returned(Reach::Group(other), began);
+                floors.raise(Scope::Group(group), began);
+                floors.raise(Scope::Group(other), began);
             }
             12 => drop(
                 cache
@@ -160,7 +164,7 @@ fn invalidating<'a>(world: &'a World, rng: &mut StdRng, verb: usize) -> Call<'a>
             ),
             13 => {
                 cache.flush().await.unwrap();
-                truth.returned(Reach::Everything, began);
+                floors.raise(Scope::Everything, began);
             }
             14 => drop(cache.retain(|key| key.len() % 7 != 0).await.unwrap()),
             _ => drop(cache.keys().count()),
@@ -171,12 +175,12 @@ fn invalidating<'a>(world: &'a World, rng: &mut StdRng, verb: usize) -> Call<'a>
 
 fn storing<'a>(world: &'a World, rng: &mut StdRng, verb: usize) -> Call<'a> {
     let cache = &world.cache;
-    let number = number(rng);
+    let number = key_number(rng);
     let options = options(world, rng).tag(format!("group:{}", number % GROUPS));
     let family = if verb < 19 { "bytes" } else { "number" };
     let key = format!("{family} {}", world.names[number]);
     async move {
-        let moment = world.truth.moment();
+        let moment = world.floors.moment();
         match verb {
             16 => {
                 let bytes = Bytes::from(value::bytes(moment, world.largest));
@@ -184,7 +188,7 @@ fn storing<'a>(world: &'a World, rng: &mut StdRng, verb: usize) -> Call<'a> {
             }
             17 => {
                 let bytes = cache.get_bytes(&key).await.unwrap();
-                assert!(bytes.is_none_or(|bytes| value::are_whole(&bytes)));
+                assert!(bytes.is_none_or(|bytes| value::bytes_are_intact(&bytes)));
             }
             18 => drop(cache.remove(&key).await.unwrap()),
             19 => cache.put(&key, moment, options).await.unwrap(),
@@ -206,19 +210,19 @@ fn storing<'a>(world: &'a World, rng: &mut StdRng, verb: usize) -> Call<'a> {
     .boxed_local()
 }
 
-/// Puts what others load.
+/// Puts values under keys that other calls load.
 fn putting<'a>(world: &'a World, rng: &mut StdRng, verb: usize) -> Call<'a> {
-    let (cache, truth) = (&world.cache, &world.truth);
-    let (place, key) = loaded(world, rng);
-    let options = options(world, rng).tag(format!("group:{}", place.group()));
+    let (cache, floors) = (&world.cache, &world.floors);
+    let (id, key) = plain_key(world, rng);
+    let options = options(world, rng).tag(format!("group:{}", id.group()));
     async move {
-        let floor = truth.floor(place);
-        let began = truth.moment();
+        let floor = floors.floor(id);
+        let began = floors.moment();
         let value = || value::value(PUT + began, world.largest);
         match verb {
             28 => {
                 cache.put(key, value(), options).await.unwrap();
-                truth.returned(Reach::Key(place), began);
+                floors.raise(Scope::Key(id), began);
             }
             29 => drop(cache.put_if_absent(key, value(), options).await.unwrap()),
             _ => {
@@ -235,25 +239,22 @@ fn putting<'a>(world: &'a World, rng: &mut StdRng, verb: usize) -> Call<'a> {
 
 fn typed<'a>(world: &'a World, rng: &mut StdRng, verb: usize) -> Call<'a> {
     let cache = &world.typed;
-    // All of one group, so that one tag does for them.
-    let first = number(rng);
+    // All keys are of one group, so that one tag is right for all.
+    let first = key_number(rng);
     let numbers = (0..rng.random_range(1..12)).map(|n| (first + n * GROUPS) % KEYS);
-    let mut places: Vec<Place> = numbers
-        .map(|number| Place {
+    let mut ids: Vec<KeyId> = numbers
+        .map(|number| KeyId {
             typed: true,
             number,
         })
         .collect();
-    places.push(places[0]);
-    let (options, load) = load(world, rng, places[0]);
+    ids.push(ids[0]);
+    let (options, load) = load(world, rng, ids[0]);
     let options = options.tag(load.group());
     async move {
-        let key = |place: &Place| u32::try_from(place.number).unwrap_or_default();
-        let floors: Vec<u64> = places
-            .iter()
-            .map(|&place| world.truth.floor(place))
-            .collect();
-        let keys: Vec<u32> = places.iter().map(key).collect();
+        let key = |id: &KeyId| u32::try_from(id.number).unwrap_or_default();
+        let floors: Vec<u64> = ids.iter().map(|&id| world.floors.floor(id)).collect();
+        let keys: Vec<u32> = ids.iter().map(key).collect();
         match verb {
             24 => {
                 let answer = cache.get_or_load(&keys[0], options, || load.plain()).await;
@@ -290,14 +291,14 @@ fn typed<'a>(world: &'a World, rng: &mut StdRng, verb: usize) -> Call<'a> {
                 }
             }
             _ => {
-                let began = world.truth.moment();
-                // Now and then all of them.
+                let began = world.floors.moment();
+                // Now and then the whole namespace.
                 if keys[0] % 64 == 63 {
                     cache.invalidate_all().await.unwrap();
-                    world.truth.returned(Reach::Typed, began);
+                    world.floors.raise(Scope::Typed, began);
                 } else {
                     cache.remove(&keys[0]).await.unwrap();
-                    world.truth.returned(Reach::Key(places[0]), began);
+                    world.floors.raise(Scope::Key(ids[0]), began);
                 }
             }
         }

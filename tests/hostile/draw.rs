@@ -1,4 +1,4 @@
-//! What is called, how often, of which key and with which options.
+//! Random verbs, keys, options and loaders.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use rand::RngExt;
 use rand::rngs::StdRng;
 
 use crate::World;
+use crate::floors::{KEYS, KeyId};
 use crate::loads::Load;
-use crate::truth::{KEYS, Place};
 
-/// The names of what is called, for reports. `draw` gives an index of these.
+/// The names of the verbs, for reports. A verb is an index of this table.
 pub const VERBS: [&str; 31] = [
     "get",
     "peek",
@@ -25,7 +25,7 @@ pub const VERBS: [&str; 31] = [
     "expire_tag",
     "invalidate_tag",
     "invalidate_tags",
-    "an unknown tag",
+    "invalidate_tag of a single-use tag",
     "flush",
     "retain",
     "keys",
@@ -42,18 +42,18 @@ pub const VERBS: [&str; 31] = [
     "typed get_many",
     "typed remove",
     "put a value",
-    "put a value if there is none",
+    "put_if_absent a value",
     "update a value",
 ];
 
-/// How often each comes, of ten thousand.
+/// The relative frequency of each verb.
 const WEIGHTS: [u32; 31] = [
     900, 200, 100, 1400, 900, 300, 500, 100, 60, 6, 15, 5, 100, 1, 1, 1, 900, 700, 150, 400, 150,
     250, 300, 50, 900, 300, 150, 40, 60, 60, 60,
 ];
 
 /// The sum of the weights.
-const ALL: u32 = {
+const TOTAL_WEIGHT: u32 = {
     let (mut sum, mut at) = (0, 0);
     while at < WEIGHTS.len() {
         sum += WEIGHTS[at];
@@ -63,7 +63,7 @@ const ALL: u32 = {
 };
 
 pub fn verb(rng: &mut StdRng) -> usize {
-    let mut left = rng.random_range(0..ALL);
+    let mut left = rng.random_range(0..TOTAL_WEIGHT);
     for (verb, &weight) in WEIGHTS.iter().enumerate() {
         if left < weight {
             return verb;
@@ -73,13 +73,13 @@ pub fn verb(rng: &mut StdRng) -> usize {
     0
 }
 
-/// A few keys are drawn often, and all now and then.
-pub fn number(rng: &mut StdRng) -> usize {
+/// A random key number: the first 16 and 256 are drawn more often.
+pub fn key_number(rng: &mut StdRng) -> usize {
     let most = [16, 256, KEYS, KEYS][rng.random_range(0..4)];
     rng.random_range(0..most)
 }
 
-/// Options of any kind, with a great many tags that are there once.
+/// Random options, with up to 2,000 tags that no other call uses.
 pub fn options(world: &World, rng: &mut StdRng) -> CacheOptions {
     let mut options = CacheOptions::new();
     let millis = |rng: &mut StdRng| Duration::from_millis(rng.random_range(1..5_000));
@@ -116,8 +116,8 @@ pub fn options(world: &World, rng: &mut StdRng) -> CacheOptions {
     options.tags((first..first + tags).map(|tag| format!("once:{tag}")))
 }
 
-/// What comes with a load: its options, and its loader.
-pub fn load(world: &World, rng: &mut StdRng, place: Place) -> (CacheOptions, Load) {
+/// Random options and a random loader for a load of `key`.
+pub fn load(world: &World, rng: &mut StdRng, key: KeyId) -> (CacheOptions, Load) {
     let mut options = options(world, rng);
     let may_hang = rng.random_bool(0.3);
     if may_hang {
@@ -125,10 +125,10 @@ pub fn load(world: &World, rng: &mut StdRng, place: Place) -> (CacheOptions, Loa
     }
     let load = Load::draw(
         rng,
-        place,
+        key,
         may_hang,
         world.largest,
-        &world.truth,
+        &world.floors,
         &world.clock,
     );
     (options, load)

@@ -1,5 +1,5 @@
-//! Loaders that are slow, hang, fail, panic, name tags of their own, and leave things as they
-//! were.
+//! Loaders that are slow, hang, fail, panic, choose their own tags, or return the old value
+//! unchanged.
 
 use std::io;
 use std::sync::Arc;
@@ -10,23 +10,24 @@ use hydracache::{Loaded, ManualClock, Old, Timer};
 use rand::RngExt;
 use rand::rngs::StdRng;
 
-use crate::truth::{Place, Truth};
+use crate::floors::{Floors, KeyId};
 use crate::value::{Value, value};
 
-/// A panic that was asked for.
-pub struct Asked;
+/// The payload of a panic that a loader raises on purpose.
+pub struct InjectedPanic;
 
-/// What a loader does before its answer.
+/// The wait of a loader before its answer.
 #[derive(Clone, Copy, Debug)]
-enum Way {
-    Straight,
+enum Delay {
+    None,
     Yields(u32),
     Sleeps(Duration),
     Hangs,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum End {
+/// The answer of a loader.
+enum Outcome {
     Value,
     Unchanged,
     NotStored,
@@ -34,86 +35,88 @@ enum End {
     Panic,
 }
 
-/// A loader that is yet to run.
+/// A loader before its run.
 #[derive(Clone, Debug)]
 pub struct Load {
-    way: Way,
-    end: End,
-    /// The options name no tags: the loader does.
+    delay: Delay,
+    outcome: Outcome,
+    /// The loader chooses the tags, not the options.
     pub names_tags: bool,
-    place: Place,
+    key: KeyId,
     largest: usize,
-    truth: Arc<Truth>,
+    floors: Arc<Floors>,
     clock: ManualClock,
 }
 
 impl Load {
-    /// One that hangs must have a timeout.
+    /// Draws a loader. A loader hangs only if `may_hang`: then the call needs a timeout.
     pub fn draw(
         rng: &mut StdRng,
-        place: Place,
+        key: KeyId,
         may_hang: bool,
         largest: usize,
-        truth: &Arc<Truth>,
+        floors: &Arc<Floors>,
         clock: &ManualClock,
     ) -> Self {
-        let way = match rng.random_range(0..100) {
-            0..40 => Way::Straight,
-            40..80 => Way::Yields(rng.random_range(1..6)),
-            80..95 => Way::Sleeps(Duration::from_millis(rng.random_range(0..500))),
-            _ if may_hang => Way::Hangs,
-            _ => Way::Yields(50),
+        let delay = match rng.random_range(0..100) {
+            0..40 => Delay::None,
+            40..80 => Delay::Yields(rng.random_range(1..6)),
+            80..95 => Delay::Sleeps(Duration::from_millis(rng.random_range(0..500))),
+            _ if may_hang => Delay::Hangs,
+            _ => Delay::Yields(50),
         };
-        let end = match rng.random_range(0..100) {
-            0..70 => End::Value,
-            70..80 => End::Unchanged,
-            80..85 => End::NotStored,
-            85..95 => End::Error,
-            _ => End::Panic,
+        let outcome = match rng.random_range(0..100) {
+            0..70 => Outcome::Value,
+            70..80 => Outcome::Unchanged,
+            80..85 => Outcome::NotStored,
+            85..95 => Outcome::Error,
+            _ => Outcome::Panic,
         };
         Self {
-            way,
-            end,
+            delay,
+            outcome,
             names_tags: rng.random_bool(0.2),
-            place,
+            key,
             largest,
-            truth: Arc::clone(truth),
+            floors: Arc::clone(floors),
             clock: clock.clone(),
         }
     }
 
     pub fn group(&self) -> String {
-        format!("group:{}", self.place.group())
+        format!("group:{}", self.key.group())
     }
 
-    /// The load of a plain value.
+    /// Runs the loader of a plain value.
     pub async fn plain(self) -> io::Result<Value> {
-        let began = self.truth.moment();
-        match self.way {
-            Way::Straight => {}
-            Way::Yields(times) => {
+        let began = self.floors.moment();
+        match self.delay {
+            Delay::None => {}
+            Delay::Yields(times) => {
                 for _ in 0..times {
                     yield_now().await;
                 }
             }
-            Way::Sleeps(time) => self.clock.sleep(time).await,
-            Way::Hangs => pending().await,
+            Delay::Sleeps(time) => self.clock.sleep(time).await,
+            Delay::Hangs => pending().await,
         }
-        match self.end {
-            End::Error => Err(io::Error::other("the database is away")),
-            // Without a word of it on the terminal.
-            End::Panic => std::panic::resume_unwind(Box::new(Asked)),
-            End::Value | End::Unchanged | End::NotStored => Ok(value(began, self.largest)),
+        match self.outcome {
+            Outcome::Error => Err(io::Error::other("the database is away")),
+            // `resume_unwind` does not call the panic hook, which would end the program.
+            Outcome::Panic => std::panic::resume_unwind(Box::new(InjectedPanic)),
+            Outcome::Value | Outcome::Unchanged | Outcome::NotStored => {
+                Ok(value(began, self.largest))
+            }
         }
     }
 
-    /// The load of a value that comes with tags, or that is not stored, or that has stayed.
-    pub async fn full(self, old: Option<Old<Value>>) -> io::Result<Loaded<Value>> {
-        let (end, group) = (self.end, self.group());
+    /// Runs the loader of a `fetch`: adds the tag, and may return `no_store` or "unchanged".
+    pub async fn for_fetch(self, old: Option<Old<Value>>) -> io::Result<Loaded<Value>> {
+        let (outcome, group) = (self.outcome, self.group());
         let value = self.plain().await?;
-        let loaded = match (end, old) {
-            (End::Unchanged, Some(old)) => old.unchanged(),
-            (End::NotStored, _) => Loaded::new(value).no_store(),
+        let loaded = match (outcome, old) {
+            (Outcome::Unchanged, Some(old)) => old.unchanged(),
+            (Outcome::NotStored, _) => Loaded::new(value).no_store(),
             _ => Loaded::new(value),
         };
         Ok(loaded.tag(group))

@@ -1,11 +1,11 @@
-//! What is left when nothing runs: of memory, and in the cache's tables.
+//! Memory in use, and the sizes of the cache's tables, while no call runs.
 
 use hydracache::{Bytes, CacheOptions, HydraCache};
 
 use crate::{ALLOCATOR, World, say};
 use futures_lite::future::block_on;
 
-/// What was allocated after each round that counts.
+/// Bytes allocated after each round past the warm-up.
 #[derive(Debug)]
 pub struct Memory {
     bound: u64,
@@ -13,7 +13,7 @@ pub struct Memory {
     emptied: Vec<usize>,
 }
 
-/// Rounds before all is as large as it gets.
+/// Rounds until every structure has reached its full size.
 const WARM_UP: u64 = 2;
 
 const FILLER: usize = 32 << 10;
@@ -27,7 +27,7 @@ impl Memory {
         }
     }
 
-    /// Fills the cache and looks; every third time empties it, and looks again.
+    /// Fills the cache and measures; every third round empties the cache and measures again.
     pub fn round(&mut self, world: &World, round: u64) {
         inspect(&world.cache);
         let fillers = usize::try_from(self.bound).unwrap_or(usize::MAX) / FILLER * 3 / 2;
@@ -51,7 +51,7 @@ impl Memory {
         }
     }
 
-    /// `most`: how many percent it may have grown.
+    /// Asserts that the memory of a full cache varies by at most `most` percent.
     pub fn report(&self, most: usize) {
         let (full, emptied) = (spread(&self.full), spread(&self.emptied));
         say(&format!(
@@ -66,7 +66,7 @@ impl Memory {
     }
 }
 
-/// By how many percent the largest is above the smallest, rounded up.
+/// The percentage by which the largest size exceeds the smallest, rounded up.
 fn spread(sizes: &[usize]) -> usize {
     let (Some(least), Some(most)) = (sizes.iter().min(), sizes.iter().max()) else {
         return 0;
@@ -74,7 +74,7 @@ fn spread(sizes: &[usize]) -> usize {
     ((most - least) * 100).div_ceil(*least)
 }
 
-/// Flushes, and writes until the memory has come back.
+/// Flushes, writes until every removed entry is swept, and removes the rest.
 fn empty(cache: &HydraCache) {
     block_on(cache.flush()).unwrap();
     for number in 0..20_000_u32 {
@@ -95,8 +95,8 @@ fn empty(cache: &HydraCache) {
 fn inspect(cache: &HydraCache) {
     cache.validate();
     let [_, _, loads, failures] = cache.tables();
-    assert_eq!(loads, 0, "loads that have ended keep their seats");
-    assert!(failures <= 1024 * 64, "{failures} failures are remembered");
+    assert_eq!(loads, 0, "finished loads hold slots");
+    assert!(failures <= 1024 * 64, "{failures} back-offs are held");
 }
 
 #[cfg(fuzzing)]
@@ -109,7 +109,7 @@ pub fn share_a_shard(cache: &HydraCache, one: &str, other: &str) -> bool {
     cache.share_a_shard(one, other)
 }
 
-/// Only a cache that is built with `--cfg fuzzing` shows what is inside.
+/// Only a build with `--cfg fuzzing` exposes the internals.
 #[cfg(not(fuzzing))]
 fn inspect(_: &HydraCache) {}
 

@@ -1,22 +1,22 @@
-//! Values that tell when they were loaded and how long they must be.
+//! Values whose length follows from the moment of their load, so that damage shows.
 
-/// When it was loaded, and some text.
+/// The moment of the load, and a text of the length for that moment.
 pub type Value = (u64, String);
 
-/// How long the text of a value of this moment is: mostly short, some empty, one in ten
-/// thousand as long as there can be.
+/// The length of the text for a moment: mostly short, some empty, one in ten thousand the
+/// largest.
 fn length(moment: u64, largest: usize) -> usize {
     let mut mixed = (moment ^ (moment >> 7)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     mixed ^= mixed >> 32;
     #[allow(clippy::cast_possible_truncation, reason = "32 bits are left")]
-    let within = |most: usize| ((mixed >> 32) as usize) % (most.min(largest) + 1);
+    let up_to = |most: usize| ((mixed >> 32) as usize) % (most.min(largest) + 1);
     match mixed % 10_000 {
         0 => largest,
-        1..10 => within(1 << 20),
-        10..1000 => within(1 << 16),
-        1000..4000 => within(1 << 12),
+        1..10 => up_to(1 << 20),
+        10..1000 => up_to(1 << 16),
+        1000..4000 => up_to(1 << 12),
         4000..5000 => 0,
-        _ => within(64),
+        _ => up_to(64),
     }
 }
 
@@ -24,23 +24,23 @@ pub fn value(moment: u64, largest: usize) -> Value {
     (moment, "x".repeat(length(moment, largest)))
 }
 
-/// Whether it is whole.
-pub fn is_whole((moment, text): &Value, largest: usize) -> bool {
+/// Whether a value has the length for its moment.
+pub fn is_intact((moment, text): &Value, largest: usize) -> bool {
     text.len() == length(*moment, largest) && text.bytes().next_back().is_none_or(|end| end == b'x')
 }
 
-/// Bytes that tell how many they are.
+/// Bytes whose first and last byte follow from their number.
 pub fn bytes(moment: u64, largest: usize) -> Vec<u8> {
     let length = length(moment, largest);
-    vec![mark(length); length]
+    vec![check_byte(length); length]
 }
 
-pub fn are_whole(bytes: &[u8]) -> bool {
-    let mark = mark(bytes.len());
-    bytes.first().is_none_or(|&first| first == mark)
-        && bytes.last().is_none_or(|&last| last == mark)
+pub fn bytes_are_intact(bytes: &[u8]) -> bool {
+    let check_byte = check_byte(bytes.len());
+    bytes.first().is_none_or(|&first| first == check_byte)
+        && bytes.last().is_none_or(|&last| last == check_byte)
 }
 
-fn mark(length: usize) -> u8 {
+fn check_byte(length: usize) -> u8 {
     u8::try_from(length % 251).unwrap_or_default()
 }

@@ -1,43 +1,54 @@
-//! Whether one order of all parts explains what was seen.
+//! Searches for one order of all steps that explains every recorded answer.
 //!
-//! The search of Wing and Gong (1993) with the memory of Lowe (2017): from the state before,
-//! every part that no other must precede is tried as the next, until all are done; what was
-//! tried once, so far in every lane and with the same contents, is not tried again.
+//! The search of Wing and Gong (1993) with the memory of Lowe (2017): from the first state,
+//! every step that no other step must precede is tried as the next, until all are done. A
+//! state (the position of every caller, and the contents) is tried only once.
 
 use std::collections::HashSet;
 use std::fmt::Write;
 
 use super::history::{Call, History};
 use super::model::{Rules, State};
-use super::parts::{Deed, Parts};
+use super::steps::{StepKind, Steps};
 
-/// So many states of one history are looked at. Most need 40, none has needed 30,000 if it
-/// could be explained at all.
-const MOST: usize = 500_000;
+/// The search gives up after this many states of one history. Most histories need 40; no
+/// history with a valid order has needed 30,000.
+const MAX_STATES: usize = 500_000;
 
-/// What is wrong with a history, if no order explains it.
+/// Returns an error with the history's text if no order explains every answer.
 pub fn check(history: &History) -> Result<(), String> {
     search(history).map_err(|why| format!("{why}\n{}", history.text()))
 }
 
 fn search(history: &History) -> Result<(), String> {
-    let parts = Parts::of(history)?;
-    let marks_matter = history.lanes.iter().flatten().any(|event| {
-        matches!(event.call, Call::Advance) || matches!(event.call, Call::Load(it) if it.own != 0)
+    let steps = Steps::split(history)?;
+    let log_matters = history.callers.iter().flatten().any(|event| {
+        matches!(event.call, Call::Advance)
+            || matches!(event.call, Call::Load(it) if it.chosen != 0)
     });
     let rules = Rules {
-        parts: &parts,
-        apart: history.apart,
-        marks_matter,
+        steps: &steps,
+        sharded: history.sharded,
+        log_matters,
     };
-    let mut open = vec![State::new(&parts)];
+    let mut open = vec![State::new(&steps)];
     let mut seen = HashSet::new();
     let mut furthest = open[0];
     let mut next = Vec::new();
-    let progress = |state: &State| state.at.iter().map(|&at| u32::from(at)).sum::<u32>();
+    let progress = |state: &State| {
+        state
+            .position
+            .iter()
+            .map(|&position| u32::from(position))
+            .sum::<u32>()
+    };
     while let Some(state) = open.pop() {
-        let pending = |lane| rules.part(&state, lane).map(|part| (part.to, lane, part));
-        let mut ready: Vec<_> = (0..parts.lanes.len()).filter_map(pending).collect();
+        let pending = |caller| {
+            rules
+                .step(&state, caller)
+                .map(|step| (step.to, caller, step))
+        };
+        let mut ready: Vec<_> = (0..steps.callers.len()).filter_map(pending).collect();
         if ready.is_empty() {
             return Ok(());
         }
@@ -46,12 +57,12 @@ fn search(history: &History) -> Result<(), String> {
         }
         ready.sort_unstable_by_key(|(to, ..)| *to);
         let first = ready[0].0;
-        ready.retain(|(_, _, part)| part.from < first);
-        // What had to happen first is tried first.
+        ready.retain(|(_, _, step)| step.from < first);
+        // The step of the earliest return is tried first.
         next.clear();
-        for &(_, lane, _) in &ready {
+        for &(_, caller, _) in &ready {
             let before = next.len();
-            if rules.follow(&state, lane, &mut next) {
+            if rules.follow(&state, caller, &mut next) {
                 next.drain(..before);
                 break;
             }
@@ -61,29 +72,29 @@ fn search(history: &History) -> Result<(), String> {
                 open.push(state);
             }
         }
-        if seen.len() > MOST {
-            return Err("too many states to look at".into());
+        if seen.len() > MAX_STATES {
+            return Err("too many states to search".into());
         }
     }
     Err(format!(
-        "no order of these calls explains what they saw; at the furthest there was\n{}",
+        "no order of these calls explains their answers; the longest explanation ends at\n{}",
         stuck(&rules, &furthest)
     ))
 }
 
-/// Where the longest explanation ends.
+/// The state at the end of the longest explanation, and the next step of every caller.
 fn stuck(rules: &Rules<'_>, state: &State) -> String {
-    let mut text = format!("{state:?}\nand next would be\n");
-    for lane in 0..rules.parts.lanes.len() {
-        if let Some(part) = rules.part(state, lane) {
-            let value = |index: u8| rules.parts.values[usize::from(index)].id;
-            let shown = match part.deed {
-                Deed::Read { saw, .. } => format!(" (value {})", value(saw)),
-                Deed::Find { value: it, .. } => format!(" (value {})", value(it)),
+    let mut text = format!("{state:?}\nthe next steps would be\n");
+    for caller in 0..rules.steps.callers.len() {
+        if let Some(step) = rules.step(state, caller) {
+            let value = |index: u8| rules.steps.values[usize::from(index)].id;
+            let shown = match step.kind {
+                StepKind::Read { saw, .. } => format!(" (value {})", value(saw)),
+                StepKind::FindOrJoin { value: it, .. } => format!(" (value {})", value(it)),
                 _ => String::new(),
             };
-            let (call, deed) = (part.call, part.deed);
-            let _ = writeln!(text, "  lane {lane}, call {call}: {deed:?}{shown}");
+            let (call, kind) = (step.call, step.kind);
+            let _ = writeln!(text, "  caller {caller}, call {call}: {kind:?}{shown}");
         }
     }
     text

@@ -1,34 +1,35 @@
-//! What callers did and saw: each call with the times at which it began and returned.
+//! Recorded calls: arguments, answer, and the moments of beginning and return.
 
 use std::fmt::Write;
 
-/// No history has more keys than that, nor more lanes.
+/// The keys of every history.
 pub const KEYS: [&str; 4] = ["a", "b", "c", "d"];
 pub const TAGS: [&str; 3] = ["x", "y", "z"];
-pub const LANES: usize = 6;
+/// The largest number of callers of a history.
+pub const CALLERS: usize = 6;
 
-/// A set of tags, or of keys: a bit each.
+/// A set of tags or keys, one bit each.
 pub type Set = u8;
 
 pub fn names(set: Set) -> impl Iterator<Item = &'static str> {
     (0..TAGS.len()).filter_map(move |tag| (set >> tag & 1 == 1).then_some(TAGS[tag]))
 }
 
-/// A value that is stored by one call only, so that whoever sees it knows where it is from.
+/// A value stored by one call only, so that a read identifies the storing call.
 #[derive(Clone, Copy, Debug)]
 pub struct Value {
     pub id: u32,
     pub tags: Set,
-    /// In seconds; zero is without end.
+    /// The time to live in seconds; zero is none.
     pub ttl: u8,
-    /// Its bytes cannot be decoded: to those who load it is as good as nothing.
-    pub garbled: bool,
+    /// The bytes cannot be decoded: a loading call treats the entry as missing.
+    pub undecodable: bool,
 }
 
-/// What who reads a garbled value saw, whichever it was.
-pub const GARBLED: u32 = u32::MAX;
+/// Recorded by a read of an undecodable value: the read cannot tell which.
+pub const UNDECODABLE: u32 = u32::MAX;
 
-/// What a call asked, and what it was answered.
+/// A call's arguments and answer.
 #[derive(Clone, Copy, Debug)]
 pub enum Call {
     /// `get`, `get_bytes` or `peek`.
@@ -38,7 +39,7 @@ pub enum Call {
     },
     Contains {
         key: usize,
-        was: bool,
+        present: bool,
     },
     Keys {
         saw: Set,
@@ -52,26 +53,26 @@ pub enum Call {
     PutIfAbsent {
         key: usize,
         value: Value,
-        done: bool,
+        stored: bool,
     },
     /// `remove` or, where no value has a window, `expire`.
     Remove {
         key: usize,
-        was: bool,
+        present: bool,
     },
-    /// What was read last is what was replaced; by nothing if it was removed.
+    /// Replaces the last read value `saw`; without a `new` value, removes the entry.
     Update {
         key: usize,
         saw: Option<u32>,
         new: Option<Value>,
     },
-    /// Of tags, to remove or to expire. Without a count if it was dropped after a poll.
+    /// `invalidate_tag`, `invalidate_tags` or `expire_tag`; no count if dropped after a poll.
     Invalidate {
         tags: Set,
         count: Option<u64>,
     },
     Flush,
-    /// The clock goes on by a second.
+    /// Advances the clock by a second.
     Advance,
     Load(Load),
 }
@@ -80,13 +81,13 @@ pub enum Call {
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
     pub key: usize,
-    /// It loads whatever there is: `refresh`.
-    pub anew: bool,
-    /// What its loader gives, with all its tags.
+    /// `refresh`: loads over a present value too.
+    pub refresh: bool,
+    /// The value of the loader, with all tags.
     pub value: Value,
-    /// Those of the tags that the loader chose.
-    pub own: Set,
-    /// When its loader was called, and when that ended, if it did.
+    /// The tags chosen by the loader.
+    pub chosen: Set,
+    /// For a leader: the moments at which the loader was called, and ended, if it did.
     pub led: Option<(u64, Option<u64>)>,
     pub answer: Answer,
 }
@@ -102,25 +103,25 @@ pub enum Answer {
 
 #[derive(Clone, Copy, Debug)]
 pub struct Event {
-    /// When the call began and when it had returned, by a counter that all share.
+    /// The moments of the beginning and of the return, by one shared counter.
     pub from: u64,
     pub to: u64,
     pub call: Call,
 }
 
-/// What happened between two moments of rest.
+/// All calls between two moments at which no call runs.
 pub struct History {
-    /// What there was before: without an end, or it would not be here.
+    /// The values before the first call; none has a time to live.
     pub before: [Option<Value>; KEYS.len()],
-    /// Callers that wait for each of their calls before they begin the next.
-    pub lanes: Vec<Vec<Event>>,
-    /// `invalidate` and `flush` come to one key after another, in any order: the keys may
-    /// be in different shards.
-    pub apart: bool,
+    /// The calls of each caller, one after another.
+    pub callers: Vec<Vec<Event>>,
+    /// The keys may be in different shards, so `invalidate` and `flush` visit one key after
+    /// another, in any order.
+    pub sharded: bool,
 }
 
 impl Event {
-    /// The value that the call stored, or may have stored.
+    /// The value that the call stored or may have stored.
     pub fn value(&self) -> Option<Value> {
         match self.call {
             Call::Put { value, .. } | Call::PutIfAbsent { value, .. } => Some(value),
@@ -133,31 +134,31 @@ impl Event {
 
 impl History {
     pub fn len(&self) -> usize {
-        self.lanes.iter().map(Vec::len).sum()
+        self.callers.iter().map(Vec::len).sum()
     }
 
-    /// What the last look at each key saw.
+    /// The result of the last read of each key.
     pub fn after(&self) -> [Option<u32>; KEYS.len()] {
-        let looks = self.lanes[0].iter().rev().take(KEYS.len());
+        let reads = self.callers[0].iter().rev().take(KEYS.len());
         let mut after = [None; KEYS.len()];
-        for look in looks {
-            if let Call::Get { key, saw } = look.call {
+        for read in reads {
+            if let Call::Get { key, saw } = read.call {
                 after[key] = saw;
             }
         }
         after
     }
 
-    /// In the order in which the calls began, a line each.
+    /// A text with a line per call, in the order of beginning.
     pub fn text(&self) -> String {
-        let lanes = self.lanes.iter().enumerate();
-        let mut all: Vec<_> = lanes
-            .flat_map(|(lane, events)| events.iter().map(move |event| (lane, event)))
+        let callers = self.callers.iter().enumerate();
+        let mut all: Vec<_> = callers
+            .flat_map(|(caller, events)| events.iter().map(move |event| (caller, event)))
             .collect();
         all.sort_by_key(|(_, event)| event.from);
         let mut text = format!("before: {:?}\n", self.before);
-        for (lane, Event { from, to, call }) in all {
-            let _ = writeln!(text, "{from:>8} to {to:>8}, lane {lane}: {call:?}");
+        for (caller, Event { from, to, call }) in all {
+            let _ = writeln!(text, "{from:>8} to {to:>8}, caller {caller}: {call:?}");
         }
         text
     }

@@ -1,70 +1,71 @@
-//! The cache as it is promised: a few keys, and every part of a call at one moment.
+//! A sequential model of the promised behaviour: the effect of every step on a few keys.
 //!
-//! A key has a value or none, and a load in its seat or none. What an invalidation does to
-//! a load in flight is that it takes the seat from it; if it is by a tag that the loader
-//! chooses, it marks the load, which then stores nothing and is no longer to be joined.
+//! A key has a value or none, and a load in its slot or none. An invalidation fences a load
+//! in flight by taking the slot from it. An invalidation of a tag that the loader chooses
+//! marks the load instead: a marked load stores nothing and cannot be joined.
 
-use super::history::{KEYS, LANES, Set};
-use super::parts::{Deed, Index, Part, Parts};
+use super::history::{CALLERS, KEYS, Set};
+use super::steps::{Index, Step, StepKind, Steps};
 
 const NEVER: u8 = u8::MAX;
 const ALL_KEYS: Set = (1 << KEYS.len()) - 1;
 
+/// The value and the load of one key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Slot {
+pub struct KeyState {
     value: Index,
     until: u8,
-    /// The load that has the seat; zero is none.
-    seat: Index,
+    /// The load that holds the slot; zero is none.
+    load: Index,
 }
 
-/// How far each lane is, and what there is then.
+/// The position of each caller, and the contents of the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct State {
-    pub at: [u8; LANES],
-    /// Of an invalidation: the time at which it began; or, where keys are apart, those it
-    /// has come to, and above them what it counted.
-    aside: [u8; LANES],
-    slots: [Slot; KEYS.len()],
+    pub position: [u8; CALLERS],
+    /// For a running invalidation: the time at which it began; or, in a sharded cache, the
+    /// set of visited keys, and in the bits above the set the count so far.
+    pending: [u8; CALLERS],
+    keys: [KeyState; KEYS.len()],
     time: u8,
-    /// The loads that were marked.
+    /// The set of marked loads.
     marked: u64,
 }
 
 impl State {
-    pub fn new(parts: &Parts) -> Self {
-        let slot = |&value: &Index| Slot {
+    pub fn new(steps: &Steps) -> Self {
+        let key_state = |&value: &Index| KeyState {
             value,
             until: NEVER,
-            seat: 0,
+            load: 0,
         };
         Self {
-            at: [0; LANES],
-            aside: [0; LANES],
-            slots: std::array::from_fn(|key| slot(&parts.before[key])),
+            position: [0; CALLERS],
+            pending: [0; CALLERS],
+            keys: std::array::from_fn(|key| key_state(&steps.before[key])),
             time: 0,
             marked: 0,
         }
     }
 
-    /// What a reader of the key sees.
+    /// The value that a read of the key sees.
     fn seen(&self, key: usize) -> Index {
-        let slot = &self.slots[key];
-        if self.time < slot.until || slot.until == NEVER {
-            slot.value
+        let key_state = &self.keys[key];
+        if self.time < key_state.until || key_state.until == NEVER {
+            key_state.value
         } else {
             0
         }
     }
 
-    /// Stores a value, or nothing; either way the seat is free.
-    fn store(&mut self, parts: &Parts, key: usize, value: Index) {
-        let ttl = parts.values[usize::from(value)].ttl;
+    /// Stores a value, or nothing for zero, and frees the slot.
+    fn store(&mut self, steps: &Steps, key: usize, value: Index) {
+        let ttl = steps.values[usize::from(value)].ttl;
         let until = if ttl == 0 { NEVER } else { self.time + ttl };
-        self.slots[key] = Slot {
+        self.keys[key] = KeyState {
             value,
             until,
-            seat: 0,
+            load: 0,
         };
     }
 
@@ -72,129 +73,131 @@ impl State {
         self.marked >> flight & 1 == 1
     }
 
-    /// Ends the value of a key and fences its load, if they have one of the tags. Whether
-    /// the value was fresh, and whether it was at a time before.
-    fn end(&mut self, parts: &Parts, key: usize, tags: Option<Set>, at: u8) -> (u8, u8) {
+    /// Removes the value of a key and fences the load, each if it has one of the tags.
+    /// Returns 1 or 0 for fresh or not: now, and at the earlier time `began`.
+    fn invalidate(&mut self, steps: &Steps, key: usize, tags: Option<Set>, began: u8) -> (u8, u8) {
         let hit = |of: Set| tags.is_none_or(|tags| tags & of != 0);
-        let slot = &mut self.slots[key];
-        if slot.seat != 0 && hit(parts.flights[usize::from(slot.seat)].tags) {
-            slot.seat = 0;
+        let key_state = &mut self.keys[key];
+        if key_state.load != 0 && hit(steps.flights[usize::from(key_state.load)].tags) {
+            key_state.load = 0;
         }
-        if slot.value == 0 || !hit(parts.values[usize::from(slot.value)].tags) {
+        if key_state.value == 0 || !hit(steps.values[usize::from(key_state.value)].tags) {
             return (0, 0);
         }
-        let fresh = |time: u8| u8::from(slot.until == NEVER || time < slot.until);
-        let ended = (fresh(self.time), fresh(at));
-        (slot.value, slot.until) = (0, NEVER);
+        let fresh = |time: u8| u8::from(key_state.until == NEVER || time < key_state.until);
+        let ended = (fresh(self.time), fresh(began));
+        (key_state.value, key_state.until) = (0, NEVER);
         ended
     }
 }
 
-/// What can follow from one part.
+/// The transitions of the model.
 pub struct Rules<'a> {
-    pub parts: &'a Parts,
-    pub apart: bool,
-    /// The clock moves, or loaders choose tags: then it matters when an invalidation began.
-    pub marks_matter: bool,
+    pub steps: &'a Steps,
+    pub sharded: bool,
+    /// The clock advances or loaders choose tags, so that the beginning of an invalidation matters.
+    pub log_matters: bool,
 }
 
 impl Rules<'_> {
-    pub fn part(&self, state: &State, lane: usize) -> Option<&Part> {
-        self.parts.lanes[lane].get(usize::from(state.at[lane]))
+    pub fn step(&self, state: &State, caller: usize) -> Option<&Step> {
+        self.steps.callers[caller].get(usize::from(state.position[caller]))
     }
 
-    /// Adds the states that may follow if the next part of a lane is next of all. Says
-    /// whether no other need be tried: it only reads, or does nothing from now on, so that
-    /// an order in which it comes later is an order in which it comes now.
-    pub fn follow(&self, state: &State, lane: usize, next: &mut Vec<State>) -> bool {
-        let Some(part) = self.part(state, lane) else {
+    /// Adds the states that may follow if the caller's next step is the next of all steps.
+    /// Returns whether no other step need be tried: the step only reads, or has no effect
+    /// from now on, so that any order with the step later is also an order with the step now.
+    pub fn follow(&self, state: &State, caller: usize, next: &mut Vec<State>) -> bool {
+        let Some(step) = self.step(state, caller) else {
             return false;
         };
         let mut to = *state;
-        to.at[lane] += 1;
-        let parts = self.parts;
-        let (legal, certain) = match part.deed {
-            Deed::Read { key, saw } => (state.seen(key) == saw && !parts.is_garbled(saw), true),
-            Deed::ReadGarbled { key } => (parts.is_garbled(state.seen(key)), true),
-            Deed::Contains { key, was } => ((state.seen(key) != 0) == was, true),
-            Deed::Keys { saw } => {
+        to.position[caller] += 1;
+        let steps = self.steps;
+        let (legal, certain) = match step.kind {
+            StepKind::Read { key, saw } => {
+                (state.seen(key) == saw && !steps.is_undecodable(saw), true)
+            }
+            StepKind::ReadUndecodable { key } => (steps.is_undecodable(state.seen(key)), true),
+            StepKind::Contains { key, present } => ((state.seen(key) != 0) == present, true),
+            StepKind::Keys { saw } => {
                 let seen = |key: &usize| state.seen(*key) != 0;
                 let seen = (0..KEYS.len()).filter(seen);
                 (seen.fold(0, |set, key| set | 1 << key) == saw, true)
             }
-            Deed::Store { key, value } => {
-                to.store(parts, key, value);
+            StepKind::Store { key, value } => {
+                to.store(steps, key, value);
                 (true, false)
             }
-            Deed::StoreIfAbsent { key, value, done } => {
-                if done {
-                    to.store(parts, key, value);
+            StepKind::StoreIfAbsent { key, value, stored } => {
+                if stored {
+                    to.store(steps, key, value);
                 }
-                ((state.seen(key) == 0) == done, !done)
+                ((state.seen(key) == 0) == stored, !stored)
             }
-            Deed::Remove { key, was } => {
-                to.store(parts, key, 0);
-                ((state.seen(key) != 0) == was, false)
+            StepKind::Remove { key, present } => {
+                to.store(steps, key, 0);
+                ((state.seen(key) != 0) == present, false)
             }
-            Deed::Swap { key, saw, new } => {
-                to.store(parts, key, new);
+            StepKind::Swap { key, saw, new } => {
+                to.store(steps, key, new);
                 (state.seen(key) == saw, false)
             }
-            Deed::Mark { tags } => {
-                to.aside[lane] = if self.apart { 0 } else { state.time };
-                to.marked |= self.to_be_marked(state, tags);
-                (true, !self.marks_matter)
+            StepKind::Record { tags } => {
+                to.pending[caller] = if self.sharded { 0 } else { state.time };
+                to.marked |= self.loads_to_mark(state, tags);
+                (true, !self.log_matters)
             }
-            Deed::Visit { tags, count } => {
-                self.visit(state, lane, Some(tags), count, next);
+            StepKind::Visit { tags, count } => {
+                self.visit(state, caller, Some(tags), count, next);
                 return false;
             }
-            Deed::Flush => {
-                self.visit(state, lane, None, None, next);
+            StepKind::Flush => {
+                self.visit(state, caller, None, None, next);
                 return false;
             }
-            Deed::Advance => {
+            StepKind::Advance => {
                 to.time += 1;
                 (true, false)
             }
-            Deed::Open => (true, false),
-            Deed::Seat { flight, anew } => {
-                let key = parts.flights[usize::from(flight)].key;
-                to.slots[key].seat = flight;
-                let free = state.slots[key].seat == 0 && self.is_missing(state, key);
-                (free || anew, false)
+            StepKind::Open => (true, false),
+            StepKind::Claim { flight, refresh } => {
+                let key = steps.flights[usize::from(flight)].key;
+                to.keys[key].load = flight;
+                let free = state.keys[key].load == 0 && self.is_missing(state, key);
+                (free || refresh, false)
             }
-            Deed::Land { flight } => {
-                let load = parts.flights[usize::from(flight)];
-                let seated = state.slots[load.key].seat == flight;
-                if seated && state.is_marked(flight) {
-                    to.slots[load.key].seat = 0;
-                } else if seated {
-                    to.store(parts, load.key, load.value);
+            StepKind::Complete { flight } => {
+                let load = steps.flights[usize::from(flight)];
+                let holds_slot = state.keys[load.key].load == flight;
+                if holds_slot && state.is_marked(flight) {
+                    to.keys[load.key].load = 0;
+                } else if holds_slot {
+                    to.store(steps, load.key, load.value);
                 }
-                (true, !seated)
+                (true, !holds_slot)
             }
-            Deed::GiveUp { flight } => {
-                let key = parts.flights[usize::from(flight)].key;
-                let seated = state.slots[key].seat == flight;
-                if seated {
-                    to.slots[key].seat = 0;
+            StepKind::Abandon { flight } => {
+                let key = steps.flights[usize::from(flight)].key;
+                let holds_slot = state.keys[key].load == flight;
+                if holds_slot {
+                    to.keys[key].load = 0;
                 }
-                (true, !seated)
+                (true, !holds_slot)
             }
-            Deed::Find { key, value, flight } => {
+            StepKind::FindOrJoin { key, value, flight } => {
                 if value != 0 && state.seen(key) == value {
-                    to.at[lane] += 1;
+                    to.position[caller] += 1;
                     next.push(to);
                     return true;
                 }
-                let there = flight != 0 && state.slots[key].seat == flight;
-                let joined = there && self.is_missing(state, key) && !state.is_marked(flight);
+                let in_flight = flight != 0 && state.keys[key].load == flight;
+                let joined = in_flight && self.is_missing(state, key) && !state.is_marked(flight);
                 (joined, false)
             }
-            Deed::Await { flight } => {
-                let load = parts.flights[usize::from(flight)];
-                (state.at[load.lane] > load.end, true)
+            StepKind::Await { flight } => {
+                let load = steps.flights[usize::from(flight)];
+                (state.position[load.caller] > load.end, true)
             }
         };
         if legal {
@@ -203,18 +206,18 @@ impl Rules<'_> {
         legal && certain
     }
 
-    /// Whether there is nothing for who would load.
+    /// Whether a loading call finds no value.
     fn is_missing(&self, state: &State, key: usize) -> bool {
         let seen = state.seen(key);
-        seen == 0 || self.parts.is_garbled(seen)
+        seen == 0 || self.steps.is_undecodable(seen)
     }
 
-    /// The loads in flight that choose one of these tags.
-    fn to_be_marked(&self, state: &State, tags: Set) -> u64 {
-        let flights = self.parts.flights.iter().enumerate();
+    /// The open loads that choose one of these tags.
+    fn loads_to_mark(&self, state: &State, tags: Set) -> u64 {
+        let flights = self.steps.flights.iter().enumerate();
         let open = flights.filter(|(_, load)| {
-            let at = state.at[load.lane];
-            load.own & tags != 0 && at >= load.open && at <= load.end
+            let position = state.position[load.caller];
+            load.chosen & tags != 0 && position >= load.open && position <= load.end
         });
         open.fold(0, |set, (flight, _)| set | 1 << flight)
     }
@@ -222,22 +225,22 @@ impl Rules<'_> {
     fn visit(
         &self,
         state: &State,
-        lane: usize,
+        caller: usize,
         tags: Option<Set>,
         count: Option<u8>,
         next: &mut Vec<State>,
     ) {
-        if !self.apart {
+        if !self.sharded {
             let mut to = *state;
-            to.at[lane] += 1;
+            to.position[caller] += 1;
             let (mut least, mut most) = (0, 0);
             for key in 0..KEYS.len() {
-                let (now, then) = to.end(self.parts, key, tags, state.aside[lane]);
+                let (now, then) = to.invalidate(self.steps, key, tags, state.pending[caller]);
                 least += now;
                 most += then;
             }
-            to.aside[lane] = 0;
-            // What expired while it was on its way may be counted or not.
+            to.pending[caller] = 0;
+            // An entry that expired during the call may be counted or not.
             if count.is_none_or(|count| least <= count && count <= most) {
                 next.push(to);
             }
@@ -245,16 +248,16 @@ impl Rules<'_> {
         }
         for key in 0..KEYS.len() {
             let mut to = *state;
-            let aside = state.aside[lane];
-            if aside >> key & 1 == 1 {
+            let pending = state.pending[caller];
+            if pending >> key & 1 == 1 {
                 continue;
             }
-            let (ended, _) = to.end(self.parts, key, tags, state.time);
-            to.aside[lane] = (aside | 1 << key) + (ended << KEYS.len());
-            if to.aside[lane] & ALL_KEYS == ALL_KEYS {
-                let counted = to.aside[lane] >> KEYS.len();
-                to.at[lane] += 1;
-                to.aside[lane] = 0;
+            let (ended, _) = to.invalidate(self.steps, key, tags, state.time);
+            to.pending[caller] = (pending | 1 << key) + (ended << KEYS.len());
+            if to.pending[caller] & ALL_KEYS == ALL_KEYS {
+                let counted = to.pending[caller] >> KEYS.len();
+                to.position[caller] += 1;
+                to.pending[caller] = 0;
                 if count.is_some_and(|count| counted != count) {
                     continue;
                 }

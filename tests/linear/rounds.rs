@@ -1,4 +1,4 @@
-//! The rounds of one seed: in each, all threads begin together, and at its end all is quiet.
+//! The rounds of one seed: all threads begin each round together, and no call outlives a round.
 
 use std::collections::HashMap;
 use std::sync::Mutex;
@@ -9,55 +9,55 @@ use std::time::Duration;
 use async_executor::LocalExecutor;
 use futures_lite::future::block_on;
 
-use super::history::{Call, Event, GARBLED, History, KEYS, Value};
-use super::workload::Lane;
-use super::world::{Kind, Random, World};
+use super::history::{Call, Event, History, KEYS, UNDECODABLE, Value};
+use super::workload::Caller;
+use super::world::{Random, Setup, World};
 
-/// How many histories have one cache.
+/// Histories recorded with one cache.
 const ROUNDS: usize = 64;
 
-/// Where threads wait for each other.
-struct Meeting {
+/// A spinning barrier. Fails instead of hanging if another thread has panicked.
+struct SpinBarrier {
     threads: usize,
     arrivals: AtomicUsize,
-    broken: AtomicBool,
+    panicked: AtomicBool,
 }
 
-impl Meeting {
+impl SpinBarrier {
     fn wait(&self) {
         let arrived = self.arrivals.fetch_add(1, Ordering::AcqRel);
         let all = (arrived / self.threads + 1) * self.threads;
-        let mut looks = 0_u32;
+        let mut spins = 0_u32;
         while self.arrivals.load(Ordering::Acquire) < all {
             assert!(
-                !self.broken.load(Ordering::Acquire),
+                !self.panicked.load(Ordering::Acquire),
                 "another thread panicked"
             );
-            looks += 1;
-            if looks % 64 == 0 {
+            spins += 1;
+            if spins % 64 == 0 {
                 thread::yield_now();
             }
         }
     }
 }
 
-/// Says so when its thread panics.
-struct Alarm<'a>(&'a Meeting);
+/// Sets `panicked` when its thread panics.
+struct PanicFlag<'a>(&'a SpinBarrier);
 
-impl Drop for Alarm<'_> {
+impl Drop for PanicFlag<'_> {
     fn drop(&mut self) {
         self.0
-            .broken
+            .panicked
             .fetch_or(thread::panicking(), Ordering::AcqRel);
     }
 }
 
-/// Runs the lanes of one thread, in turns if there are several.
-fn run_lanes(lanes: Vec<Lane<'_>>) -> Vec<Vec<Event>> {
+/// Runs several callers of one thread in turns.
+fn run_in_turns(callers: Vec<Caller<'_>>) -> Vec<Vec<Event>> {
     let executor = LocalExecutor::new();
-    let tasks: Vec<_> = lanes
+    let tasks: Vec<_> = callers
         .into_iter()
-        .map(|lane| executor.spawn(lane.run()))
+        .map(|caller| executor.spawn(caller.run()))
         .collect();
     block_on(executor.run(async {
         let mut logs = Vec::new();
@@ -68,85 +68,87 @@ fn run_lanes(lanes: Vec<Lane<'_>>) -> Vec<Vec<Event>> {
     }))
 }
 
-/// All histories of a seed.
-pub fn histories(kind: Kind, seed: u64) -> Vec<History> {
-    let world = World::new(kind);
-    let meeting = Meeting {
-        threads: kind.threads,
+/// Runs all rounds of a seed and returns their histories.
+pub fn histories(setup: Setup, seed: u64) -> Vec<History> {
+    let world = World::new(setup);
+    let barrier = SpinBarrier {
+        threads: setup.threads,
         arrivals: AtomicUsize::new(0),
-        broken: AtomicBool::new(false),
+        panicked: AtomicBool::new(false),
     };
-    let empty = || vec![Vec::new(); kind.threads * kind.lanes];
+    let empty = || vec![Vec::new(); setup.threads * setup.callers];
     let all: Vec<_> = (0..ROUNDS).map(|_| Mutex::new(empty())).collect();
     thread::scope(|scope| {
-        for thread in 0..kind.threads {
-            let (world, meeting, all) = (&world, &meeting, &all);
+        for thread in 0..setup.threads {
+            let (world, barrier, all) = (&world, &barrier, &all);
             scope.spawn(move || {
-                let _alarm = Alarm(meeting);
+                let _flag = PanicFlag(barrier);
                 for (round, logs) in all.iter().enumerate() {
                     let shared = Random::new(seed << 8 | round as u64);
                     let keys = 1 + shared.below(KEYS.len());
-                    let lanes = (0..kind.lanes).map(|lane| {
-                        let lane = thread * kind.lanes + lane;
-                        let number = (round * kind.threads * kind.lanes + lane) * kind.calls;
-                        let seed = (seed << 8 | round as u64) << 8 | lane as u64;
-                        Lane::new(world, seed, keys, u32::try_from(number).unwrap())
+                    let callers = (0..setup.callers).map(|caller| {
+                        let caller = thread * setup.callers + caller;
+                        let number = (round * setup.threads * setup.callers + caller) * setup.calls;
+                        let seed = (seed << 8 | round as u64) << 8 | caller as u64;
+                        Caller::new(world, seed, keys, u32::try_from(number).unwrap())
                     });
-                    let lanes = lanes.collect();
-                    meeting.wait();
-                    let done = run(lanes);
-                    let first = thread * kind.lanes;
-                    logs.lock().unwrap()[first..first + kind.lanes].clone_from_slice(&done);
-                    meeting.wait();
+                    let callers = callers.collect();
+                    barrier.wait();
+                    let done = run(callers);
+                    let first = thread * setup.callers;
+                    logs.lock().unwrap()[first..first + setup.callers].clone_from_slice(&done);
+                    barrier.wait();
                     if thread == 0 {
-                        rest(world, &mut logs.lock().unwrap()[0]);
+                        finish_round(world, &mut logs.lock().unwrap()[0]);
                     }
                 }
             });
         }
     });
     let all = all.into_iter().map(|logs| logs.into_inner().unwrap());
-    chain(kind, all.collect())
+    chain(setup, all.collect())
 }
 
-fn run(mut lanes: Vec<Lane<'_>>) -> Vec<Vec<Event>> {
-    match lanes.pop() {
-        Some(lane) if lanes.is_empty() => vec![block_on(lane.run())],
+/// Runs the callers of one thread.
+fn run(mut callers: Vec<Caller<'_>>) -> Vec<Vec<Event>> {
+    match callers.pop() {
+        Some(caller) if callers.is_empty() => vec![block_on(caller.run())],
         last => {
-            lanes.extend(last);
-            run_lanes(lanes)
+            callers.extend(last);
+            run_in_turns(callers)
         }
     }
 }
 
-/// Looks at every key while all is quiet, and lets everything end that has an end.
-fn rest(world: &World, log: &mut Vec<Event>) {
+/// Reads every key while no call runs, then advances the clock past every time to live.
+fn finish_round(world: &World, log: &mut Vec<Event>) {
     for (key, name) in KEYS.iter().enumerate() {
-        let look = block_on(world.look(key));
+        let read = block_on(world.read(key));
         if let Call::Get {
-            saw: Some(GARBLED), ..
-        } = look.call
+            saw: Some(UNDECODABLE),
+            ..
+        } = read.call
         {
-            // Nobody knows which it is.
+            // The read cannot tell which value this is, so no later history may start with it.
             block_on(world.cache.remove(name)).unwrap();
         }
-        log.push(look);
+        log.push(read);
     }
     world.clock.advance(Duration::from_secs(60));
 }
 
-/// Each history begins with what the one before it left.
-fn chain(kind: Kind, rounds: Vec<Vec<Vec<Event>>>) -> Vec<History> {
+/// Gives each history the final values of the history before.
+fn chain(setup: Setup, rounds: Vec<Vec<Vec<Event>>>) -> Vec<History> {
     let mut known: HashMap<u32, Value> = HashMap::new();
     let mut before = [None; KEYS.len()];
     let mut histories = Vec::new();
-    for lanes in rounds {
-        let values = lanes.iter().flatten().filter_map(Event::value);
+    for callers in rounds {
+        let values = callers.iter().flatten().filter_map(Event::value);
         known.extend(values.map(|value| (value.id, value)));
         let history = History {
             before,
-            lanes,
-            apart: kind.is_apart(),
+            callers,
+            sharded: setup.is_sharded(),
         };
         before = history.after().map(|seen| {
             let value = seen.and_then(|id| known.get(&id).copied());

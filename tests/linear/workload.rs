@@ -1,4 +1,4 @@
-//! Random calls of one lane, and the record of them.
+//! A caller: makes random calls and records them.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -7,56 +7,56 @@ use std::time::Duration;
 use futures_lite::future::{or, poll_once, yield_now};
 use hydracache::{Bytes, CacheError, CacheOptions, CacheResult, Loaded};
 
-use super::history::{Answer, Call, Event, GARBLED, KEYS, Load, Set, TAGS, Value, names};
-use super::world::{Random, World, seen};
+use super::history::{Answer, Call, Event, KEYS, Load, Set, TAGS, UNDECODABLE, Value, names};
+use super::world::{Random, World, value_seen};
 
-/// The error of a loader: which value there would have been.
+/// The error of a loader, with the id of the value it did not return.
 #[derive(Debug)]
-struct Away(u32);
+struct LoaderError(u32);
 
-impl fmt::Display for Away {
+impl fmt::Display for LoaderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the database is away")
+        f.write_str("the database is unavailable")
     }
 }
 
-impl std::error::Error for Away {}
+impl std::error::Error for LoaderError {}
 
-fn away(error: &CacheError) -> Option<u32> {
+fn failed_value(error: &CacheError) -> Option<u32> {
     let source = std::error::Error::source(error)?;
-    Some(source.downcast_ref::<Away>()?.0)
+    Some(source.downcast_ref::<LoaderError>()?.0)
 }
 
-/// A caller that waits for each of its calls before it makes the next.
-pub struct Lane<'a> {
+/// A caller that makes one call after another.
+pub struct Caller<'a> {
     world: &'a World,
     random: Random,
-    /// Calls are about so many keys: the fewer, the more they have to do with each other.
+    /// The number of keys in use: fewer keys mean more conflicts.
     keys: usize,
-    /// The number of the last value.
-    last: Cell<u32>,
+    /// The id of the last made value.
+    last_id: Cell<u32>,
     events: RefCell<Vec<Event>>,
 }
 
-impl<'a> Lane<'a> {
-    /// `values` is where the numbers of its values begin.
-    pub fn new(world: &'a World, seed: u64, keys: usize, values: u32) -> Self {
+impl<'a> Caller<'a> {
+    /// Value ids begin after `first_id`.
+    pub fn new(world: &'a World, seed: u64, keys: usize, first_id: u32) -> Self {
         Self {
             world,
             random: Random::new(seed),
             keys,
-            last: Cell::new(values),
+            last_id: Cell::new(first_id),
             events: RefCell::default(),
         }
     }
 
-    /// Makes its calls, and gives the record.
+    /// Makes all calls and returns their record.
     pub async fn run(self) -> Vec<Event> {
-        let kind = self.world.kind;
-        for _ in 0..kind.calls {
+        let setup = self.world.setup;
+        for _ in 0..setup.calls {
             self.pause().await;
             let from = self.world.stamp();
-            let call = if self.random.below(16) < kind.loads {
+            let call = if self.random.below(16) < setup.loads {
                 self.load().await
             } else {
                 self.call().await
@@ -68,10 +68,10 @@ impl<'a> Lane<'a> {
         self.events.into_inner()
     }
 
-    /// Takes a little time, or lets others go first.
+    /// Spins a little, or yields to other callers.
     async fn pause(&self) {
         match self.random.below(8) {
-            0 if self.world.kind.lanes > 1 => yield_now().await,
+            0 if self.world.setup.callers > 1 => yield_now().await,
             1 => std::thread::yield_now(),
             2 | 3 => self.spin(),
             _ => {}
@@ -89,21 +89,21 @@ impl<'a> Lane<'a> {
     }
 
     fn value(&self) -> Value {
-        self.last.set(self.last.get() + 1);
+        self.last_id.set(self.last_id.get() + 1);
         Value {
-            id: self.last.get(),
+            id: self.last_id.get(),
             tags: self.some_tags(),
             ttl: match self.random.below(4) {
-                ttl @ (1 | 2) if self.world.kind.time => u8::try_from(ttl).unwrap(),
+                ttl @ (1 | 2) if self.world.setup.time => u8::try_from(ttl).unwrap(),
                 _ => 0,
             },
-            garbled: false,
+            undecodable: false,
         }
     }
 
-    /// The options that a value is stored with, less the tags that its loader chooses.
-    fn options(value: Value, own: Set) -> CacheOptions {
-        let options = CacheOptions::new().tags(names(value.tags & !own));
+    /// The options to store a value with, without the tags that the loader chooses.
+    fn options(value: Value, chosen: Set) -> CacheOptions {
+        let options = CacheOptions::new().tags(names(value.tags & !chosen));
         match value.ttl {
             0 => options,
             ttl => options.ttl(Duration::from_secs(ttl.into())),
@@ -114,31 +114,31 @@ impl<'a> Lane<'a> {
         let (cache, random) = (&self.world.cache, &self.random);
         let key = random.below(self.keys);
         let name = KEYS[key];
-        match random.below(if self.world.kind.time { 23 } else { 20 }) {
+        match random.below(if self.world.setup.time { 23 } else { 20 }) {
             3 => {
-                let saw = seen(cache.peek(name).await);
+                let saw = value_seen(cache.peek(name).await);
                 Call::Get { key, saw }
             }
-            4 if !self.world.kind.is_apart() => {
+            4 if !self.world.setup.is_sharded() => {
                 let all: Vec<String> = cache.keys().collect();
-                let there = |key: &usize| all.iter().any(|it| it == KEYS[*key]);
-                let saw = (0..KEYS.len()).filter(there);
+                let is_listed = |key: &usize| all.iter().any(|it| it == KEYS[*key]);
+                let saw = (0..KEYS.len()).filter(is_listed);
                 let saw = saw.fold(0, |set, key| set | 1 << key);
                 Call::Keys { saw }
             }
             4 | 5 => {
-                let was = cache.contains_key(name).await;
-                Call::Contains { key, was }
+                let present = cache.contains_key(name).await;
+                Call::Contains { key, present }
             }
             6..9 => {
                 let (mut value, stored) = (self.value(), !random.one_in(8));
-                value.garbled = self.world.kind.garbled && random.one_in(2);
+                value.undecodable = self.world.setup.undecodable && random.one_in(2);
                 let mut options = Self::options(value, 0);
                 if !stored {
                     options = options.ttl(Duration::ZERO);
                 }
-                if value.garbled {
-                    // No number goes on for so long.
+                if value.undecodable {
+                    // No encoded number is so long.
                     let bytes = Bytes::from_static(&[u8::MAX; 16]);
                     cache.put_bytes(name, bytes, options).await.unwrap();
                 } else {
@@ -149,26 +149,26 @@ impl<'a> Lane<'a> {
             9 => {
                 let value = self.value();
                 let options = Self::options(value, 0);
-                let done = cache.put_if_absent(name, value.id, options).await;
-                let done = done.unwrap();
-                Call::PutIfAbsent { key, value, done }
+                let stored = cache.put_if_absent(name, value.id, options).await;
+                let stored = stored.unwrap();
+                Call::PutIfAbsent { key, value, stored }
             }
             10 => {
-                let was = cache.remove(name).await.unwrap();
-                Call::Remove { key, was }
+                let present = cache.remove(name).await.unwrap();
+                Call::Remove { key, present }
             }
             11 => {
-                let was = cache.expire(name).await.unwrap();
-                Call::Remove { key, was }
+                let present = cache.expire(name).await.unwrap();
+                Call::Remove { key, present }
             }
             12..15 => self.update(key).await,
             15..18 => self.invalidate().await,
-            18 | 20.. if self.world.kind.time => {
+            18 | 20.. if self.world.setup.time => {
                 self.world.clock.advance(Duration::from_secs(1));
                 Call::Advance
             }
             0..3 | 18 => {
-                let saw = seen(cache.get(name).await);
+                let saw = value_seen(cache.get(name).await);
                 Call::Get { key, saw }
             }
             _ => {
@@ -193,7 +193,7 @@ impl<'a> Lane<'a> {
         };
         let new = self.world.cache.update(KEYS[key], options, change).await;
         if new.as_ref().is_err_and(CacheError::is_decode) {
-            let saw = Some(GARBLED);
+            let saw = Some(UNDECODABLE);
             return Call::Get { key, saw };
         }
         assert_eq!(new.unwrap(), value.map(|value| value.id));
@@ -214,7 +214,7 @@ impl<'a> Lane<'a> {
                 Some(cache.invalidate_tags(names(tags)).await)
             }
             1 => Some(cache.expire_tag(TAGS[first]).await),
-            // Dropped after its first poll, it has done all, and is only not there to say.
+            // The first poll does all of the work; only the count is lost with the drop.
             2 => poll_once(cache.invalidate_tag(TAGS[first])).await,
             _ => Some(cache.invalidate_tag(TAGS[first]).await),
         };
@@ -226,9 +226,9 @@ impl<'a> Lane<'a> {
         let (world, random) = (self.world, &self.random);
         let key = random.below(self.keys);
         let value = self.value();
-        let full = world.kind.own && random.one_in(2);
-        let anew = !full && random.one_in(5);
-        let own = if full {
+        let full = world.setup.loader_tags && random.one_in(2);
+        let refresh = !full && random.one_in(5);
+        let chosen = if full {
             self.some_tags() & value.tags
         } else {
             0
@@ -240,7 +240,7 @@ impl<'a> Lane<'a> {
             led.set(Some((begun, None)));
             let led = &led;
             async move {
-                // The answer of the database is on its way.
+                // Wait as for the answer of a database.
                 for _ in 0..waits {
                     self.pause().await;
                     yield_now().await;
@@ -248,51 +248,52 @@ impl<'a> Lane<'a> {
                 self.spin();
                 led.set(Some((begun, Some(world.stamp()))));
                 if fails {
-                    Err(Away(value.id))
+                    Err(LoaderError(value.id))
                 } else {
                     Ok(value.id)
                 }
             }
         };
         let (cache, name) = (&world.cache, KEYS[key]);
-        let options = Self::options(value, own);
+        let options = Self::options(value, chosen);
         let answer = async {
             let answer = if full {
-                let full =
-                    async move |_| Ok::<_, Away>(Loaded::new(loader().await?).tags(names(own)));
+                let full = async move |_| {
+                    Ok::<_, LoaderError>(Loaded::new(loader().await?).tags(names(chosen)))
+                };
                 let fetched = cache.fetch(name, options, full).await;
                 fetched.map(|fetched| fetched.value)
-            } else if anew {
+            } else if refresh {
                 cache.refresh(name, options, loader).await
             } else {
                 cache.get_or_load(name, options, loader).await
             };
             match answer {
                 Ok(id) => Answer::Value(id),
-                Err(error) => Answer::Error(away(&error).unwrap()),
+                Err(error) => Answer::Error(failed_value(&error).unwrap()),
             }
         };
-        let patience = if random.one_in(5) {
+        let polls_before_drop = if random.one_in(5) {
             random.below(3)
         } else {
             usize::MAX
         };
         let dropped = async {
-            for _ in 0..patience {
+            for _ in 0..polls_before_drop {
                 yield_now().await;
             }
             Answer::Dropped
         };
-        let answer = if patience == usize::MAX {
+        let answer = if polls_before_drop == usize::MAX {
             answer.await
         } else {
             or(answer, dropped).await
         };
         Call::Load(Load {
             key,
-            anew,
+            refresh,
             value,
-            own,
+            chosen,
             led: led.get(),
             answer,
         })

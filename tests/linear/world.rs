@@ -1,4 +1,4 @@
-//! What the lanes of one seed share: the cache, its clock, and the count of moments.
+//! State shared by the callers of one seed: the cache, the clock, and a counter of moments.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,36 +8,36 @@ use hydracache::{BoxError, Bytes, CacheResult, Clock, Codec, HydraCache, ManualC
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::history::{Call, Event, GARBLED, KEYS};
+use super::history::{Call, Event, KEYS, UNDECODABLE};
 
-/// What lanes do, and how many there are.
+/// The number of callers and the mix of calls.
 #[derive(Clone, Copy)]
-pub struct Kind {
+pub struct Setup {
     pub name: &'static str,
     pub threads: usize,
-    /// How many futures take turns on each thread.
-    pub lanes: usize,
-    /// How many calls each of them makes in one history.
+    /// Callers on each thread; more than one are futures on one executor.
+    pub callers: usize,
+    /// Calls of each caller in one history.
     pub calls: usize,
-    /// How many of 16 calls load.
+    /// The number of loading calls in 16 calls.
     pub loads: usize,
-    /// Loaders may choose tags.
-    pub own: bool,
-    /// Values may have a time to live, and the clock moves.
+    /// Some loaders choose tags.
+    pub loader_tags: bool,
+    /// Some values have a time to live, and the clock advances.
     pub time: bool,
-    /// Values may be garbled.
-    pub garbled: bool,
-    /// From 16,384 on there are several shards: 64 at the most.
+    /// Some stored values cannot be decoded.
+    pub undecodable: bool,
+    /// From 16,384 on the cache has several shards, at most 64.
     pub capacity: u64,
 }
 
-impl Kind {
-    pub fn is_apart(&self) -> bool {
+impl Setup {
+    pub fn is_sharded(&self) -> bool {
         self.capacity >= 16_384
     }
 }
 
-/// Lets another thread go first, now and then.
+/// Yields to other threads now and then.
 #[derive(Default)]
 struct Pauses(AtomicU64);
 
@@ -49,8 +49,8 @@ impl Pauses {
     }
 }
 
-/// A clock that is asked under the lock, and now and then takes its time, so that others
-/// come to wait for the lock.
+/// A clock that yields now and then. The cache reads the clock under a shard's lock, so other
+/// threads come to wait for the lock.
 struct SlowClock {
     clock: ManualClock,
     pauses: Pauses,
@@ -64,7 +64,7 @@ impl Clock for SlowClock {
     }
 }
 
-/// A codec that runs between two critical sections, and now and then takes its time.
+/// A codec that yields now and then, between two critical sections of a call.
 #[derive(Default)]
 pub struct SlowCodec(Pauses);
 
@@ -80,55 +80,55 @@ impl Codec for SlowCodec {
     }
 }
 
-/// What the lanes of one seed share.
+/// State shared by the callers of one seed.
 pub struct World {
-    pub kind: Kind,
+    pub setup: Setup,
     pub cache: HydraCache<SlowCodec>,
     pub clock: ManualClock,
     stamps: AtomicU64,
 }
 
 impl World {
-    pub fn new(kind: Kind) -> Self {
+    pub fn new(setup: Setup) -> Self {
         let clock = ManualClock::new();
-        let builder = HydraCache::local().max_capacity(kind.capacity);
+        let builder = HydraCache::local().max_capacity(setup.capacity);
         let slow = SlowClock {
             clock: clock.clone(),
             pauses: Pauses::default(),
         };
         Self {
-            kind,
+            setup,
             cache: builder.clock(slow).codec(SlowCodec::default()).build(),
             clock,
             stamps: AtomicU64::new(0),
         }
     }
 
-    /// The next number: what was given one before happened before.
+    /// The next moment: an earlier event has a smaller number.
     pub fn stamp(&self) -> u64 {
         self.stamps.fetch_add(1, Ordering::SeqCst)
     }
 
-    /// Records what is there when nobody else does anything.
-    pub async fn look(&self, key: usize) -> Event {
+    /// Records the value of a key while no other call runs.
+    pub async fn read(&self, key: usize) -> Event {
         let from = self.stamp();
-        let saw = seen(self.cache.peek(KEYS[key]).await);
+        let saw = value_seen(self.cache.peek(KEYS[key]).await);
         let call = Call::Get { key, saw };
         let to = self.stamp();
         Event { from, to, call }
     }
 }
 
-/// What a read saw.
-pub fn seen(read: CacheResult<Option<u32>>) -> Option<u32> {
+/// The value id of a read, or `UNDECODABLE`.
+pub fn value_seen(read: CacheResult<Option<u32>>) -> Option<u32> {
     match read {
         Ok(read) => read,
-        Err(error) if error.is_decode() => Some(GARBLED),
+        Err(error) if error.is_decode() => Some(UNDECODABLE),
         Err(error) => panic!("{error}"),
     }
 }
 
-/// Random numbers: a step of `SplitMix64` each.
+/// Random numbers by `SplitMix64`.
 pub struct Random(Cell<u64>);
 
 impl Random {

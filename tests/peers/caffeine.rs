@@ -1,4 +1,4 @@
-//! What the tests of Caffeine's `LoadingCache` and of its refreshes check.
+//! Behaviours from the tests of Caffeine's `LoadingCache` and refreshes.
 
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
@@ -11,9 +11,9 @@ use crate::pool::*;
 use crate::stale::*;
 use crate::support::*;
 
-/// While a value is being replaced, its loader is one of those who are served it.
+/// While a refresh runs, its own loader is served the current value like every other caller.
 #[test]
-fn a_loader_may_load_its_own_key_while_there_is_something_to_serve() {
+fn loader_loading_its_own_key_gets_the_replaced_value() {
     let rows = [
         (lasting(10).refresh_ahead(0.5), 5),
         (lasting(10).refresh_ahead(0.5), 9),
@@ -24,28 +24,28 @@ fn a_loader_may_load_its_own_key_while_there_is_something_to_serve() {
         let (cache, clock) = clocked(100);
         put(&cache, "key", 1, options);
         clock.advance(SECOND * wait);
-        let again = cache.get_or_load("key", CacheOptions::new(), async || {
+        let refresh = cache.get_or_load("key", CacheOptions::new(), async || {
             let old = cache
                 .get_or_load("key", CacheOptions::new(), never::<u32>)
                 .await?;
             Ok::<u32, hydracache::CacheError>(old + 1)
         });
-        assert_eq!(Hand::hold(again).ends().unwrap(), 2);
+        assert_eq!(Hand::hold(refresh).ends().unwrap(), 2);
         assert_eq!(get(&cache, "key"), Some(2));
         assert_eq!(cache.stats().loads, 1);
     }
     let (cache, _) = clocked(100);
     put(&cache, "key", 1, options());
-    let again = cache.refresh("key", options(), async || {
+    let refresh = cache.refresh("key", options(), async || {
         let old = cache.get_or_load("key", options(), never::<u32>).await?;
         Ok::<u32, hydracache::CacheError>(old + 1)
     });
-    assert_eq!(Hand::hold(again).ends().unwrap(), 2);
+    assert_eq!(Hand::hold(refresh).ends().unwrap(), 2);
     assert_eq!(served(&cache, "key"), 2);
 }
 
 #[test]
-fn a_background_load_may_load_its_own_key_while_it_is_served() {
+fn background_loader_loading_its_own_key_gets_the_stale_value() {
     let (cache, clock, pool) = spawning(64);
     put(&cache, "key", 1, revalidated(9));
     clock.advance(SECOND * 10);
@@ -59,16 +59,16 @@ fn a_background_load_may_load_its_own_key_while_it_is_served() {
     assert_eq!(served(&cache, "key"), 2);
 }
 
-/// As `tokio::spawn` does outside its runtime. Theirs log it, and go on.
+/// `tokio::spawn` panics outside a runtime. Caffeine logs such a failure and goes on.
 #[test]
-fn a_spawner_that_panics_costs_its_call_and_leaves_the_key_and_its_place_free() {
+fn panicking_spawner_fails_the_call_and_frees_key_and_permit() {
     let (clock, pool, broken) = (ManualClock::new(), Pool::default(), Arc::default());
-    let (own, none) = (pool.clone(), Arc::<AtomicBool>::clone(&broken));
+    let (running, fails) = (pool.clone(), Arc::<AtomicBool>::clone(&broken));
     let builder = HydraCache::local().clock(clock.clone());
     let builder = builder.timer(clock.clone()).max_background_loads(1);
     let builder = builder.spawner(move |load| {
-        assert!(!none.load(SeqCst), "there is no runtime here");
-        own.spawn(load);
+        assert!(!fails.load(SeqCst), "there is no runtime here");
+        running.spawn(load);
     });
     let cache = builder.build();
     broken.store(true, SeqCst);
@@ -89,48 +89,48 @@ fn a_spawner_that_panics_costs_its_call_and_leaves_the_key_and_its_place_free() 
     assert_eq!((stats.loads, stats.load_failures), (5, 0));
 }
 
-/// Theirs overflow the stack, or say that it is recursive. Ours waits, and no longer than it
-/// was told to.
+/// Caffeine overflows the stack, or reports a recursive load. This cache waits until
+/// `load_timeout` ends the call.
 #[test]
-fn loads_that_wait_for_themselves_end_with_their_time_and_free_their_keys() {
+fn self_waiting_loads_time_out_and_free_their_keys() {
     let (cache, clock) = timed();
-    let within = || options().load_timeout(SECOND * 2);
-    let mut itself = Hand::start(cache.get_or_load("a", within(), async || {
+    let bounded = || options().load_timeout(SECOND * 2);
+    let mut nested = Hand::start(cache.get_or_load("a", bounded(), async || {
         cache.get_or_load("a", options(), never::<u32>).await
     }));
     let mut waiter = join(&cache, "a");
     clock.advance(SECOND * 2);
-    assert!(itself.was_woken());
-    assert!(itself.ends().unwrap_err().is_timeout());
+    assert!(nested.was_woken());
+    assert!(nested.ends().unwrap_err().is_timeout());
     assert!(waiter.ends().unwrap_err().is_timeout());
     assert_eq!(load(&cache, "a", 1), 1);
     remove(&cache, "a");
 
-    // In a ring: a loads b, which loads a.
-    let mut ring = Hand::start(cache.get_or_load("a", within(), async || {
+    // A cycle of two keys: the loader of a loads b, and the loader of b loads a.
+    let mut cycle = Hand::start(cache.get_or_load("a", bounded(), async || {
         let b = async || cache.get_or_load("a", options(), never::<u32>).await;
         cache.get_or_load("b", options(), b).await
     }));
     let mut waiter = Hand::start(cache.get_or_load("b", options(), ready(3_u32)));
     clock.advance(SECOND * 2);
-    assert!(ring.ends().unwrap_err().is_timeout());
+    assert!(cycle.ends().unwrap_err().is_timeout());
     assert_eq!(
         waiter.ends().unwrap(),
         3,
-        "the load of b was dropped with a's"
+        "the load of b was dropped with the load of a"
     );
     assert_eq!((load(&cache, "a", 1), load(&cache, "b", 2)), (1, 3));
     assert_eq!(cache.stats().timeouts, 2);
 }
 
-/// Theirs discard it, since the entry that it was to replace is gone. It is no less new.
+/// Caffeine discards such a refresh, since the old entry is absent. Here the value is stored.
 #[test]
-fn a_refresh_lands_though_what_it_replaces_has_left_meanwhile() {
-    let leave: [fn(&HydraCache, &ManualClock); 2] = [
+fn refresh_is_stored_after_the_entry_expired_or_was_evicted() {
+    let removals: [fn(&HydraCache, &ManualClock); 2] = [
         |_, clock| clock.advance(SECOND * 10),
         |cache, _| (0..9).for_each(|n| put(cache, &n.to_string(), n, options())),
     ];
-    for leave in leave {
+    for remove_entry in removals {
         let (cache, clock) = clocked(1);
         put(&cache, "key", 1, lasting(10));
         let door = Door::default();
@@ -138,7 +138,7 @@ fn a_refresh_lands_though_what_it_replaces_has_left_meanwhile() {
             door.pass().await;
             Ok::<_, Infallible>(2_u32)
         }));
-        leave(&cache, &clock);
+        remove_entry(&cache, &clock);
         assert_eq!(get(&cache, "key"), None);
         door.open();
         assert_eq!(refresh.ends().unwrap(), 2);
@@ -147,9 +147,9 @@ fn a_refresh_lands_though_what_it_replaces_has_left_meanwhile() {
     }
 }
 
-/// A reload that gives nothing ends what there was.
+/// A refresh that returns `no_store` ends the current entry.
 #[test]
-fn a_refresh_that_is_not_to_be_stored_removes_what_was_there() {
+fn refresh_with_no_store_removes_the_entry() {
     let cache = HydraCache::local().build();
     let part = numbers(&cache);
     let loading =
@@ -163,11 +163,11 @@ fn a_refresh_that_is_not_to_be_stored_removes_what_was_there() {
     assert_eq!(cache.entry_count(), 0);
 }
 
-/// Which keys of many were given to the loader.
+/// Calls `get_or_load_many` and returns the keys passed to the loader.
 fn load_many(part: &Numbers, keys: &[u64]) -> Vec<u64> {
-    let given = Mutex::new(Vec::new());
+    let loaded = Mutex::new(Vec::new());
     let load = |keys: Vec<u64>| {
-        given.lock().unwrap().extend(&keys);
+        loaded.lock().unwrap().extend(&keys);
         async move {
             let numbers: Vec<_> = keys.iter().map(|_| Number(9)).collect();
             Ok::<_, Infallible>(numbers)
@@ -175,11 +175,11 @@ fn load_many(part: &Numbers, keys: &[u64]) -> Vec<u64> {
     };
     let found = block_on(part.get_or_load_many(keys, options(), load));
     assert!(found.iter().all(Result::is_ok));
-    given.into_inner().unwrap()
+    loaded.into_inner().unwrap()
 }
 
 #[test]
-fn of_many_keys_those_are_loaded_whose_time_has_come() {
+fn get_or_load_many_loads_only_missing_and_expired_keys() {
     let (cache, clock) = clocked(99);
     let part = numbers(&cache);
     for key in 0..6 {
@@ -195,7 +195,7 @@ fn of_many_keys_those_are_loaded_whose_time_has_come() {
 }
 
 #[test]
-fn a_hit_among_many_keys_is_a_use_for_the_time_to_idle() {
+fn bulk_hit_restarts_the_time_to_idle() {
     let reads: [fn(&Numbers); 2] = [
         |part| drop(block_on(part.get_many([1, 2]))),
         |part| assert_eq!(load_many(part, &[1, 2]), []),
@@ -214,16 +214,16 @@ fn a_hit_among_many_keys_is_a_use_for_the_time_to_idle() {
     }
 }
 
-/// However many have left: what is put back sweeps as every write does, and tells of that.
+/// Each re-inserted entry sweeps like any write, and a sweep may call the listener again.
 #[test]
-fn a_listener_may_put_back_what_has_left() {
+fn listener_reinserts_5000_removed_entries_without_hanging() {
     let slot: Arc<Mutex<Option<HydraCache>>> = Arc::default();
-    let (again, calls) = (Arc::clone(&slot), Arc::new(AtomicU32::new(0)));
+    let (inner, calls) = (Arc::clone(&slot), Arc::new(AtomicU32::new(0)));
     let counted = Arc::clone(&calls);
     let builder = HydraCache::local().on_removal(move |key, _, cause| {
         if cause != RemovalCause::Replaced {
             counted.fetch_add(1, SeqCst);
-            let cache = again.lock().unwrap().clone().unwrap();
+            let cache = inner.lock().unwrap().clone().unwrap();
             put(&cache, key, 7, options());
         }
     });
@@ -231,14 +231,14 @@ fn a_listener_may_put_back_what_has_left() {
     *slot.lock().unwrap() = Some(cache.clone());
     without_hanging(move || {
         let keys: Vec<String> = (0..5_000).map(|n| format!("key {n}")).collect();
-        let ends: [fn(&HydraCache); 2] = [flush, |cache| {
+        let removals: [fn(&HydraCache); 2] = [flush, |cache| {
             assert_eq!(invalidate(cache, "tag"), 5_000);
         }];
-        for (round, end) in (1..).zip(ends) {
+        for (round, remove_all) in (1..).zip(removals) {
             for key in &keys {
                 put(&cache, key, 1, tagged("tag"));
             }
-            end(&cache);
+            remove_all(&cache);
             assert!(keys.iter().all(|key| get(&cache, key) == Some(7)));
             assert_eq!(calls.load(SeqCst), 5_000 * round);
         }
@@ -246,9 +246,9 @@ fn a_listener_may_put_back_what_has_left() {
     });
 }
 
-/// A failure is no value and no old one.
+/// A failed load has no value to return: the expired entry stays absent.
 #[test]
-fn a_load_that_fails_over_what_expired_brings_nothing_back() {
+fn failed_load_over_an_expired_entry_restores_nothing() {
     for options in [lasting(10), options().time_to_idle(SECOND * 10)] {
         let (cache, clock) = clocked(100);
         put(&cache, "key", 1, options.tag("tag"));

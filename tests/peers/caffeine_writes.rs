@@ -1,4 +1,4 @@
-//! What the tests of Caffeine's `asMap` and of its expiry check.
+//! Behaviours from the tests of Caffeine's `asMap` and expiry.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use crate::stale::*;
 use crate::support::*;
 
 #[test]
-fn a_put_if_absent_that_finds_a_value_leaves_its_time_and_its_tags() {
+fn put_if_absent_on_a_present_key_keeps_its_ttl_and_tags() {
     let (cache, clock) = clocked(100);
     put(&cache, "key", 1, lasting(10).tag("first"));
     clock.advance(SECOND * 5);
@@ -28,42 +28,42 @@ fn a_put_if_absent_that_finds_a_value_leaves_its_time_and_its_tags() {
     assert_eq!(invalidate(&cache, "first"), 1);
 }
 
-/// Reads as a number, and cannot be written.
+/// Decodes from no bytes; encoding always fails.
 #[derive(Debug, Deserialize)]
-struct Formless;
+struct Unencodable;
 
-impl Serialize for Formless {
+impl Serialize for Unencodable {
     fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
-        Err(serde::ser::Error::custom("no form"))
+        Err(serde::ser::Error::custom("not encodable"))
     }
 }
 
-type Failing = fn(&HydraCache);
+type FailingWrite = fn(&HydraCache);
 
-/// Writes that end in an error or a panic.
-const FAILING: [Failing; 4] = [
+/// Writes that return an error or panic.
+const FAILING_WRITES: [FailingWrite; 4] = [
     |cache| {
         let call = || block_on(cache.update("key", tagged("new"), |_: Option<()>| panic!("boom")));
         assert!(catch_unwind(AssertUnwindSafe(call)).is_err());
     },
     |cache| {
-        let call = cache.update("key", tagged("new"), |_| Some(Formless));
+        let call = cache.update("key", tagged("new"), |_| Some(Unencodable));
         assert!(block_on(call).unwrap_err().is_encode());
     },
     |cache| {
-        let call = cache.put("key", Formless, tagged("new"));
+        let call = cache.put("key", Unencodable, tagged("new"));
         assert!(block_on(call).unwrap_err().is_encode());
     },
     |cache| {
-        let call = cache.put_if_absent("key", Formless, tagged("new"));
+        let call = cache.put_if_absent("key", Unencodable, tagged("new"));
         assert!(block_on(call).unwrap_err().is_encode());
     },
 ];
 
 #[test]
-fn a_write_that_fails_prolongs_nothing_and_removes_nothing() {
+fn failed_write_leaves_the_entry_and_its_deadline() {
     for options in [lasting(32), options().time_to_idle(SECOND * 32)] {
-        for write in FAILING {
+        for write in FAILING_WRITES {
             let (cache, clock) = clocked(100);
             let unit = hydracache::Bytes::new();
             block_on(cache.put_bytes("key", unit, options.clone().tag("tag"))).unwrap();
@@ -82,8 +82,8 @@ fn a_write_that_fails_prolongs_nothing_and_removes_nothing() {
 }
 
 #[test]
-fn a_write_that_fails_overtakes_no_load() {
-    for write in FAILING {
+fn failed_write_does_not_fence_a_running_load() {
+    for write in FAILING_WRITES {
         let (cache, _) = clocked(100);
         let door = Door::default();
         let mut leader = lead(&cache, "key", 1, options(), &door);
@@ -97,13 +97,13 @@ fn a_write_that_fails_overtakes_no_load() {
 }
 
 #[test]
-fn a_refresh_whose_value_cannot_be_encoded_leaves_what_was_there() {
+fn refresh_with_an_encode_error_leaves_the_entry() {
     for options in [lasting(10), kept(5)] {
         let (cache, clock) = clocked(100);
         let unit = hydracache::Bytes::new();
         block_on(cache.put_bytes("key", unit, options.tag("tag"))).unwrap();
         clock.advance(SECOND * 5);
-        let refresh = cache.refresh("key", tagged("new"), ready(Formless));
+        let refresh = cache.refresh("key", tagged("new"), ready(Unencodable));
         assert!(block_on(refresh).unwrap_err().is_encode());
         assert_eq!(invalidate(&cache, "new"), 0);
         clock.advance(nearly(5));
@@ -114,9 +114,9 @@ fn a_refresh_whose_value_cannot_be_encoded_leaves_what_was_there() {
     }
 }
 
-/// Whatever time a closure takes, what it makes has all of its own.
+/// The time spent in the closure does not shorten the time to live of the new value.
 #[test]
-fn the_time_of_an_update_counts_from_its_store() {
+fn ttl_of_an_update_starts_when_the_value_is_stored() {
     for options in [lasting(10), options().time_to_idle(SECOND * 10)] {
         let (cache, clock) = clocked(100);
         let call = cache.update("key", options, |old: Option<u32>| {
@@ -132,9 +132,9 @@ fn the_time_of_an_update_counts_from_its_store() {
     }
 }
 
-/// Nobody compares values: an equal one is a new one, with the options of its own call.
+/// The cache never compares values: an equal value is stored with the options of its own call.
 #[test]
-fn an_equal_value_put_again_is_a_write_like_any() {
+fn write_of_an_equal_value_replaces_ttl_and_tags() {
     let writes: [fn(&HydraCache, CacheOptions); 4] = [
         |cache, options| put(cache, "key", 1, options),
         |cache, options| {
@@ -166,36 +166,36 @@ fn an_equal_value_put_again_is_a_write_like_any() {
     }
 }
 
-/// A value larger than its predecessor takes room from others, and gives it back when it is
-/// made smaller.
+/// A larger value evicts another entry to hold `max_bytes`; a smaller value frees the
+/// difference.
 #[test]
-fn an_update_is_charged_for_what_it_makes_of_a_value() {
+fn update_charges_the_size_of_the_new_value() {
     let cost = |len: u64| 1 + len + 1 + 104;
     let cache = HydraCache::local().max_bytes(2 * cost(9)).build();
-    let grow = |key, len: usize| {
-        let made = |_: Option<String>| Some("x".repeat(len));
-        block_on(cache.update(key, options(), made)).unwrap();
+    let resize = |key, len: usize| {
+        let of_len = |_: Option<String>| Some("x".repeat(len));
+        block_on(cache.update(key, options(), of_len)).unwrap();
     };
-    grow("a", 9);
-    grow("b", 9);
+    resize("a", 9);
+    resize("b", 9);
     assert_eq!(cache.stats().evictions, 0);
-    grow("b", 10);
+    resize("b", 10);
     assert_eq!((cache.entry_count(), cache.stats().evictions), (1, 1));
     let b = block_on(cache.get::<String>("b")).unwrap();
     assert_eq!(b.map(|value| value.len()), Some(10));
-    grow("b", 9);
-    grow("a", 9);
+    resize("b", 9);
+    resize("a", 9);
     assert_eq!((cache.entry_count(), cache.stats().evictions), (2, 1));
-    // Too large by itself: it is made, not stored, and evicts nothing.
-    grow("a", 125);
+    // A value above the bound is returned, not stored, and evicts nothing.
+    resize("a", 125);
     let left = ["a", "b"].map(|key| block_on(cache.contains_key(key)));
     assert_eq!(left, [false, true]);
     assert_eq!(cache.stats().rejections, 1);
 }
 
-/// Theirs is an error at the second; ours, a setting that was changed.
+/// Caffeine fails at the second call of a setter; here the second call replaces the setting.
 #[test]
-fn of_two_settings_the_last_counts() {
+fn last_call_of_a_repeated_setter_wins() {
     let clock = ManualClock::new();
     let builder = HydraCache::local().max_capacity(1).max_capacity(3);
     let builder = builder.clock(ManualClock::new()).clock(clock.clone());

@@ -1,4 +1,4 @@
-//! What the tests of `moka` check.
+//! Behaviours from the tests of `moka`.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -15,8 +15,8 @@ use crate::support::*;
 
 type Log = Arc<Mutex<Vec<(String, RemovalCause)>>>;
 
-/// A cache for so many whose listener panics as long as it is told to.
-fn fragile(capacity: u64) -> (HydraCache, ManualClock, Log, Arc<AtomicBool>) {
+/// A cache whose listener logs removals, and panics while the returned flag is set.
+fn cache_with_failing_listener(capacity: u64) -> (HydraCache, ManualClock, Log, Arc<AtomicBool>) {
     let (clock, log, broken) = (ManualClock::new(), Log::default(), Arc::default());
     let (heard, panics) = (Arc::clone(&log), Arc::clone(&broken));
     let listener = move |key: &str, _: &_, cause| {
@@ -29,7 +29,7 @@ fn fragile(capacity: u64) -> (HydraCache, ManualClock, Log, Arc<AtomicBool>) {
     (builder.build(), clock, log, broken)
 }
 
-fn told(log: &Log) -> Vec<(String, RemovalCause)> {
+fn take_log(log: &Log) -> Vec<(String, RemovalCause)> {
     std::mem::take(&mut *log.lock().unwrap())
 }
 
@@ -37,11 +37,11 @@ fn panics<T>(call: impl FnOnce() -> T) -> bool {
     catch_unwind(AssertUnwindSafe(|| drop(call()))).is_err()
 }
 
-/// The act itself is done: what the listener is told of has left already.
+/// The listener runs after the removal or the replacement is done, so a panic undoes nothing.
 #[test]
-fn a_listener_that_panics_costs_its_call_and_nothing_else() {
-    type Act = fn(&HydraCache);
-    let acts: [(Act, Option<u32>, RemovalCause); 5] = [
+fn listener_panic_unwinds_one_call_and_loses_no_state() {
+    type Write = fn(&HydraCache);
+    let writes: [(Write, Option<u32>, RemovalCause); 5] = [
         (|cache| put(cache, "key", 2, options()), Some(2), Replaced),
         (|cache| _ = remove(cache, "key"), None, Invalidated),
         (|cache| _ = invalidate(cache, "tag"), None, Invalidated),
@@ -55,17 +55,17 @@ fn a_listener_that_panics_costs_its_call_and_nothing_else() {
             Replaced,
         ),
     ];
-    for (act, then, cause) in acts {
-        let (cache, _, log, broken) = fragile(10);
+    for (write, then, cause) in writes {
+        let (cache, _, log, broken) = cache_with_failing_listener(10);
         put(&cache, "key", 1, tagged("tag"));
         put(&cache, "other", 5, tagged("another"));
         broken.store(true, SeqCst);
-        assert!(panics(|| act(&cache)), "{cause:?}");
+        assert!(panics(|| write(&cache)), "{cause:?}");
         broken.store(false, SeqCst);
         assert_eq!(get(&cache, "key"), then, "{cause:?}");
         assert_eq!(load(&cache, "key", 9), then.unwrap_or(9));
         put(&cache, "key", 3, options());
-        assert_eq!(told(&log).pop(), Some(("key".into(), Replaced)));
+        assert_eq!(take_log(&log).pop(), Some(("key".into(), Replaced)));
         let flushed = u64::from(cause == Flushed);
         assert_eq!(cache.entry_count(), 2 - flushed);
         let removed = u64::from(cause == Invalidated);
@@ -74,8 +74,8 @@ fn a_listener_that_panics_costs_its_call_and_nothing_else() {
 }
 
 #[test]
-fn a_listener_that_panics_at_a_read_or_an_eviction_leaves_the_cache_sound() {
-    let (cache, clock, log, broken) = fragile(2);
+fn listener_panic_at_a_read_or_eviction_keeps_counts_exact() {
+    let (cache, clock, log, broken) = cache_with_failing_listener(2);
     put(&cache, "brief", 1, lasting(1));
     put(&cache, "long", 2, options());
     clock.advance(SECOND);
@@ -83,21 +83,25 @@ fn a_listener_that_panics_at_a_read_or_an_eviction_leaves_the_cache_sound() {
     assert!(panics(|| get(&cache, "brief")));
     put(&cache, "a", 3, options());
     assert!(panics(|| put(&cache, "b", 4, options())));
-    assert_eq!(get(&cache, "b"), Some(4), "it was stored before");
+    assert_eq!(
+        get(&cache, "b"),
+        Some(4),
+        "the put stored the value before the listener ran"
+    );
     broken.store(false, SeqCst);
     put(&cache, "c", 5, options());
     assert_eq!(get(&cache, "c"), Some(5));
-    assert_eq!(told(&log).len(), 1);
+    assert_eq!(take_log(&log).len(), 1);
     let stats = cache.stats();
     assert_eq!((stats.expirations, stats.evictions), (1, 2));
     assert_eq!(cache.entry_count(), 2);
 }
 
-/// The loader has done its part, and so has the store.
+/// The loader has returned and the value is stored before the listener panics.
 #[test]
-fn a_listener_that_panics_when_a_load_lands_is_no_failure_of_the_load() {
-    for act in [None, Some(7)] {
-        let (cache, clock, _, broken) = fragile(10);
+fn listener_panic_at_load_completion_is_no_load_failure() {
+    for later_put in [None, Some(7)] {
+        let (cache, clock, _, broken) = cache_with_failing_listener(10);
         put(&cache, "key", 1, lasting(1));
         clock.advance(SECOND);
         let door = Door::default();
@@ -109,10 +113,10 @@ fn a_listener_that_panics_when_a_load_lands_is_no_failure_of_the_load() {
         assert!(panics(|| leader.poll()));
         broken.store(false, SeqCst);
         assert!(waiter.was_woken());
-        if let Some(value) = act {
+        if let Some(value) = later_put {
             put(&cache, "key", value, options());
         }
-        assert_eq!(waiter.ends().unwrap(), act.unwrap_or(2));
+        assert_eq!(waiter.ends().unwrap(), later_put.unwrap_or(2));
         assert_stats(cache.stats(), |stats| {
             stats.misses = 2;
             stats.loads = 1;
@@ -121,9 +125,9 @@ fn a_listener_that_panics_when_a_load_lands_is_no_failure_of_the_load() {
     }
 }
 
-/// Put over, updated or loaded anew: what had ended is not called replaced.
+/// A put, update, load or refresh over an expired entry reports `Expired`, not `Replaced`.
 #[test]
-fn what_expired_and_is_written_over_is_told_of_as_expired() {
+fn overwritten_expired_entry_is_reported_as_expired() {
     let idle = || options().time_to_idle(SECOND);
     let writes: [fn(&HydraCache); 5] = [
         |cache| put(cache, "key", 2, options()),
@@ -132,11 +136,11 @@ fn what_expired_and_is_written_over_is_told_of_as_expired() {
             assert!(stored.unwrap());
         },
         |cache| {
-            let made = block_on(cache.update("key", options(), |old: Option<u32>| {
+            let updated = block_on(cache.update("key", options(), |old: Option<u32>| {
                 assert_eq!(old, None);
                 Some(2)
             }));
-            assert_eq!(made.unwrap(), Some(2));
+            assert_eq!(updated.unwrap(), Some(2));
         },
         |cache| assert_eq!(load(cache, "key", 2), 2),
         |cache| {
@@ -146,15 +150,15 @@ fn what_expired_and_is_written_over_is_told_of_as_expired() {
     ];
     for write in writes {
         for options in [lasting(1), idle(), lasting(1).stale_if_error(SECOND * 9)] {
-            let (cache, clock, log, _) = fragile(10);
+            let (cache, clock, log, _) = cache_with_failing_listener(10);
             put(&cache, "key", 1, options);
             clock.advance(SECOND);
             write(&cache);
-            assert_eq!(told(&log), [("key".into(), Expired)]);
+            assert_eq!(take_log(&log), [("key".into(), Expired)]);
             assert_eq!(get(&cache, "key"), Some(2));
             assert_eq!(cache.stats().expirations, 1);
             put(&cache, "key", 3, CacheOptions::new());
-            assert_eq!(told(&log), [("key".into(), Replaced)]);
+            assert_eq!(take_log(&log), [("key".into(), Replaced)]);
         }
     }
 }
@@ -163,7 +167,7 @@ thread_local! {
     static DROPPED: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Counts those of its kind that this thread has dropped.
+/// Counts the drops of its type on this thread.
 #[derive(Deserialize, Serialize)]
 struct Counted(u32);
 
@@ -178,7 +182,7 @@ fn store(part: &TypedCache<u32, Counted>, key: u32, options: CacheOptions) {
 }
 
 #[test]
-fn a_value_is_dropped_once_and_before_the_call_that_ends_it_returns() {
+fn removed_value_is_dropped_once_before_the_call_returns() {
     let (cache, clock) = clocked(500);
     let part = cache.typed::<u32, Counted>("counted");
     for key in 0..600 {
@@ -199,7 +203,7 @@ fn a_value_is_dropped_once_and_before_the_call_that_ends_it_returns() {
     DROPPED.take();
     let held = block_on(part.get(&8)).unwrap().unwrap();
     assert!(block_on(part.remove(&8)).unwrap());
-    assert_eq!(DROPPED.take(), 0, "a reader has it still");
+    assert_eq!(DROPPED.take(), 0, "a reader still holds the value");
     drop(held);
     assert_eq!(DROPPED.take(), 1);
     let left = u32::try_from(cache.entry_count()).unwrap();
@@ -208,9 +212,9 @@ fn a_value_is_dropped_once_and_before_the_call_that_ends_it_returns() {
 }
 
 #[test]
-fn all_goes_with_the_last_handle_and_not_before() {
-    let given = Arc::new(());
-    let (heard, loads) = (Arc::clone(&given), Arc::clone(&given));
+fn last_handle_drops_entries_listener_and_loader() {
+    let captured = Arc::new(());
+    let (heard, loads) = (Arc::clone(&captured), Arc::clone(&captured));
     let builder = HydraCache::local().on_removal(move |_, _, _| drop(Arc::clone(&heard)));
     let cache = builder.build();
     let part = cache.typed::<u32, Counted>("counted");
@@ -220,22 +224,22 @@ fn all_goes_with_the_last_handle_and_not_before() {
     });
     (0..10).for_each(|key| store(&part, key, tagged("tag")));
     let last = block_on(loading.get(&10)).unwrap();
-    let again = cache.clone();
+    let last_cache = cache.clone();
     drop((cache, part));
     assert_eq!(DROPPED.take(), 0);
     assert_eq!(block_on(loading.get(&3)).unwrap().0, 3);
     drop(loading);
     assert_eq!(DROPPED.take(), 0);
-    drop(again);
-    assert_eq!(DROPPED.take(), 10, "one is held by its reader");
-    assert_eq!(Arc::strong_count(&given), 1);
+    drop(last_cache);
+    assert_eq!(DROPPED.take(), 10, "a reader holds the eleventh value");
+    assert_eq!(Arc::strong_count(&captured), 1);
     assert_eq!(last.0, 10);
 }
 
-/// An entry that had ended is nothing to the one that takes its place, nor is one that had
-/// not: neither its end nor its tags.
+/// The new entry inherits neither the deadline nor the tags of the replaced entry, fresh or
+/// expired.
 #[test]
-fn a_value_has_the_time_and_the_tags_of_its_own_put_and_no_others() {
+fn overwritten_entry_takes_ttl_and_tags_of_the_new_put() {
     let idle = |seconds| options().time_to_idle(SECOND * seconds);
     let all = || {
         let windowed = lasting(32).stale_if_error(SECOND * 9);
@@ -261,18 +265,19 @@ fn a_value_has_the_time_and_the_tags_of_its_own_put_and_no_others() {
     }
 }
 
-/// A predicate is for what there is. Theirs are kept for a while, and what comes later is
-/// told from what was there by its time.
+/// `retain` judges the entries present at the call. `moka` keeps its predicates for a while,
+/// and tells later entries from earlier entries by their times.
 #[test]
-fn what_is_put_while_retain_runs_is_not_asked_about() {
+fn retain_skips_keys_inserted_after_its_first_poll() {
     let (cache, _) = clocked(9_999);
     let key = |n: u32| format!("{n:04}");
     (0..600).for_each(|n| put(&cache, &key(n), n, options()));
     let mut retained = Hand::start(cache.retain(|key| {
-        assert!(key < "0600", "{key} came later");
+        assert!(key < "0600", "{key} was put later");
         false
     }));
-    // It has had its first slice. What it has not come to is judged by its key alone.
+    // `retain` has run its first slice. A key beyond that slice is judged by the key alone,
+    // whenever its value was put.
     (600..700).for_each(|n| put(&cache, &key(n), n, options()));
     put(&cache, &key(0), 7, options());
     put(&cache, &key(599), 7, options());
@@ -280,7 +285,7 @@ fn what_is_put_while_retain_runs_is_not_asked_about() {
     assert_eq!(get(&cache, &key(0)), Some(7));
     assert_eq!(get(&cache, &key(599)), None);
     assert_eq!(cache.entry_count(), 101);
-    let none = |_: &str| -> bool { panic!("asked for nothing") };
+    let none = |_: &str| -> bool { panic!("called for an empty cache") };
     let (empty, _) = clocked(9);
     assert_eq!(block_on(empty.retain(none)).unwrap(), 0);
 }

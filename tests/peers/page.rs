@@ -1,19 +1,18 @@
-//! The page that lists all of it, `docs/peers-tests.md`: it names tests that exist, and counts
-//! its rows.
+//! `docs/peers-tests.md` names existing tests, every test of `peers`, and correct totals.
 
 use std::fs;
 use std::path::Path;
 
 const PAGE: &str = include_str!("../../docs/peers-tests.md");
 
-/// The kind and the last cell of each row.
+/// The kind (`had`, `new` or `no`) and the last cell of each row.
 fn rows() -> Vec<(&'static str, &'static str)> {
     let row = |line: &'static str| {
         let row = line.strip_prefix("| ")?;
         let cells: Vec<&str> = row.split(" | ").collect();
         match cells[..] {
             [_, kind, ours] => Some((kind, ours)),
-            // The heads of the tables.
+            // The header of a table.
             _ if row.starts_with("what they check |") => None,
             _ => panic!("a row of {} cells: {line}", cells.len()),
         }
@@ -21,7 +20,7 @@ fn rows() -> Vec<(&'static str, &'static str)> {
     PAGE.lines().filter_map(row).collect()
 }
 
-/// Asserts that a test, named by its file and its name, is there.
+/// Asserts that a test, written as `file::name`, exists.
 fn assert_exists(test: &str) {
     let (file, name) = test.rsplit_once("::").unwrap();
     let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
@@ -29,12 +28,12 @@ fn assert_exists(test: &str) {
     let read = fs::read_to_string(tests.join("it").join(&file));
     let read = read.or_else(|_| fs::read_to_string(tests.join(&file)));
     let code = read.unwrap_or_else(|_| panic!("no file of tests for {test}"));
-    let there = code.contains(&format!("fn {name}(")) || code.contains(&format!("fn {name}<"));
-    assert!(there, "there is no {test}");
+    let exists = code.contains(&format!("fn {name}(")) || code.contains(&format!("fn {name}<"));
+    assert!(exists, "there is no {test}");
 }
 
 #[test]
-fn it_names_tests_that_exist() {
+fn every_test_named_on_the_page_exists() {
     for (kind, ours) in rows() {
         let named = ours.split('`').skip(1).step_by(2);
         let tests: Vec<&str> = named.filter(|name| name.contains("::")).collect();
@@ -51,7 +50,7 @@ fn it_names_tests_that_exist() {
 }
 
 #[test]
-fn it_names_all_that_is_new() {
+fn every_test_of_peers_is_named_on_the_page() {
     for file in [
         "caffeine",
         "caffeine_writes",
@@ -70,7 +69,7 @@ fn it_names_all_that_is_new() {
 }
 
 #[test]
-fn it_counts_them() {
+fn page_totals_match_its_rows() {
     let rows = rows();
     let count = |kind| rows.iter().filter(|row| row.0 == kind).count();
     let [had, new, no] = ["had", "new", "no"].map(count);

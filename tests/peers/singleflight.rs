@@ -1,4 +1,4 @@
-//! What the tests of Go's `singleflight` check.
+//! Behaviours from the tests of Go's `singleflight`.
 
 use std::convert::Infallible;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -8,12 +8,17 @@ use hydracache::{CacheResult, HydraCache};
 use crate::stale::*;
 use crate::support::*;
 
-/// How a load that has lost its seat ends.
+/// How a fenced load ends.
 type End = fn(Hand<'_, CacheResult<u32>>, &Door);
 
-/// Go's `Forget` is our `remove`: however the forgotten load ends, it ends none but itself.
+/// Go's `Forget` is `remove` here. However the fenced load ends, the newer load goes on:
+///
+/// 1. The first leader claims the slot; `remove` fences its load.
+/// 2. A second leader claims the slot again.
+/// 3. The first load ends with a value, an error or a panic, or is dropped.
+/// 4. A third caller joins the second load.
 #[test]
-fn who_comes_after_a_forgotten_load_ended_joins_the_one_that_took_its_place() {
+fn caller_after_a_fenced_load_ended_joins_the_newer_load() {
     let ends: [End; 4] = [
         |mut first, door| {
             door.open();
@@ -51,16 +56,16 @@ fn who_comes_after_a_forgotten_load_ended_joins_the_one_that_took_its_place() {
     }
 }
 
-/// A group is not a cache: what it gave is forgotten when the last caller has it.
+/// A Go group stores nothing: the value is forgotten when the last caller has received it.
 #[test]
-fn what_a_load_that_was_forgotten_gave_is_given_to_nobody_who_comes_later() {
+fn fenced_value_is_not_served_to_later_callers() {
     let cache = HydraCache::local().build();
     let door = Door::default();
     let mut first = lead(&cache, "key", 1, options(), &door);
     let mut early = join(&cache, "key");
     remove(&cache, "key");
     door.open();
-    // It has landed, and one who waited for it has not yet taken its value.
+    // The load has ended, and its waiter `early` has not yet taken the value.
     assert_eq!(first.ends().unwrap(), 1);
     let late = cache.get_or_load("key", options(), || async { Ok::<_, Infallible>(2_u32) });
     assert_eq!(Hand::hold(late).ends().unwrap(), 2);

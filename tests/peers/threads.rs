@@ -1,4 +1,4 @@
-//! What the stress tests of these suites do, with threads that no time bounds.
+//! Behaviours from the stress tests of other caches, with threads that run to a fixed count.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -14,38 +14,39 @@ use rand::{RngExt, SeedableRng};
 use crate::stale::*;
 use crate::support::*;
 
-/// Tells the others when the first is done, or has panicked.
-struct Over<'a>(&'a AtomicBool);
+/// Sets a flag when dropped, so that the other threads stop after a panic too.
+struct StopOnDrop<'a>(&'a AtomicBool);
 
-impl Drop for Over<'_> {
+impl Drop for StopOnDrop<'_> {
     fn drop(&mut self) {
         self.0.store(true, SeqCst);
     }
 }
 
-/// Runs the first to its end, and meanwhile each of the others again and again.
+/// Runs `first` to its end on this thread; meanwhile each of `others` runs in a loop on a
+/// thread of its own.
 fn while_others(first: impl FnOnce(), others: &[&(dyn Fn(&mut StdRng) + Sync)]) {
-    let (go, over) = (Barrier::new(others.len() + 1), AtomicBool::new(false));
+    let (go, stop) = (Barrier::new(others.len() + 1), AtomicBool::new(false));
     thread::scope(|scope| {
         for (seed, other) in (0..).zip(others) {
-            let (go, over) = (&go, &over);
+            let (go, stop) = (&go, &stop);
             scope.spawn(move || {
                 let mut rng = StdRng::seed_from_u64(seed);
                 go.wait();
-                while !over.load(SeqCst) {
+                while !stop.load(SeqCst) {
                     other(&mut rng);
                 }
             });
         }
-        let _over = Over(&over);
+        let _stop = StopOnDrop(&stop);
         go.wait();
         first();
     });
 }
 
-/// `quick_cache`: whoever fails lets another try, and who succeeds is the last to.
+/// `quick_cache`: after a failed load another caller loads; after the first success none does.
 #[test]
-fn after_a_success_nobody_loads_however_many_failed_before() {
+fn failing_loads_retry_until_the_first_success_ends_loading() {
     const THREADS: usize = 6;
     const ROUNDS: u32 = 300;
     let cache = HydraCache::local().build();
@@ -66,8 +67,8 @@ fn after_a_success_nobody_loads_however_many_failed_before() {
                         succeeds.then_some(round).ok_or(io::Error::other("not yet"))
                     };
                     go.wait();
-                    let call = || block_on(cache.get_or_load(&key, options(), loader));
-                    let found = std::iter::repeat_with(call).find_map(Result::ok);
+                    let load = || block_on(cache.get_or_load(&key, options(), loader));
+                    let found = std::iter::repeat_with(load).find_map(Result::ok);
                     assert_eq!(found, Some(round));
                 }
             });
@@ -82,16 +83,16 @@ fn after_a_success_nobody_loads_however_many_failed_before() {
     assert_eq!(stats.loads, stats.load_failures + u64::from(ROUNDS));
 }
 
-/// `moka`: an entry in the order of expiry whose end is taken away, and given again.
+/// `moka`: an entry leaves and re-enters the order of expiry as its puts change the options.
 #[test]
-fn what_gains_and_loses_its_time_is_there_while_it_has_none() {
+fn put_without_ttl_never_expires_after_earlier_ttls() {
     let (cache, clock) = clocked(1_000);
     let key = |n: u32| format!("key {}", n % 8);
     let read = |rng: &mut StdRng| {
         let n = rng.random_range(0..8);
         block_on(cache.get::<u32>(&key(n))).unwrap();
     };
-    let pass = |rng: &mut StdRng| {
+    let advance = |rng: &mut StdRng| {
         clock.advance(SECOND / rng.random_range(1..5));
         put(&cache, "brief", 1, lasting(1));
         cache.entry_count();
@@ -105,13 +106,13 @@ fn what_gains_and_loses_its_time_is_there_while_it_has_none() {
             assert_eq!(get(&cache, &key(n)), Some(n));
         }
     };
-    while_others(write, &[&read, &pass]);
+    while_others(write, &[&read, &advance]);
     assert!((19_992..20_000).all(|n| get(&cache, &key(n)) == Some(n)));
 }
 
-/// `moka`: writers that come back to their keys, and others that do not.
+/// `moka`: one writer overwrites 90 keys, another writes each key once.
 #[test]
-fn the_bounds_hold_at_every_moment() {
+fn capacity_and_byte_bounds_hold_under_concurrent_writes() {
     let bound = 64 * (8 + 100 + 104);
     let cache = HydraCache::local()
         .max_capacity(64)
@@ -122,14 +123,14 @@ fn the_bounds_hold_at_every_moment() {
         block_on(cache.put_bytes(&format!("{key:08}"), bytes, options())).unwrap();
         assert!(cache.entry_count() <= 64);
     };
-    let again = |rng: &mut StdRng| write(rng.random_range(0..90), rng.random_range(0..300));
-    let look = |rng: &mut StdRng| {
+    let overwrite = |rng: &mut StdRng| write(rng.random_range(0..90), rng.random_range(0..300));
+    let read = |rng: &mut StdRng| {
         assert!(cache.entry_count() <= 64);
         let key = format!("{:08}", rng.random_range(0..90));
         block_on(cache.get_bytes(&key)).unwrap();
     };
-    let once = || (1_000..21_000).for_each(|key| write(key, key as usize % 200));
-    while_others(once, &[&again, &look]);
+    let write_once = || (1_000..21_000).for_each(|key| write(key, key as usize % 200));
+    while_others(write_once, &[&overwrite, &read]);
     let len = |key: String| block_on(cache.get_bytes(&key)).unwrap().unwrap().len();
     let costs = cache.keys().map(|key| 8 + len(key) as u64 + 104);
     assert!(costs.sum::<u64>() <= bound);
@@ -137,9 +138,9 @@ fn the_bounds_hold_at_every_moment() {
     assert!(stats.evictions > 10_000, "{}", stats.evictions);
 }
 
-/// `moka`: an iterator beside writers that change no key.
+/// `moka`: an iterator runs beside writers that add and remove no key.
 #[test]
-fn keys_are_listed_once_each_while_others_overwrite_them() {
+fn keys_lists_each_key_once_during_overwrites() {
     for capacity in [2_048, 1 << 20] {
         let cache = HydraCache::local().max_capacity(capacity).build();
         let write = |n: u32| put(&cache, &format!("key {n}"), n, options());
@@ -156,9 +157,9 @@ fn keys_are_listed_once_each_while_others_overwrite_them() {
     }
 }
 
-/// Caffeine: an overwritten key is at no moment absent.
+/// Caffeine: an overwritten key is present at every moment.
 #[test]
-fn a_reader_never_misses_what_is_only_overwritten() {
+fn overwritten_key_is_never_absent_to_readers() {
     let build: [fn() -> HydraCache; 2] = [
         || HydraCache::local().build(),
         || HydraCache::local().max_bytes(1_000).build(),
@@ -174,39 +175,39 @@ fn a_reader_never_misses_what_is_only_overwritten() {
             block_on(cache.put_bytes("key", bytes, options.clone())).unwrap();
         };
         write(1);
-        let look = |_: &mut StdRng| {
+        let read = |_: &mut StdRng| {
             assert!(block_on(cache.get_bytes("key")).unwrap().is_some());
             assert!(block_on(cache.contains_key("key")));
             assert_eq!(cache.keys().count(), 1);
         };
-        while_others(|| (0..5_000).for_each(write), &[&look, &look]);
+        while_others(|| (0..5_000).for_each(write), &[&read, &read]);
         assert_eq!(cache.stats().misses, 0);
     }
 }
 
-/// How often a value was told of, and how many left for each cause.
-struct Told {
+/// Reports to the listener: how often for each value, and all causes.
+struct Reported {
     values: Vec<AtomicU32>,
     causes: Mutex<Vec<RemovalCause>>,
 }
 
-impl Told {
-    fn of(&self, cause: RemovalCause) -> u64 {
+impl Reported {
+    fn count(&self, cause: RemovalCause) -> u64 {
         let causes = self.causes.lock().unwrap();
         causes.iter().filter(|it| **it == cause).count() as u64
     }
 }
 
-/// Caffeine: who is told of what leaves while it is evicted, expires, is overwritten, removed
-/// and flushed all at once.
+/// Caffeine: a listener, while entries are evicted, expired, overwritten, removed and flushed
+/// at the same time.
 #[test]
-fn every_value_is_told_of_once_and_for_the_cause_it_was_counted_for() {
+fn listener_gets_each_removal_once_with_the_counted_cause() {
     const PUTS: u32 = 30_000;
-    let told = Arc::new(Told {
+    let reported = Arc::new(Reported {
         values: (0..PUTS).map(|_| AtomicU32::new(0)).collect(),
         causes: Mutex::default(),
     });
-    let (heard, clock) = (Arc::clone(&told), ManualClock::new());
+    let (heard, clock) = (Arc::clone(&reported), ManualClock::new());
     let listener = move |key: &str, value: &hydracache::Bytes, cause| {
         let number = u32::from_le_bytes(value[..].try_into().unwrap());
         assert_eq!(key, (number % 100).to_string(), "a value of another key");
@@ -228,7 +229,7 @@ fn every_value_is_told_of_once_and_for_the_cause_it_was_counted_for() {
         let kinds = [options(), tagged("tag"), lasting(1), kept(5)];
         store(kinds[rng.random_range(0..4)].clone());
     };
-    let end = |rng: &mut StdRng| {
+    let disturb = |rng: &mut StdRng| {
         let key = rng.random_range(0..100).to_string();
         match rng.random_range(0..60) {
             0 => _ = invalidate(&cache, "tag"),
@@ -240,15 +241,15 @@ fn every_value_is_told_of_once_and_for_the_cause_it_was_counted_for() {
             _ => _ = block_on(cache.get_bytes(&key)).unwrap(),
         }
     };
-    while_others(|| while store(tagged("tag")) {}, &[&write, &end]);
+    while_others(|| while store(tagged("tag")) {}, &[&write, &disturb]);
     flush(&cache);
     assert_eq!(cache.entry_count(), 0);
-    assert!(told.values.iter().all(|times| times.load(SeqCst) == 1));
+    assert!(reported.values.iter().all(|times| times.load(SeqCst) == 1));
     let stats = cache.stats();
-    assert_eq!(told.of(Evicted), stats.evictions);
-    assert_eq!(told.of(Invalidated), stats.invalidations);
-    assert_eq!(told.of(Expired), stats.expirations);
-    let rest = told.of(Flushed) + told.of(Replaced);
+    assert_eq!(reported.count(Evicted), stats.evictions);
+    assert_eq!(reported.count(Invalidated), stats.invalidations);
+    assert_eq!(reported.count(Expired), stats.expirations);
+    let rest = reported.count(Flushed) + reported.count(Replaced);
     let counted = stats.evictions + stats.invalidations + stats.expirations;
     assert_eq!(rest + counted, u64::from(PUTS));
 }

@@ -1,5 +1,6 @@
-//! The database of the soak test: flaky, slow, sometimes hanging, and away for minutes
-//! every hour. It also writes down what the checks go by.
+//! The failing database of the soak test, and its record of expectations for each key.
+//!
+//! Loads are flaky, slow or hang, and fail for minutes every hour.
 
 use std::future::pending;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -15,47 +16,47 @@ use crate::kinds::{GROUPS, KEYS, Kind, TICK, kind_of};
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 
-/// A value, which says of itself what the checks ask.
+/// A value with its version and time.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     pub version: u64,
-    /// When the loader gave it, or when it was put.
+    /// The time at which the loader returned, or of the put.
     pub written: Duration,
 }
 
-/// What a load gives.
+/// The result of a load.
 pub struct Read {
     pub row: Row,
     pub group: usize,
-    /// The row is the one that the load was given.
+    /// The row equals the old value given to the loader.
     pub unchanged: bool,
     pub store: bool,
 }
 
-/// What is known of a key.
-pub struct Line {
+/// The row of a key, and the expectations for the cache.
+pub struct KeyRecord {
     kind: &'static Kind,
-    /// Of the row in the database.
+    /// The version of the row in the database.
     pub version: u64,
     pub group: usize,
-    /// No answer of a call that begins now may be older.
+    /// A call that begins now may return no older version.
     pub floor: u64,
-    /// None may be older that is said to be fresh.
+    /// A call that begins now may return no older version as fresh.
     pub fresh_floor: u64,
-    /// How often a load of the key was fenced.
+    /// The number of fences of the key.
     fences: u64,
-    /// The loaders that run.
+    /// The running loaders.
     pub running: Vec<Running>,
-    /// When a load last failed.
+    /// The time of the last failed load.
     pub failed: Option<Duration>,
-    /// No load may begin before that.
-    rests_until: Option<Duration>,
-    /// A value that was not modified, and when that was said.
+    /// The end of the back-off: no load may begin before.
+    backoff_until: Option<Duration>,
+    /// The last "not modified" value, and the time of that answer.
     confirmed: Option<(Row, Duration)>,
-    /// When the value was stored that the cache has.
+    /// The time at which the cached value was stored.
     stored: Option<Duration>,
-    /// How often the cache had to let go of its value.
-    pub breaks: u64,
+    /// How often the cache had to remove the value.
+    pub losses: u64,
     pub starts: u64,
     /// The last loader hung.
     hung: bool,
@@ -68,8 +69,8 @@ pub struct Running {
     hangs: bool,
 }
 
-impl Line {
-    /// When a value was stored.
+impl KeyRecord {
+    /// The time at which a value was stored.
     pub fn stored_at(&self, row: &Row) -> Duration {
         match self.confirmed {
             Some((confirmed, at)) if confirmed == *row => at,
@@ -77,41 +78,41 @@ impl Line {
         }
     }
 
-    /// Whether the cache has a value that it may serve in need.
+    /// Whether the cache holds a value, fresh or inside a window.
     pub fn has(&self, now: Duration) -> bool {
         let time = self.kind.ttl + self.kind.window();
         self.stored.is_some_and(|stored| now < stored + time)
     }
 
-    /// Something fences the loads of the key. `ends` what is stored, or its freshness only.
-    fn fence(&mut self, ends: bool) {
+    /// Fences the loads of the key, and removes the value or only ends its freshness.
+    fn fence(&mut self, removes: bool) {
         self.version += 1;
         self.fences += 1;
-        self.rests_until = None;
+        self.backoff_until = None;
         self.fresh_floor = self.version;
-        if ends {
+        if removes {
             self.floor = self.version;
         }
-        if ends || self.kind.stale_if_error.is_zero() {
-            self.let_go();
+        if removes || self.kind.stale_if_error.is_zero() {
+            self.lose_value();
         }
     }
 
-    /// A load has failed.
+    /// Records a failed load, and its back-off unless the load was fenced.
     fn fail(&mut self, load: &Running, now: Duration) {
         self.failed = Some(now);
         if load.fences == self.fences {
-            self.rests_until = Some(now + self.kind.error_backoff);
+            self.backoff_until = Some(now + self.kind.error_backoff);
         }
     }
 
-    fn let_go(&mut self) {
+    fn lose_value(&mut self) {
         self.stored = None;
-        self.breaks += 1;
+        self.losses += 1;
     }
 }
 
-/// How loads ended.
+/// Counts of load results.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
     pub values: u64,
@@ -127,12 +128,12 @@ pub struct Counts {
 
 pub struct State {
     rng: StdRng,
-    pub lines: Vec<Line>,
+    pub records: Vec<KeyRecord>,
     pub counts: Counts,
-    /// A caller is being dropped, and perhaps a load with it.
-    pub hanging_up: bool,
-    /// From now on all goes well.
-    pub well: bool,
+    /// A call is being dropped, and perhaps a load with it.
+    pub dropping_call: bool,
+    /// From now on every load succeeds.
+    pub recovered: bool,
 }
 
 pub struct Database {
@@ -140,46 +141,47 @@ pub struct Database {
     state: Mutex<State>,
 }
 
-enum Weather {
-    Fine(u32),
+/// The result of a load; the number is the ticks until the result.
+enum Outcome {
+    Value(u32),
     Error(u32),
     Hang,
 }
 
 impl State {
-    /// How a load will go, that begins now.
-    fn weather(&mut self, now: Duration) -> Weather {
+    /// Draws the result of a load that begins now.
+    fn outcome(&mut self, now: Duration) -> Outcome {
         let (hour, second) = (now.as_secs() / HOUR, now.as_secs() % HOUR);
-        let out = 10 * MINUTE..(11 + hour % 8) * MINUTE;
+        let outage = 10 * MINUTE..(11 + hour % 8) * MINUTE;
         let slow = self.rng.random_range(1..=25);
         match (self.rng.random_range(0..100), hour % 3) {
-            _ if self.well => Weather::Fine(0),
-            (_, 0) if out.contains(&second) => Weather::Error(0),
-            (_, 1) if out.contains(&second) => Weather::Hang,
-            (_, _) if out.contains(&second) => Weather::Error(slow),
-            (0..75, _) => Weather::Fine(0),
-            (75..92, _) => Weather::Fine(slow),
-            (92..98, _) => Weather::Error(slow / 3),
-            _ => Weather::Hang,
+            _ if self.recovered => Outcome::Value(0),
+            (_, 0) if outage.contains(&second) => Outcome::Error(0),
+            (_, 1) if outage.contains(&second) => Outcome::Hang,
+            (_, _) if outage.contains(&second) => Outcome::Error(slow),
+            (0..75, _) => Outcome::Value(0),
+            (75..92, _) => Outcome::Value(slow),
+            (92..98, _) => Outcome::Error(slow / 3),
+            _ => Outcome::Hang,
         }
     }
 
-    /// Before an act of the cache that fences the loads of some keys.
-    pub fn fence(&mut self, ends: bool, keys: impl Fn(usize, &Line) -> bool) {
-        for (key, line) in self.lines.iter_mut().enumerate() {
-            if keys(key, line) {
-                line.fence(ends);
+    /// Records a fence of some keys, before the call that makes it.
+    pub fn fence(&mut self, removes: bool, keys: impl Fn(usize, &KeyRecord) -> bool) {
+        for (key, record) in self.records.iter_mut().enumerate() {
+            if keys(key, record) {
+                record.fence(removes);
             }
         }
     }
 
-    /// A row that is written and, at once, put.
+    /// Writes a row that is put into the cache at once.
     pub fn put(&mut self, key: usize, now: Duration) -> Row {
-        let line = &mut self.lines[key];
-        line.fence(true);
-        line.stored = Some(now);
+        let record = &mut self.records[key];
+        record.fence(true);
+        record.stored = Some(now);
         Row {
-            version: line.version,
+            version: record.version,
             written: now,
         }
     }
@@ -187,7 +189,7 @@ impl State {
 
 impl Database {
     pub fn new(clock: ManualClock, seed: u64) -> Arc<Self> {
-        let line = |key| Line {
+        let record = |key| KeyRecord {
             kind: kind_of(key),
             version: 1,
             group: key % GROUPS,
@@ -196,19 +198,19 @@ impl Database {
             fences: 0,
             running: Vec::new(),
             failed: None,
-            rests_until: None,
+            backoff_until: None,
             confirmed: None,
             stored: None,
-            breaks: 0,
+            losses: 0,
             starts: 0,
             hung: false,
         };
         let state = State {
             rng: StdRng::seed_from_u64(seed),
-            lines: (0..KEYS).map(line).collect(),
+            records: (0..KEYS).map(record).collect(),
             counts: Counts::default(),
-            hanging_up: false,
-            well: false,
+            dropping_call: false,
+            recovered: false,
         };
         Arc::new(Self {
             clock,
@@ -220,17 +222,17 @@ impl Database {
         self.state.lock().unwrap()
     }
 
-    /// The loader: reads the row as it is now, and gives it when it pleases.
+    /// The loader: reads the row now, and returns later with the drawn result.
     pub async fn load(self: Arc<Self>, key: usize, old: Option<Row>) -> Result<Read, &'static str> {
-        let (mut row, group, weather, load) = self.begin(key);
-        match weather {
-            Weather::Fine(ticks) => self.wait(ticks).await,
-            Weather::Error(ticks) => {
+        let (mut row, group, outcome, load) = self.begin(key);
+        match outcome {
+            Outcome::Value(ticks) => self.wait(ticks).await,
+            Outcome::Error(ticks) => {
                 self.wait(ticks).await;
                 load.fail();
-                return Err("the database is away");
+                return Err("the database is down");
             }
-            Weather::Hang => pending().await,
+            Outcome::Hang => pending().await,
         }
         row.written = self.clock.now();
         let mut read = Read {
@@ -240,37 +242,37 @@ impl Database {
             store: true,
         };
         if let Some(old) = old {
-            // Now and then what was loaded is not to be kept.
+            // Now and then the loaded value is not to be stored.
             read.store = self.state().rng.random_range(0..50) > 0;
             read.unchanged = read.store && old.version == row.version;
             if read.unchanged {
                 read.row = old;
             }
         }
-        load.give(&read);
+        load.succeed(&read);
         Ok(read)
     }
 
-    fn begin(self: &Arc<Self>, key: usize) -> (Row, usize, Weather, Load) {
+    fn begin(self: &Arc<Self>, key: usize) -> (Row, usize, Outcome, Load) {
         let now = self.clock.now();
         let mut state = self.state();
-        let weather = state.weather(now);
+        let outcome = state.outcome(now);
         let state = &mut *state;
-        let line = &mut state.lines[key];
+        let record = &mut state.records[key];
         let running = Running {
-            fences: line.fences,
+            fences: record.fences,
             began: now,
-            hangs: matches!(weather, Weather::Hang),
+            hangs: matches!(outcome, Outcome::Hang),
         };
-        let alone = line.running.iter().all(|it| it.fences != line.fences);
-        assert!(alone, "two loads of one key at a time");
-        let rests = line.rests_until.is_some_and(|until| now < until);
-        assert!(!rests, "{key}: loaded too soon after a failure");
-        line.running.push(running);
-        line.starts += 1;
-        state.counts.after_hanging += u64::from(std::mem::take(&mut line.hung));
+        let alone = record.running.iter().all(|it| it.fences != record.fences);
+        assert!(alone, "two unfenced loads of one key at a time");
+        let in_backoff = record.backoff_until.is_some_and(|until| now < until);
+        assert!(!in_backoff, "{key}: loaded during the back-off");
+        record.running.push(running);
+        record.starts += 1;
+        state.counts.after_hanging += u64::from(std::mem::take(&mut record.hung));
         let row = Row {
-            version: line.version,
+            version: record.version,
             written: now,
         };
         let load = Load {
@@ -279,19 +281,19 @@ impl Database {
             running,
             ended: false,
         };
-        (row, line.group, weather, load)
+        (row, record.group, outcome, load)
     }
 
     async fn wait(&self, ticks: u32) {
         if ticks > 0 {
-            // By the clock of the test: no time passes.
+            // The manual clock sleeps: no real time passes.
             let timer = Timer::sleep;
             timer(&self.clock, TICK * ticks).await;
         }
     }
 }
 
-/// A loader that runs.
+/// A running loader.
 struct Load {
     database: Arc<Database>,
     key: usize,
@@ -300,23 +302,25 @@ struct Load {
 }
 
 impl Load {
-    fn give(mut self, read: &Read) {
+    fn succeed(mut self, read: &Read) {
         self.ended = true;
         let now = self.database.clock.now();
         let mut state = self.database.state();
-        let State { lines, counts, .. } = &mut *state;
-        let line = &mut lines[self.key];
+        let State {
+            records, counts, ..
+        } = &mut *state;
+        let record = &mut records[self.key];
         counts.values += 1;
-        if line.fences != self.running.fences {
+        if record.fences != self.running.fences {
             counts.fenced += 1;
         } else if read.store {
-            line.stored = Some(now);
+            record.stored = Some(now);
             if read.unchanged {
                 counts.confirmed += 1;
-                line.confirmed = Some((read.row, now));
+                record.confirmed = Some((read.row, now));
             }
         } else {
-            line.let_go();
+            record.lose_value();
         }
     }
 
@@ -325,7 +329,7 @@ impl Load {
         let now = self.database.clock.now();
         let mut state = self.database.state();
         state.counts.errors += 1;
-        state.lines[self.key].fail(&self.running, now);
+        state.records[self.key].fail(&self.running, now);
     }
 }
 
@@ -334,26 +338,26 @@ impl Drop for Load {
         let now = self.database.clock.now();
         let mut state = self.database.state();
         let State {
-            lines,
+            records,
             counts,
-            hanging_up,
+            dropping_call,
             ..
         } = &mut *state;
-        let line = &mut lines[self.key];
-        let place = line.running.iter().position(|it| *it == self.running);
-        if let Some(place) = place {
-            line.running.swap_remove(place);
+        let record = &mut records[self.key];
+        let index = record.running.iter().position(|it| *it == self.running);
+        if let Some(index) = index {
+            record.running.swap_remove(index);
         }
         if self.ended {
             return;
         }
-        // Dropped before its end: by a caller who is gone, or by a timeout.
-        if *hanging_up {
+        // The load was dropped before its end: with its call, or by a timeout.
+        if *dropping_call {
             counts.cancelled += 1;
         } else {
             counts.timeouts += 1;
-            line.fail(&self.running, now);
-            line.hung = self.running.hangs;
+            record.fail(&self.running, now);
+            record.hung = self.running.hangs;
         }
     }
 }

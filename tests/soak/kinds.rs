@@ -1,35 +1,36 @@
-//! The keys of the soak test, and the options of each. Jitter is not among them: every
-//! cache draws it by a seed of its own.
+//! The keys of the soak test and their options.
+//!
+//! No key has jitter: each cache draws jitter with a seed of its own.
 
 use std::time::Duration;
 
 use hydracache::CacheOptions;
 
-/// Time moves by this much. Every time of the options is a multiple of it, so that what
-/// is to end at a moment ends at that very moment.
+/// The step of the clock. Every duration of the options is a multiple, so that each deadline
+/// falls exactly on a tick.
 pub const TICK: Duration = Duration::from_millis(100);
 
-/// Every kind has as many.
+/// The number of keys; every kind has equally many.
 pub const KEYS: usize = 60;
 
-/// Each key is in one, and tagged with it.
+/// The number of groups. Each key is in one group and has the tag of the group.
 pub const GROUPS: usize = 7;
 
 #[derive(Clone, Copy, PartialEq)]
 pub enum Verb {
     GetOrLoad,
-    /// Its loader chooses the time to live, and the tag: the row's group, which changes.
+    /// The loader chooses the time to live and the tag, which is the changing group of the row.
     Fetch,
-    /// It may go to the background.
+    /// The load may run in the background.
     GetOrRefresh,
 }
 
-/// The options of a key, for ever the same.
+/// The fixed options of a key.
 pub struct Kind {
     pub verb: Verb,
     pub ttl: Duration,
     pub stale_while_revalidate: Duration,
-    /// Not shorter than the other window, if it is there.
+    /// Zero, or at least as long as the other window.
     pub stale_if_error: Duration,
     refresh_ahead: Option<f32>,
     pub load_timeout: Duration,
@@ -96,13 +97,13 @@ pub fn tag(group: usize) -> String {
 }
 
 impl Kind {
-    /// The longer of its windows.
+    /// The longer window.
     pub fn window(&self) -> Duration {
         self.stale_while_revalidate.max(self.stale_if_error)
     }
 
-    /// Without its time to live and its tag.
-    fn bare(&self) -> CacheOptions {
+    /// The options without time to live and tag.
+    fn common_options(&self) -> CacheOptions {
         let mut options = CacheOptions::new().load_timeout(self.load_timeout);
         if !self.stale_while_revalidate.is_zero() {
             options = options.stale_while_revalidate(self.stale_while_revalidate);
@@ -122,16 +123,16 @@ impl Kind {
         options
     }
 
-    /// Those of a call: what the loader chooses for itself is wrong here, or missing.
+    /// The options of a call. The loader of a `fetch` corrects the time to live and adds the tag.
     pub fn options(&self, group: usize) -> CacheOptions {
         match self.verb {
-            Verb::Fetch => self.bare().ttl(seconds(86_400)),
+            Verb::Fetch => self.common_options().ttl(seconds(86_400)),
             _ => self.put_options(group),
         }
     }
 
-    /// Those of a put, which has no loader.
+    /// The options of a put, which has no loader.
     pub fn put_options(&self, group: usize) -> CacheOptions {
-        self.bare().ttl(self.ttl).tag(tag(group))
+        self.common_options().ttl(self.ttl).tag(tag(group))
     }
 }

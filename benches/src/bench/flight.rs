@@ -1,9 +1,9 @@
-//! Single flight: many callers of one key, and two callers of each of many keys, on
-//! one thread.
+//! Single flight: many callers of one key, and two callers for each of many keys, on one
+//! thread.
 //!
-//! The loader yields once. What any cache has to pay is the executor alone: as many
-//! tasks, each of which yields once. foyer does not take part, since it spawns its
-//! loads on tokio, nor does `cached`, whose single flight is a macro over a function.
+//! The loader yields once. The lower limit is the executor alone: as many tasks, each with one
+//! yield. foyer is left out because its loads are spawned on tokio, and `cached` because its
+//! single flight is a macro over a function.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -22,12 +22,12 @@ const CONTESTANTS: [&str; 4] = ["hydracache", "quick_cache", "moka", "executor a
 const OURS: usize = 0;
 const ALONE: usize = 3;
 
-/// What every load gives.
+/// The value of every load.
 const ANSWER: u64 = 7;
 const CAPACITY: usize = 100_000;
 
-/// How many keys there are, how many ask for each of them, and how many loads ran.
-struct Crowd {
+/// The keys, the number of callers per key, and the number of loads so far.
+struct Scenario {
     keys: Vec<String>,
     callers: usize,
     loads: Cell<usize>,
@@ -49,11 +49,11 @@ pub fn run(settings: &Settings, targets: &mut Targets) -> Result<()> {
     ];
     let columns = columns.each_ref().map(String::as_str);
     let mut table = Table::new("flight: microseconds for all callers", &columns);
-    for (who, name) in CONTESTANTS.iter().enumerate() {
+    for (contestant, name) in CONTESTANTS.iter().enumerate() {
         let mut cells = vec![(*name).into()];
         for times in [&one_key, &many_keys] {
-            cells.push(format!("{:.0}", times.median(who)));
-            cells.push(table::ratio(times.ratio(who, ALONE)));
+            cells.push(format!("{:.0}", times.median(contestant)));
+            cells.push(table::ratio(times.ratio(contestant, ALONE)));
         }
         table.row(cells);
     }
@@ -66,32 +66,32 @@ pub fn run(settings: &Settings, targets: &mut Targets) -> Result<()> {
 
 fn measure(settings: &Settings, keys: usize, callers: usize) -> Times {
     let keys = (0..keys).map(|id| format!("user:{id}")).collect();
-    let crowd = Crowd {
+    let scenario = Scenario {
         keys,
         callers,
         loads: Cell::new(0),
     };
-    interleave(settings.rounds(), CONTESTANTS.len(), |who, _| {
-        crowd.round(who)
+    interleave(settings.rounds(), CONTESTANTS.len(), |contestant, _| {
+        scenario.round(contestant)
     })
 }
 
-impl Crowd {
-    /// Gives one contestant a new cache and all callers, and returns microseconds.
-    fn round(&self, who: usize) -> f64 {
+impl Scenario {
+    /// Runs all callers against a new cache of one contestant, and returns microseconds.
+    fn round(&self, contestant: usize) -> f64 {
         self.loads.set(0);
-        let micros = match CONTESTANTS[who] {
+        let micros = match CONTESTANTS[contestant] {
             "hydracache" => {
                 let cache = HydraCache::local().max_capacity(CAPACITY as u64).build();
                 let load = || async { Ok::<_, Infallible>(self.load().await) };
-                self.meet(&async |key: &String| {
+                self.run_all(&async |key: &String| {
                     let answer = cache.get_or_load(key, CacheOptions::new(), load);
                     answer.await.expect("the loader cannot fail")
                 })
             }
             "quick_cache" => {
                 let cache = quick_cache::sync::Cache::<String, u64>::new(CAPACITY);
-                self.meet(&async |key: &String| {
+                self.run_all(&async |key: &String| {
                     let load = async { Ok::<_, Infallible>(self.load().await) };
                     let answer = cache.get_or_insert_async(key.as_str(), load);
                     answer.await.expect("the loader cannot fail")
@@ -99,19 +99,23 @@ impl Crowd {
             }
             "moka" => {
                 let cache = moka::future::Cache::<String, u64>::new(CAPACITY as u64);
-                self.meet(&async |key: &String| {
+                self.run_all(&async |key: &String| {
                     cache.get_with_by_ref(key.as_str(), self.load()).await
                 })
             }
             _ => {
                 self.loads.set(self.keys.len());
-                self.meet(&async |_: &String| {
+                self.run_all(&async |_: &String| {
                     yield_now().await;
                     ANSWER
                 })
             }
         };
-        assert_eq!(self.loads.get(), self.keys.len(), "not one load a key");
+        assert_eq!(
+            self.loads.get(),
+            self.keys.len(),
+            "not exactly one load per key"
+        );
         micros
     }
 
@@ -122,7 +126,7 @@ impl Crowd {
     }
 
     /// Runs every caller as a task of its own.
-    fn meet(&self, call: &impl AsyncFn(&String) -> u64) -> f64 {
+    fn run_all(&self, call: &impl AsyncFn(&String) -> u64) -> f64 {
         let (sum, elapsed) = time(|| {
             let executor = LocalExecutor::new();
             let mut tasks = Vec::with_capacity(self.keys.len() * self.callers);

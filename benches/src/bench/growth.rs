@@ -1,7 +1,7 @@
-//! A hit in small and large caches: 1,000 to five million entries, uniform, fenced.
+//! Hits in small and large caches: 1,000 to five million entries, uniform, fenced.
 //!
-//! A larger table is farther away, for the floor too, so the ratio to the floor tells
-//! what a cache adds: the lines of memory that it touches besides.
+//! A larger table causes more CPU cache misses, for the floor too. The ratio to the floor
+//! shows the additional cache lines that a cache touches.
 
 use anyhow::Result;
 
@@ -39,9 +39,9 @@ pub fn run(settings: &Settings, targets: &mut Targets) -> Result<()> {
     let columns: Vec<String> = [String::from("entries")].into_iter().chain(names).collect();
     let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
     let mut table = Table::new(title, &columns);
-    for (who, contender) in CONTENDERS.iter().enumerate() {
+    for (contestant, contender) in CONTENDERS.iter().enumerate() {
         let cell = |times: &Times| {
-            let (nanos, ratio) = (times.median(who), times.ratio(who, FLOOR));
+            let (nanos, ratio) = (times.median(contestant), times.ratio(contestant, FLOOR));
             format!("{} ({})", table::nanos(nanos), table::ratio(ratio))
         };
         let cells = by_size.iter().map(cell);
@@ -54,10 +54,10 @@ pub fn run(settings: &Settings, targets: &mut Targets) -> Result<()> {
     let what = "growth: our multiple of the floor, largest over smallest";
     targets.at_most(1.2, over_floor(last) / over_floor(first), what);
     if settings.plots {
-        let line = |(who, contender): (usize, &Contender)| {
+        let line = |(contestant, contender): (usize, &Contender)| {
             let points = sizes.iter().zip(&by_size).map(|(&entries, times)| {
-                // By orders of magnitude, or all but one would lie on the left edge.
-                (f64::from(entries).log10(), times.median(who))
+                // A logarithmic axis: otherwise all points but one are at the left edge.
+                (f64::from(entries).log10(), times.median(contestant))
             });
             (contender.name(), points.collect())
         };
@@ -73,9 +73,9 @@ fn measure(settings: &Settings, entries: u32) -> Times {
     let caches = CONTENDERS.map(|contender| fill::full(contender, Keys::Short, entries));
     let streams =
         [1, 2, 3, 4].map(|seed| Requests::new(Keys::Short, draw::uniform(entries, length, seed)));
-    interleave(settings.rounds(), caches.len(), |who, round| {
+    interleave(settings.rounds(), caches.len(), |contestant, round| {
         let stream = &streams[round % streams.len()];
-        let (bytes, elapsed) = time(|| caches[who].read_fenced(stream));
+        let (bytes, elapsed) = time(|| caches[contestant].read_fenced(stream));
         assert_eq!(
             bytes,
             (stream.len() * value::LENGTH) as u64,

@@ -1,8 +1,8 @@
-//! `get_bytes` of keys that are there.
+//! `get_bytes` hits.
 //!
-//! 100,000 entries of 64 bytes in a cache with room for 111,000, so nothing is
-//! evicted. Each request comes twice over: in a tight loop, and with a fence after
-//! each answer, which is what a request sees.
+//! 100,000 entries of 64 bytes in a cache with a capacity of 111,000, so no entry is evicted.
+//! Each stream is measured twice: in a tight loop, and with a fence after each answer, which
+//! is closer to a real request.
 
 use anyhow::Result;
 
@@ -32,10 +32,10 @@ const CONTENDERS: [Contender; 10] = [
 const OURS: Contender = Contender::Hydra;
 const QUICK: Contender = Contender::Quick;
 
-/// So many streams take turns, that no round repeats what the one before it asked for.
+/// Streams take turns, so that no round repeats the requests of the round before.
 const STREAMS: usize = 4;
 
-/// One of the ways to read.
+/// A way to read.
 struct Mode {
     name: &'static str,
     read: fn(&dyn Loops, &Requests) -> u64,
@@ -91,9 +91,9 @@ fn measure(
     streams: &[Requests],
     mode: &Mode,
 ) -> Times {
-    interleave(settings.rounds(), caches.len(), |who, round| {
+    interleave(settings.rounds(), caches.len(), |contestant, round| {
         let stream = &streams[round % streams.len()];
-        let (bytes, elapsed) = time(|| (mode.read)(caches[who].as_ref(), stream));
+        let (bytes, elapsed) = time(|| (mode.read)(caches[contestant].as_ref(), stream));
         assert_eq!(
             bytes,
             (stream.len() * value::LENGTH) as u64,
@@ -106,11 +106,11 @@ fn measure(
 fn print(title: &str, times: &[Times; 2]) {
     let title = format!("hit, {title}: ns, and hydracache as a part of it");
     let mut table = Table::new(title, &["", "tight", "ratio", "fenced", "ratio"]);
-    for (who, contender) in CONTENDERS.iter().enumerate() {
+    for (contestant, contender) in CONTENDERS.iter().enumerate() {
         let mut cells = vec![contender.name().into()];
         for times in times {
-            cells.push(table::nanos(times.median(who)));
-            cells.push(table::ratio(times.ratio(at(OURS), who)));
+            cells.push(table::nanos(times.median(contestant)));
+            cells.push(table::ratio(times.ratio(at(OURS), contestant)));
         }
         table.row(cells);
     }
@@ -142,7 +142,7 @@ fn draw(keys: Keys, times: &[Times; 2]) -> Result<()> {
     };
     let title = format!("A hit, {}, Zipf 0.99, fenced: ns", keys.name());
     let bars = CONTENDERS.iter().enumerate();
-    let bars = bars.map(|(who, contender)| (contender.name(), times[1].median(who)));
+    let bars = bars.map(|(contestant, contender)| (contender.name(), times[1].median(contestant)));
     plot::bars(file, &title, &bars.collect::<Vec<_>>())
 }
 
@@ -150,5 +150,5 @@ fn at(contender: Contender) -> usize {
     let mut contenders = CONTENDERS.iter();
     contenders
         .position(|&one| one == contender)
-        .expect("it takes part")
+        .expect("the contender takes part")
 }

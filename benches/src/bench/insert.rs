@@ -1,9 +1,9 @@
-//! An insert of a new key into a cache that is full, so that another entry must go.
+//! Inserts of new keys into a full cache, so that each insert evicts an entry.
 //!
-//! Room for 100,000 entries, and as many in it. The values of the first row are new
-//! blocks of 64 bytes, made before the clock starts; giving an evicted one back
-//! is in the time. Those of the second row are clones of one shared value, which leaves
-//! the cache's own work.
+//! The capacity is 100,000 entries, all in use. The values of the first column are new blocks
+//! of 64 bytes, allocated before the clock starts; the time includes freeing an evicted value.
+//! The values of the second column are clones of one shared value, which leaves only the work
+//! of the cache.
 
 use anyhow::Result;
 
@@ -51,11 +51,11 @@ pub fn run(settings: &Settings, targets: &mut Targets) -> Result<()> {
     let title = "insert of a new key into a full cache: ns, and hydracache as a part of it";
     let columns = ["", "new value", "ratio", "shared value", "ratio"];
     let mut table = Table::new(title, &columns);
-    for (who, contender) in CONTENDERS.iter().enumerate() {
+    for (contestant, contender) in CONTENDERS.iter().enumerate() {
         let mut cells = vec![contender.name().into()];
         for times in [&fresh, &cloned] {
-            cells.push(table::nanos(times.median(who)));
-            cells.push(table::ratio(times.ratio(OURS, who)));
+            cells.push(table::nanos(times.median(contestant)));
+            cells.push(table::ratio(times.ratio(OURS, contestant)));
         }
         table.row(cells);
     }
@@ -83,15 +83,17 @@ fn measure(
     let rounds = u32::try_from(settings.rounds()).expect("a few") + 1;
     let first = *next;
     *next += rounds * each;
-    interleave(settings.rounds(), caches.len(), |who, round| {
+    interleave(settings.rounds(), caches.len(), |contestant, round| {
         let start = first + u32::try_from(round).expect("a few") * each;
         let requests = Requests::new(Keys::Short, (start..start + each).collect());
-        let elapsed = insert(caches[who].as_ref(), &requests);
-        // The newest key must be there: a cache that drops what it is given is fast.
-        // A policy may refuse a newcomer, so only ours is held to it.
-        if CONTENDERS[who] == Contender::Hydra {
+        let elapsed = insert(caches[contestant].as_ref(), &requests);
+        // The newest key must be present: a cache that drops every insert would be fast. A
+        // policy may refuse a new entry, so only hydracache is checked.
+        if CONTENDERS[contestant] == Contender::Hydra {
             let id = start + each - 1;
-            let bytes = caches[who].get(&Keys::Short.text(id)).expect("just put");
+            let bytes = caches[contestant]
+                .get(&Keys::Short.text(id))
+                .expect("just put");
             assert_eq!(bytes.len(), value::LENGTH);
         }
         nanos_each(elapsed, requests.len())

@@ -1,9 +1,8 @@
-//! Instructions and locked operations of a hit and of an insert that evicts.
+//! Instructions and locked operations of a hit and of an evicting insert.
 //!
-//! callgrind counts them, so the machine's other work and its clock have no part in it.
-//! A child process does one batch of operations, another one two of them; their
-//! difference has neither the start nor the filling in it. Instructions are not time:
-//! most of a hit is waiting for memory.
+//! callgrind counts, so neither other work of the machine nor its clock matters. One child
+//! process runs one batch of operations, another runs two; the difference excludes the start
+//! and the filling. Instructions are not time: most of a hit is waiting for memory.
 
 use std::env;
 use std::process::Command;
@@ -28,7 +27,7 @@ const CONTENDERS: [Contender; 8] = [
     Contender::Floor,
 ];
 
-/// What callgrind has counted.
+/// Counts by callgrind.
 struct Counts {
     instructions: f64,
     locked: f64,
@@ -40,7 +39,7 @@ pub fn run(settings: &Settings, _targets: &mut Targets) -> Result<()> {
         println!("instructions: valgrind is missing (apt-get install valgrind): skipped");
         return Ok(());
     }
-    // Over 16,384: where our cache is sharded, as one for 100,000 entries is.
+    // Above 16,384 hydracache is sharded, as with 100,000 entries.
     let entries = settings.size(20_000, 1_000);
     let columns = ["", "hit", "locked", "evicting insert", "locked"];
     let mut table = Table::new("instructions and locked operations of a call", &columns);
@@ -76,12 +75,12 @@ fn count(contender: Contender, operation: Operation, entries: u32, batches: u32)
         .args(["operate", &contender.argument(), operation.get_name()])
         .args([entries.to_string(), batches.to_string()]);
     let output = child::output(&mut command)?;
-    let said = String::from_utf8_lossy(&output.stderr);
+    let stderr = String::from_utf8_lossy(&output.stderr);
     // `==17== Collected : 123456 789`, in the order of the line `Events    : Ir Ge`.
-    let line = said
+    let line = stderr
         .lines()
         .find_map(|line| line.split_once("Collected : "));
-    let (_, numbers) = line.with_context(|| format!("valgrind has counted nothing: {said}"))?;
+    let (_, numbers) = line.with_context(|| format!("valgrind has counted nothing: {stderr}"))?;
     let mut numbers = numbers.split_whitespace().map(str::parse);
     let mut next = || numbers.next().context("valgrind has counted too little");
     let (instructions, locked) = (next()??, next()??);

@@ -1,8 +1,8 @@
-//! `get_or_load` that finds its key, against our own `get` of the same key.
+//! `get_or_load` hits, against a `get` of the same key.
 //!
-//! The options, built at each call, have a time to live and two short static tags. A
-//! number costs nothing to decode, so its row shows what the loading call adds; the
-//! row of users shows what that matters. The peers' loading calls give bytes.
+//! The options, built at each call, have a time to live and two short static tags. Decoding a
+//! number is free, so the rows of numbers show the cost of the loading call; the rows of users
+//! show how much that cost matters. The loading calls of the peers return bytes.
 
 use std::convert::Infallible;
 
@@ -41,8 +41,8 @@ pub fn run(settings: &Settings, targets: &mut Targets) -> Result<()> {
 
     let title = "get_or_load, a hit, keys user:{id}, Zipf 0.99: ns";
     let mut table = Table::new(title, &["", "tight", "fenced"]);
-    for (who, reader) in readers.iter().enumerate() {
-        let figures = [&tight, &fenced].map(|times| table::nanos(times.median(who)));
+    for (contestant, reader) in readers.iter().enumerate() {
+        let figures = [&tight, &fenced].map(|times| table::nanos(times.median(contestant)));
         table.row([vec![reader.name.into()], figures.to_vec()].concat());
     }
     table.print();
@@ -65,7 +65,7 @@ fn ours(entries: u32) -> Vec<Reader> {
         ready(numbers.put(&key, u64::from(id), options())).expect("a number can be put");
         ready(users.put(&key, User::new(id), options())).expect("a user can be put");
     }
-    let (numbers_again, users_again) = (numbers.clone(), users.clone());
+    let (loaded_numbers, loaded_users) = (numbers.clone(), users.clone());
     let id = |user: User| u64::from(user.id - User::FIRST);
     vec![
         Reader::new("hydracache, get::<u64>", move |_, key| {
@@ -74,7 +74,7 @@ fn ours(entries: u32) -> Vec<Reader> {
         }),
         Reader::new("hydracache, get_or_load::<u64>", move |_, key| {
             let load = || async { Ok::<u64, Infallible>(u64::MAX) };
-            ready(numbers_again.get_or_load(key, options(), load)).expect("a number can be read")
+            ready(loaded_numbers.get_or_load(key, options(), load)).expect("a number can be read")
         }),
         Reader::new("hydracache, get::<User>", move |_, key| {
             let user = ready(users.get::<User>(key)).expect("a user can be read");
@@ -82,7 +82,7 @@ fn ours(entries: u32) -> Vec<Reader> {
         }),
         Reader::new("hydracache, get_or_load::<User>", move |_, key| {
             let load = || async { Ok::<User, Infallible>(User::new(0)) };
-            id(ready(users_again.get_or_load(key, options(), load)).expect("a user can be read"))
+            id(ready(loaded_users.get_or_load(key, options(), load)).expect("a user can be read"))
         }),
     ]
 }
@@ -94,7 +94,7 @@ fn options() -> CacheOptions {
 
 fn peers(entries: u32) -> Vec<Reader> {
     let room = fill::roomy(entries);
-    // Their loading calls make a key from a borrowed one, which only a `String` can be.
+    // The loading calls of the peers build a key from a borrowed key: only a `String` works.
     let quick = quick_cache::sync::Cache::<String, Bytes>::new(room);
     let moka = moka::future::Cache::builder()
         .max_capacity(room as u64)
@@ -108,16 +108,16 @@ fn peers(entries: u32) -> Vec<Reader> {
     vec![
         Reader::new("quick_cache, get_or_insert_async, no TTL", move |_, key| {
             let load = async { Ok::<_, Infallible>(Bytes::new()) };
-            id(&ready(quick.get_or_insert_async(key, load)).expect("it cannot fail"))
+            id(&ready(quick.get_or_insert_async(key, load)).expect("a hit cannot fail"))
         }),
         Reader::new("moka, try_get_with_by_ref, TTL", move |_, key| {
             let load = async { Ok::<_, Infallible>(Bytes::new()) };
-            id(&ready(moka.try_get_with_by_ref(key, load)).expect("it cannot fail"))
+            id(&ready(moka.try_get_with_by_ref(key, load)).expect("a hit cannot fail"))
         }),
     ]
 }
 
-/// The id that a value begins with.
+/// The id at the beginning of a value.
 fn id(bytes: &[u8]) -> u64 {
     let (id, _) = bytes.split_first_chunk().expect("the key was put");
     u64::from(u32::from_le_bytes(*id))

@@ -1,9 +1,9 @@
-//! Bytes over the payload, for an entry of a 16-byte key and a 64-byte value.
+//! Bytes over the payload, per entry with a 16-byte key and a 64-byte value.
 //!
-//! Every value is a `Vec` of its own and is read once. The bound is a tenth and a
-//! thousand above the number of entries, so that all of them stay. Live bytes are what
-//! was asked of the allocator; the resident set is what the system gave, rounding and
-//! all. Tables grow by doubling, so one size alone says little: see the mean.
+//! Every value is a `Vec` of its own and is read once. The capacity is a tenth and a thousand
+//! above the number of entries, so no entry is evicted. Live bytes are the bytes requested
+//! from the allocator; the resident set is the memory from the system, rounding included.
+//! Tables grow by doubling, so one size alone says little: see the mean.
 
 use anyhow::Result;
 
@@ -30,7 +30,7 @@ const CONTENDERS: [Contender; 11] = [
 const OURS: Contender = Contender::Hydra;
 const QUICK: Contender = Contender::Quick;
 
-/// What the plot shows: more lines than these could not be told apart.
+/// The contenders in the plot: more lines would be hard to tell apart.
 const DRAWN: [Contender; 7] = [
     OURS,
     Contender::HydraTags,
@@ -41,13 +41,13 @@ const DRAWN: [Contender; 7] = [
     Contender::Floor,
 ];
 
-/// What one contender has cost.
+/// The memory of one contender.
 struct Cost {
     contender: Contender,
     /// By size: live bytes over the payload.
     live: Vec<f64>,
     mean: f64,
-    /// Live bytes over the payload after churn; none for the floor, which keeps all.
+    /// Live bytes over the payload after churn; `None` for the floor, which never evicts.
     churned: Option<f64>,
     /// The growth of the resident set over the payload, for the second size.
     resident: f64,
@@ -134,7 +134,7 @@ fn judge(costs: &[Cost], targets: &mut Targets) {
         let mut costs = costs.iter();
         costs
             .find(|cost| cost.contender == contender)
-            .expect("it takes part")
+            .expect("the contender takes part")
     };
     let (ours, quick) = (of(OURS), of(QUICK));
     let (ttl, tags) = (of(Contender::HydraTtl), of(Contender::HydraTags));

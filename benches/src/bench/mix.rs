@@ -1,8 +1,8 @@
-//! Two threads at once.
+//! Two concurrent threads: a mix of reads and writes, and reads of one hot key.
 //!
-//! The mix asks for a million keys by Zipf's law, with room for 100,000: nine requests
-//! of ten read, and insert what they do not find; the tenth inserts. The hot key is one
-//! key that both threads do nothing but read.
+//! The mix draws from a million keys by Zipf's law, with a capacity of 100,000. Nine requests
+//! of ten read and insert a missing key; the tenth inserts. For the hot key, both threads only
+//! read one key.
 
 use std::sync::Barrier;
 use std::thread;
@@ -39,11 +39,11 @@ pub fn run(settings: &Settings, targets: &mut Targets) -> Result<()> {
     let title = "mix: million operations a second with 2 threads, and hydracache by it";
     let columns = ["", "90/10 mix", "ratio", "one hot key", "ratio"];
     let mut table = Table::new(title, &columns);
-    for (who, contender) in CONTENDERS.iter().enumerate() {
+    for (contestant, contender) in CONTENDERS.iter().enumerate() {
         let mut cells = vec![contender.name().into()];
         for times in [&mix, &hot] {
-            cells.push(format!("{:.1}", times.median(who)));
-            cells.push(table::ratio(times.ratio(OURS, who)));
+            cells.push(format!("{:.1}", times.median(contestant)));
+            cells.push(table::ratio(times.ratio(OURS, contestant)));
         }
         table.row(cells);
     }
@@ -66,24 +66,24 @@ fn mixed(settings: &Settings) -> Times {
     let capacity = settings.size(100_000, 2_000);
     let length = settings.size(400_000, 10_000);
     let stream = |seed| Requests::new(Keys::Short, draw::zipf(keys, 0.99, length, seed));
-    // Two for each thread, so that no round repeats the one before it.
+    // Two streams per thread, so that no round repeats the requests of the round before.
     let streams: Vec<Requests> = (0..2 * THREADS).map(stream).collect();
     let caches = CONTENDERS.map(|contender| {
         let cache = contender.build(capacity as usize);
-        // Until the policies have settled: a round that fills is no round.
+        // Warm up until the policies have settled: no measured round may fill the cache.
         for stream in &streams {
             cache.mix(stream);
         }
         fill::check_bound(contender, cache.as_ref(), capacity);
         cache
     });
-    let times = interleave(settings.rounds(), caches.len(), |who, round| {
-        let cache = caches[who].as_ref();
+    let times = interleave(settings.rounds(), caches.len(), |contestant, round| {
+        let cache = caches[contestant].as_ref();
         let half = round % 2 * streams.len() / 2;
         let streams = &streams[half..half + streams.len() / 2];
         let elapsed = together(|thread| {
             let hits = cache.mix(&streams[thread]);
-            assert!(hits > 0, "nothing was found");
+            assert!(hits > 0, "no request was a hit");
         });
         millions_a_second(elapsed, streams.iter().map(Requests::len).sum())
     });
@@ -102,9 +102,9 @@ fn hot(settings: &Settings) -> Times {
         fill::check_all(cache.as_ref(), &requests);
         cache
     });
-    interleave(settings.rounds(), caches.len(), |who, _| {
+    interleave(settings.rounds(), caches.len(), |contestant, _| {
         let elapsed = together(|_| {
-            let bytes = caches[who].read(&requests);
+            let bytes = caches[contestant].read(&requests);
             assert_eq!(
                 bytes,
                 (length * value::LENGTH) as u64,
@@ -115,7 +115,7 @@ fn hot(settings: &Settings) -> Times {
     })
 }
 
-/// Runs the same on two threads, and returns the time of the slower.
+/// Runs a closure on two threads, and returns the time of the slower thread.
 fn together(run: impl Fn(usize) + Sync) -> Duration {
     let start = Barrier::new(2);
     let one = |thread| {

@@ -1,4 +1,4 @@
-//! The benches, one a file.
+//! The benches, one per file.
 
 pub mod flight;
 pub mod growth;
@@ -18,20 +18,20 @@ use clap::ValueEnum;
 use crate::settings::Settings;
 use crate::targets::Targets;
 
-/// A bench, by the name that runs it.
+/// A bench, by its name on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Bench {
-    /// A `get_bytes` that finds its key: tight and fenced, two kinds of keys.
+    /// A `get_bytes` hit: tight and fenced, two kinds of keys.
     Hit,
-    /// A `get::<User>` that finds its key.
+    /// A `get::<User>` hit.
     Typed,
-    /// A `get_or_load` that finds its key, and what it allocates.
+    /// A `get_or_load` hit, and its allocations.
     Load,
     /// An insert of a new key into a full cache.
     Insert,
-    /// Two threads that read nine times and write once; two threads on one key.
+    /// Two threads with nine reads to one write; two threads on one key.
     Mix,
-    /// Bytes over the payload, for an entry.
+    /// Bytes over the payload, per entry.
     Memory,
     /// Many callers of few keys, few callers of many keys.
     Flight,
@@ -46,7 +46,7 @@ pub enum Bench {
 }
 
 impl Bench {
-    /// Runs it.
+    /// Runs the bench.
     pub fn run(self, settings: &Settings, targets: &mut Targets) -> Result<()> {
         match self {
             Self::Hit => hit::run(settings, targets),

@@ -1,12 +1,12 @@
-//! The hit ratio, as a share of the best possible one.
+//! The hit ratio, as a share of the best possible hit ratio.
 //!
-//! Each stream is replayed at 1, 5, 10 and 25 percent of its distinct keys: a key that
-//! is not found is inserted. The share is of the hits of Belady's MIN, which knows the
-//! future. Two tiny caches show what shards and small samples do to a policy.
+//! Each stream is replayed with a capacity of 1, 5, 10 and 25 percent of its distinct keys; a
+//! missing key is inserted. The share is relative to the hits of Belady's MIN, which knows the
+//! future. Two tiny caches show the effect of shards and small samples on a policy.
 //!
-//! Every cache keeps its own pace. Until moka's housekeeping, that means some entries
-//! more than its bound, which flatters it where the cache is small; made to do its
-//! pending tasks after each insert, it would find less than its users do.
+//! No cache is forced to run its maintenance. Until its housekeeping runs, moka holds some
+//! entries above its bound, which favours moka in small caches; with its pending tasks run
+//! after each insert, moka would have fewer hits than for real users.
 
 use std::collections::BTreeMap;
 
@@ -35,19 +35,19 @@ const LRU: usize = 4;
 const PERCENTS: [usize; 4] = [1, 5, 10, 25];
 const TINY: [usize; 2] = [64, 100];
 
-/// One stream at one size.
+/// A stream at one capacity.
 struct Point {
     trace: String,
     family: String,
     room: String,
-    /// Hits by all requests of the best possible cache, in percent.
+    /// The hit ratio of the best possible cache, in percent.
     best_possible: f64,
-    /// By column: hits by hits of the best possible cache, in percent.
+    /// By column: hits as a share of the hits of the best possible cache, in percent.
     shares: [f64; 5],
 }
 
 impl Point {
-    /// How far ours is under the best of the others.
+    /// The distance of hydracache below the best of the others.
     fn behind_best(&self) -> f64 {
         let others = &self.shares[OURS + 1..];
         others.iter().copied().fold(0.0, f64::max) - self.shares[OURS]
@@ -96,7 +96,7 @@ pub fn run(settings: &Settings, targets: &mut Targets) -> Result<()> {
     families(settings, &points)
 }
 
-/// Replays traces at every size. The points of the tiny caches go to `tiny`.
+/// Replays traces at every capacity. The points of the tiny caches go to `tiny`.
 fn replay(settings: &Settings, traces: &[Trace], tiny: &mut Vec<Point>) -> Vec<Point> {
     let mut points = Vec::new();
     for trace in traces {
@@ -149,7 +149,7 @@ fn point(trace: &Trace, room: String, capacity: usize) -> Point {
 }
 
 fn lru_hits(ids: &[u32], capacity: usize) -> u64 {
-    let mut cache = LruCache::new(capacity.try_into().expect("room for one at least"));
+    let mut cache = LruCache::new(capacity.try_into().expect("a capacity of at least one"));
     let mut hits = 0;
     for &id in ids {
         hits += u64::from(cache.put(id, ()).is_some());
@@ -180,7 +180,7 @@ fn print(title: &str, points: &[Point]) {
 }
 
 fn families(settings: &Settings, points: &[Point]) -> Result<()> {
-    // A tiny cache is a family of its own: it would drown in the mean of its trace.
+    // Tiny caches are a family of their own: in the mean of a trace they would not show.
     let mut families: BTreeMap<&str, Vec<&Point>> = BTreeMap::new();
     for point in points {
         let tiny = !point.room.ends_with('%');

@@ -1,9 +1,8 @@
-//! `invalidate_tag` of a million entries, in a cache that holds others too.
+//! `invalidate_tag` of a million entries, in a cache with other entries too.
 //!
-//! Polled by hand, so that the time of every poll is known: a poll is what other
-//! tasks of the thread wait for. The floor removes the same keys from its tables, one by
-//! one, in the order in which they were put. After each call the count is exact, the
-//! entries are gone and the others are there.
+//! The call is polled by hand to measure every poll: other tasks of the thread wait for the
+//! length of a poll. The floor removes the same keys from its tables one by one, in the order
+//! of the puts. After each call the bench checks the count, the removed and the kept entries.
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
@@ -39,30 +38,34 @@ struct Polls {
 pub fn run(settings: &Settings, targets: &mut Targets) -> Result<()> {
     let tagged: u32 = settings.size(1_000_000, 10_000);
     let others = tagged / 10;
-    // Some ids of either kind between all the others, as a service puts them.
+    // Both kinds of ids are mixed, as in a service.
     let ids = draw::shuffled(tagged + others, 1);
-    let (gone, kept): (Vec<u32>, Vec<u32>) = ids.iter().partition(|&&id| id < tagged);
+    let (removed, kept): (Vec<u32>, Vec<u32>) = ids.iter().partition(|&&id| id < tagged);
     let all = Requests::new(Keys::Short, ids);
-    let (gone, kept) = (
-        Requests::new(Keys::Short, gone),
+    let (removed, kept) = (
+        Requests::new(Keys::Short, removed),
         Requests::new(Keys::Short, kept),
     );
 
     let mut polls = Polls::default();
     let rounds = settings.size(7, 2);
-    let times = interleave(rounds, 2, |who, _| match who {
-        OURS => ours(tagged, &all, &gone, &kept, &mut polls),
-        _ => floor(&all, &gone, &kept),
+    let times = interleave(rounds, 2, |contestant, _| match contestant {
+        OURS => ours(tagged, &all, &removed, &kept, &mut polls),
+        _ => floor(&all, &removed, &kept),
     });
 
     let title = format!("invalidate_tag of {} entries", table::count(tagged.into()));
     let mut table = Table::new(title, &["", "whole call, ms", "over the floor"]);
-    for (who, name) in [
+    for (contestant, name) in [
         (OURS, "hydracache"),
         (FLOOR, "floor: the same keys, one by one"),
     ] {
-        let whole = format!("{:.1}", times.median(who));
-        table.row([name.into(), whole, table::ratio(times.ratio(who, FLOOR))]);
+        let whole = format!("{:.1}", times.median(contestant));
+        table.row([
+            name.into(),
+            whole,
+            table::ratio(times.ratio(contestant, FLOOR)),
+        ]);
     }
     table.print();
 
@@ -100,7 +103,13 @@ pub fn run(settings: &Settings, targets: &mut Targets) -> Result<()> {
     Ok(())
 }
 
-fn ours(tagged: u32, all: &Requests, gone: &Requests, kept: &Requests, polls: &mut Polls) -> f64 {
+fn ours(
+    tagged: u32,
+    all: &Requests,
+    removed: &Requests,
+    kept: &Requests,
+    polls: &mut Polls,
+) -> f64 {
     let room = fill::roomy(u32::try_from(all.len()).expect("ids are u32"));
     let cache = HydraCache::local().max_capacity(room as u64).build();
     for (id, key) in all.iter() {
@@ -126,35 +135,35 @@ fn ours(tagged: u32, all: &Requests, gone: &Requests, kept: &Requests, polls: &m
 
     let (count, elapsed) = call;
     assert_eq!(
-        count.expect("it never fails"),
-        gone.len() as u64,
+        count.expect("an invalidation never fails"),
+        removed.len() as u64,
         "the count is wrong"
     );
     assert_eq!(cache.entry_count(), kept.len() as u64);
-    let get = |key: &str| ready(cache.get_bytes(key)).expect("it never fails");
-    check(gone, kept, get);
+    let get = |key: &str| ready(cache.get_bytes(key)).expect("a read of bytes never fails");
+    check(removed, kept, get);
     millis(elapsed)
 }
 
-fn floor(all: &Requests, gone: &Requests, kept: &Requests) -> f64 {
+fn floor(all: &Requests, removed: &Requests, kept: &Requests) -> f64 {
     let floor = Floor::new();
     for (id, key) in all.iter() {
         floor.insert(id, key, value::value(id));
     }
-    let (count, elapsed) = time(|| gone.iter().filter(|(_, key)| floor.remove(key)).count());
-    assert_eq!(count, gone.len());
-    check(gone, kept, |key| floor.get(key));
+    let (count, elapsed) = time(|| removed.iter().filter(|(_, key)| floor.remove(key)).count());
+    assert_eq!(count, removed.len());
+    check(removed, kept, |key| floor.get(key));
     millis(elapsed)
 }
 
-/// Asserts that the one kind of keys is gone and the other is not.
-fn check(gone: &Requests, kept: &Requests, get: impl Fn(&str) -> Option<Bytes>) {
+/// Asserts that the removed keys are absent and the kept keys present.
+fn check(removed: &Requests, kept: &Requests, get: impl Fn(&str) -> Option<Bytes>) {
     assert!(
-        gone.iter().all(|(_, key)| get(key).is_none()),
+        removed.iter().all(|(_, key)| get(key).is_none()),
         "an entry outlived its tag"
     );
     for (id, key) in kept.iter() {
-        value::check(id, &get(key).expect("it carries another tag"));
+        value::check(id, &get(key).expect("the entry has another tag"));
     }
 }
 
@@ -162,7 +171,7 @@ fn millis(elapsed: std::time::Duration) -> f64 {
     elapsed.as_secs_f64() * 1e3
 }
 
-/// The figure below which so large a part of all figures is; they are in order.
+/// The quantile `part` of sorted figures.
 fn quantile(figures: &[f64], part: f64) -> f64 {
     let last = figures.len() - 1;
     #[expect(

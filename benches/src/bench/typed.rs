@@ -1,9 +1,8 @@
-//! A typed read: `get::<User>` against bytes from a peer that the caller decodes, and a
-//! typed cache against a peer that hands out an `Arc<User>` too.
+//! Typed reads: `get::<User>` against bytes of a peer plus decoding, and a typed cache against
+//! a peer with `Arc<User>` values.
 //!
-//! A user is 54 bytes encoded and five allocations decoded. Decoding alone is
-//! measured on one user, in the nearest memory. Who hands out an `Arc<User>` decodes
-//! nothing.
+//! A user is 54 bytes encoded and five allocations decoded. Decoding alone is measured on one
+//! user in the CPU cache. A cache of `Arc<User>` decodes nothing.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -39,11 +38,11 @@ pub fn run(settings: &Settings, targets: &mut Targets) -> Result<()> {
 
     let title = "typed hit, keys user:{id}, Zipf 0.99: ns, and hydracache as a part of it";
     let mut table = Table::new(title, &["", "tight", "ratio", "fenced", "ratio"]);
-    for (who, reader) in readers.iter().enumerate() {
+    for (contestant, reader) in readers.iter().enumerate() {
         let mut cells = vec![reader.name.into()];
         for times in [&tight, &fenced] {
-            cells.push(table::nanos(times.median(who)));
-            cells.push(table::ratio(times.ratio(OURS, who)));
+            cells.push(table::nanos(times.median(contestant)));
+            cells.push(table::ratio(times.ratio(OURS, contestant)));
         }
         table.row(cells);
     }

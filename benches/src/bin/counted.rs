@@ -1,7 +1,7 @@
-//! Counts what a cache allocates, for the benches `memory` and `load`, and prints one
+//! Counts the allocations of a cache, for the benches `memory` and `load`, and prints one
 //! number.
 //!
-//! This is a program of its own because the counting allocator slows every allocation.
+//! A program of its own, because the counting allocator slows every allocation.
 
 use std::convert::Infallible;
 
@@ -14,21 +14,21 @@ use hydracache_benches::peer::{Contender, TTL};
 
 #[derive(Debug, Parser)]
 enum Task {
-    /// Live bytes over the payload, for an entry that was put and read once.
+    /// Live bytes over the payload, per entry that was put and read once.
     Filled {
-        /// Which cache.
+        /// The cache.
         contender: Contender,
-        /// How many entries it keeps.
+        /// The number of entries.
         entries: u32,
     },
-    /// The same for what is left after ten times as many puts as there is room for.
+    /// The same per entry after ten times as many puts as the capacity.
     Churned {
-        /// Which cache.
+        /// The cache.
         contender: Contender,
-        /// How many puts.
+        /// The number of puts.
         puts: u32,
     },
-    /// The allocations of one `get_or_load` that finds its key, with a time to live and
+    /// The allocations of one `get_or_load` that is a hit, with a time to live and
     /// two tags.
     Load,
 }
@@ -42,7 +42,7 @@ fn main() {
     println!("{number:.1}");
 }
 
-/// Live bytes of a cache for each entry in it, less the key and the value.
+/// Live bytes of a cache per entry, less the key and the value.
 fn over_payload<T: std::ops::Deref<Target: hydracache_benches::peer::Peer>>(
     make: impl FnOnce() -> T,
 ) -> f64 {

@@ -1,4 +1,4 @@
-//! `cargo run --release --manifest-path benches/Cargo.toml -- [NAME]...`
+//! Runs benches: `cargo run --release --manifest-path benches/Cargo.toml -- [NAME]...`
 
 use std::path::PathBuf;
 
@@ -13,9 +13,9 @@ use hydracache_benches::targets::Targets;
 #[derive(Debug, Parser)]
 #[command(bin_name = "benches", args_conflicts_with_subcommands = true)]
 struct Arguments {
-    /// What to run, by name.
+    /// The benches to run.
     names: Vec<Bench>,
-    /// A run of seconds, which checks that everything works; its figures say nothing.
+    /// A run of a few seconds that only checks that everything works: the figures mean nothing.
     #[arg(long)]
     quick: bool,
     /// Draw plots into docs/img/.
@@ -77,7 +77,7 @@ fn run(arguments: Arguments) -> Result<()> {
     };
     let mut targets = Targets::default();
     if quick {
-        println!("a quick run: everything is checked, and no figure means anything");
+        println!("a quick run: every answer is checked, but the figures mean nothing");
     }
     for bench in names {
         bench

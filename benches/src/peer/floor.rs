@@ -10,10 +10,9 @@ const SHARDS: usize = 16;
 
 type Shard = RwLock<HashMap<Box<str>, Bytes, DefaultHashBuilder>>;
 
-/// What no cache can be faster than that keeps keys and values apart: a table in
-/// sharded locks.
+/// The lower limit for any cache with separate keys and values: a table in sharded locks.
 ///
-/// It has no policy, no expiry, no counters and no bound.
+/// The floor has no policy, no expiry, no counters and no bound.
 pub struct Floor {
     shards: [Shard; SHARDS],
     hasher: DefaultHashBuilder,
@@ -26,10 +25,10 @@ impl Default for Floor {
 }
 
 impl Floor {
-    /// Makes an empty one.
+    /// Creates an empty floor.
     pub fn new() -> Self {
         let hasher = DefaultHashBuilder::default();
-        // One hasher for all, though each table hashes the key again: 2 ns.
+        // One hasher for all shards; each table hashes the key a second time, which costs 2 ns.
         let shards = [(); SHARDS].map(|()| RwLock::new(HashMap::with_hasher(hasher.clone())));
         Self { shards, hasher }
     }

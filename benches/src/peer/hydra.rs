@@ -4,70 +4,72 @@ use hydracache::{CacheOptions, HydraCache};
 use super::{Peer, TTL};
 use crate::ready::ready;
 
-/// Ours, through its public async verbs.
+/// hydracache, through the public async methods.
 pub(super) struct Hydra {
     cache: HydraCache,
-    wishes: Wishes,
+    entry_options: EntryOptions,
 }
 
-/// What each entry is stored with. The options are built at each call, as most users
-/// do.
-enum Wishes {
-    Nothing,
+/// The options of every entry. A `CacheOptions` is built at each call, as most users do.
+enum EntryOptions {
+    Plain,
     Ttl,
     /// A time to live and two of these tags, chosen by the id.
     Tags(Vec<String>),
-    /// A time to live and two of so many tags. They are put together at each call: kept
+    /// A time to live and two of this many tags. The tags are built at each call: if stored
     /// here, they would count as memory of the cache.
     ManyTags(usize),
 }
 
 impl Hydra {
     pub(super) fn plain(capacity: usize) -> Self {
-        Self::new(capacity, Wishes::Nothing)
+        Self::new(capacity, EntryOptions::Plain)
     }
 
     pub(super) fn with_ttl(capacity: usize) -> Self {
-        Self::new(capacity, Wishes::Ttl)
+        Self::new(capacity, EntryOptions::Ttl)
     }
 
     pub(super) fn with_tags(capacity: usize, names: usize) -> Self {
         let names = (0..names).map(tag).collect();
-        Self::new(capacity, Wishes::Tags(names))
+        Self::new(capacity, EntryOptions::Tags(names))
     }
 
     pub(super) fn with_many_tags(capacity: usize, names: usize) -> Self {
-        Self::new(capacity, Wishes::ManyTags(names))
+        Self::new(capacity, EntryOptions::ManyTags(names))
     }
 
-    fn new(capacity: usize, wishes: Wishes) -> Self {
+    fn new(capacity: usize, entry_options: EntryOptions) -> Self {
         let cache = HydraCache::local().max_capacity(capacity as u64).build();
-        Self { cache, wishes }
+        Self {
+            cache,
+            entry_options,
+        }
     }
 
     #[inline]
     fn options(&self, id: u32) -> CacheOptions {
-        match &self.wishes {
-            Wishes::Nothing => CacheOptions::new(),
-            Wishes::Ttl => CacheOptions::new().ttl(TTL),
-            Wishes::Tags(names) => {
+        match &self.entry_options {
+            EntryOptions::Plain => CacheOptions::new(),
+            EntryOptions::Ttl => CacheOptions::new().ttl(TTL),
+            EntryOptions::Tags(names) => {
                 let [one, two] = two_of(id, names.len());
                 CacheOptions::new()
                     .ttl(TTL)
                     .tag(&names[one])
                     .tag(&names[two])
             }
-            Wishes::ManyTags(names) => CacheOptions::new()
+            EntryOptions::ManyTags(names) => CacheOptions::new()
                 .ttl(TTL)
                 .tags(two_of(id, *names).map(tag)),
         }
     }
 }
 
-/// Which two of so many tags an id has.
+/// The two tags of an id, out of `names` tags.
 fn two_of(id: u32, names: usize) -> [usize; 2] {
     let id = id as usize;
-    // An odd step, so that tags pair up in many ways.
+    // An odd step, so that many different pairs of tags exist.
     [id % names, (id.wrapping_mul(31) + 7) % names]
 }
 

@@ -1,4 +1,4 @@
-//! The loops that are timed.
+//! The timed loops over a cache.
 
 use std::hint::black_box;
 use std::sync::atomic::{Ordering, fence};
@@ -11,16 +11,16 @@ use crate::value;
 
 /// The timed loops over a cache.
 ///
-/// They are methods of the cache, and implemented once for all of them, so that a loop
-/// calls its cache directly and the compiler may inline it, as it does for a user.
+/// The loops are methods with one implementation for every cache, so that a loop calls the
+/// cache directly and the compiler may inline the call, as for a user.
 pub trait Loops: Peer {
-    /// Asks for every key, and returns how many bytes came back.
+    /// Reads every key, and returns the total bytes of the answers.
     fn read(&self, requests: &Requests) -> u64;
 
     /// As `read`, with a full fence after each answer.
     ///
-    /// Without it a processor begins the next look-up while this one waits for memory,
-    /// which a request cannot do: its next look-up comes much later.
+    /// Without the fence a processor begins the next look-up while this look-up waits for
+    /// memory. A real request cannot: the next look-up comes much later.
     fn read_fenced(&self, requests: &Requests) -> u64;
 
     /// Inserts one value for every request.
@@ -29,12 +29,12 @@ pub trait Loops: Peer {
     /// Inserts a clone of one value for every request.
     fn insert_shared(&self, requests: &Requests, value: &Bytes);
 
-    /// Asks for nine keys of ten, inserting what is missing; inserts the tenth. Returns
-    /// how many were found.
+    /// Reads nine keys of ten, inserting a missing key; inserts the tenth. Returns the number
+    /// of hits.
     fn mix(&self, requests: &Requests) -> u64;
 
-    /// Asks for every key and inserts what is missing, as a cache before a database is
-    /// used. Returns how many were found.
+    /// Reads every key and inserts a missing key, like a cache in front of a database. Returns
+    /// the number of hits.
     fn read_through(&self, ids: &[u32], keys: &[Box<str>], value: &Bytes) -> u64;
 }
 

@@ -1,8 +1,8 @@
-//! The caches that are measured, behind one face.
+//! The measured caches, behind one trait.
 //!
-//! Each is built as its documentation says first, with the hasher and the number of
-//! shards that it chooses itself. Keys are `Box<str>`, values `Bytes`. Every `get` hands
-//! out a `Bytes` of its own, since a caller keeps it across awaits.
+//! Each cache is built in the first way of its documentation, with the default hasher and
+//! number of shards. Keys are `Box<str>`, values `Bytes`. Every `get` returns an owned
+//! `Bytes`, since a caller keeps the value across awaits.
 
 mod cached;
 mod floor;
@@ -20,35 +20,34 @@ use clap::ValueEnum;
 pub use floor::Floor;
 pub use loops::Loops;
 
-/// The time to live wherever there is one: long enough that nothing expires.
+/// The time to live of all entries with a time to live: no entry expires during a run.
 pub const TTL: Duration = Duration::from_hours(1);
 
-/// One cache under measurement.
+/// A cache under measurement.
 pub trait Peer: Send + Sync {
     /// Returns the value of a key.
     fn get(&self, key: &str) -> Option<Bytes>;
 
-    /// Stores a value under the key of an id. The tags of tagged entries are
-    /// those of the id.
+    /// Stores a value under the key of an id. A tagged entry gets the tags of the id.
     fn insert(&self, id: u32, key: &str, value: Bytes);
 
-    /// How many entries are held.
+    /// The number of held entries.
     fn entries(&self) -> u64;
 
-    /// Does the work that the cache has put off, if it puts work off.
+    /// Does pending maintenance, if the cache defers maintenance.
     fn settle(&self) {}
 }
 
-/// Which cache, set up how.
+/// A cache and its configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Contender {
-    /// Ours, with no options.
+    /// hydracache, without options.
     Hydra,
-    /// Ours, each entry with a time to live.
+    /// hydracache, each entry with a time to live.
     HydraTtl,
-    /// Ours, each entry with a time to live and two tags out of a thousand.
+    /// hydracache, each entry with a time to live and two of 1,000 tags.
     HydraTags,
-    /// The same with two tags out of one for every ten entries.
+    /// hydracache, each entry with a time to live and two of many tags, one per ten entries.
     HydraManyTags,
     /// `quick_cache`: an S3-FIFO-like clock with ghosts. No expiry.
     Quick,
@@ -69,7 +68,7 @@ pub enum Contender {
 }
 
 impl Contender {
-    /// What tables call it.
+    /// The name in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Hydra => "hydracache",
@@ -87,7 +86,7 @@ impl Contender {
         }
     }
 
-    /// Makes the cache, with room for so many entries.
+    /// Builds the cache with this capacity.
     pub fn build(self, capacity: usize) -> Box<dyn Loops> {
         match self {
             Self::Hydra => Box::new(hydra::Hydra::plain(capacity)),
@@ -105,13 +104,13 @@ impl Contender {
         }
     }
 
-    /// The name that the command line of a child process knows it by.
+    /// The name on the command line of a child process.
     pub fn argument(self) -> String {
         let value = self.to_possible_value().expect("no contender is skipped");
         value.get_name().into()
     }
 
-    /// Whether it evicts at all.
+    /// Whether the cache evicts.
     pub fn is_bounded(self) -> bool {
         self != Self::Floor
     }

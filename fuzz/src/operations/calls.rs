@@ -1,4 +1,4 @@
-//! Loading calls: their futures, polled by hand, and what each poll of one should give.
+//! Running loading calls: hand-polled futures, and the expected result of each poll.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -8,39 +8,40 @@ use std::time::Duration;
 use hydracache::{CacheError, CacheOptions, HydraCache, Source};
 
 use super::entry::Reading;
-use super::input::{Form, Terms, Verb};
-use super::loader::{Given, Got, SharedGate, begin};
-use super::loading::{End, Look};
+use super::input::{CallOptions, Form, Verb};
+use super::loader::{Answer, Got, SharedGate, begin};
+use super::loading::{End, LookUp};
 use super::model::{Fault, Key, Model};
 use super::values::key_name;
 
+/// The role of a call in a load.
 #[derive(Clone, Copy, Debug)]
 enum Role {
     New,
-    Waits {
+    Waiter {
         flight: usize,
-        /// Whether there was an old value, to be served if the load fails.
+        /// Whether a stale value exists, to be served if the load fails.
         old: bool,
-        /// Whether there may be one, to be served when the soft timeout comes.
-        soon: bool,
-        note: usize,
+        /// Whether a stale value may be served at the soft timeout.
+        may_serve_stale: bool,
+        joined_at: usize,
     },
-    Leads(usize),
+    Leader(usize),
 }
 
 pub(crate) struct Call {
     verb: Verb,
     key: Key,
     asked: Form,
-    terms: Terms,
+    settings: CallOptions,
     gate: SharedGate,
     future: Pin<Box<dyn Future<Output = Got>>>,
     role: Role,
-    /// When it was first polled: the time, and the number of the step.
+    /// The time and the step of the first poll.
     began: Option<(u64, u64)>,
 }
 
-/// What a poll should give.
+/// The expected result of a poll.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Expected {
     Pending,
@@ -49,13 +50,13 @@ pub(crate) enum Expected {
     Value(u32, Source, Duration),
 }
 
-/// What a poll stores, in the end.
-pub(crate) struct Landing {
+/// The value that a completed load stores.
+pub(crate) struct Completion {
     pub(crate) id: u32,
     pub(crate) form: Form,
     pub(crate) ttl: Option<u64>,
     pub(crate) tags: u8,
-    pub(crate) dated: bool,
+    pub(crate) timed: bool,
 }
 
 impl Call {
@@ -64,7 +65,7 @@ impl Call {
         verb: Verb,
         key: Key,
         asked: Form,
-        terms: Terms,
+        settings: CallOptions,
         options: CacheOptions,
     ) -> Self {
         let gate = SharedGate::default();
@@ -77,7 +78,7 @@ impl Call {
             verb,
             key,
             asked,
-            terms,
+            settings,
             gate,
             future,
             role: Role::New,
@@ -89,23 +90,23 @@ impl Call {
         self.asked
     }
 
-    pub(crate) fn terms(&self) -> &Terms {
-        &self.terms
+    pub(crate) fn settings(&self) -> &CallOptions {
+        &self.settings
     }
 
-    pub(crate) fn is_full(&self) -> bool {
+    pub(crate) fn is_fetch(&self) -> bool {
         self.verb == Verb::Fetch
     }
 
-    /// The load that it drives, or drove.
+    /// The load of the call, if the call is or was its leader.
     pub(crate) fn load(&self) -> Option<usize> {
         match self.role {
-            Role::Leads(flight) => Some(flight),
+            Role::Leader(flight) => Some(flight),
             _ => None,
         }
     }
 
-    /// The step in which it was first polled.
+    /// The step of the first poll.
     pub(crate) fn began(&self) -> u64 {
         self.began.map_or(u64::MAX, |(_, step)| step)
     }
@@ -114,17 +115,17 @@ impl Call {
         self.key
     }
 
-    /// Lets its loader end, if that was not decided yet.
-    pub(crate) fn give(&mut self, given: Given) {
+    /// Sets the answer of the loader, unless already set.
+    pub(crate) fn set_answer(&mut self, answer: Answer) {
         self.gate.with(|gate| {
-            gate.given.get_or_insert(given);
+            gate.answer.get_or_insert(answer);
         });
     }
 
-    /// The call is dropped, and its load with it.
+    /// Drops the call, and with it its load.
     pub(crate) fn cancel(self, model: &mut Model) {
         if let Some(flight) = self.load() {
-            model.give_up(flight, End::Dropped, 0);
+            model.abandon(flight, End::Dropped, 0);
         }
     }
 
@@ -135,24 +136,30 @@ impl Call {
         catch_unwind(AssertUnwindSafe(poll)).ok()
     }
 
-    /// What the poll that comes should give; and what it stores.
-    pub(crate) fn expect(&mut self, model: &mut Model) -> (Expected, Option<Landing>) {
+    /// The expected result of the next poll, and the value that the poll stores.
+    pub(crate) fn expect(&mut self, model: &mut Model) -> (Expected, Option<Completion>) {
         let mut first = self.began.is_none();
         let (began, _) = *self.began.get_or_insert((model.now, model.step));
         let passed = model.now - began;
-        let hard = self.terms.load_timeout.is_some_and(|time| time <= passed);
-        let soft = self.terms.soft_timeout.is_some_and(|time| time <= passed);
+        let hard = self
+            .settings
+            .load_timeout
+            .is_some_and(|time| time <= passed);
+        let soft = self
+            .settings
+            .soft_timeout
+            .is_some_and(|time| time <= passed);
         loop {
             match self.role {
                 Role::New => {
-                    let look = if self.verb == Verb::Refresh {
-                        model.sit_anew(self.key, self.asked, &self.terms)
+                    let look_up = if self.verb == Verb::Refresh {
+                        model.claim_refresh(self.key, self.asked, &self.settings)
                     } else {
-                        model.look(self.key, self.asked, &self.terms, first)
+                        model.look_up(self.key, self.asked, &self.settings, first)
                     };
                     first = false;
-                    match look {
-                        Look::Serve(id, state) => {
+                    match look_up {
+                        LookUp::Serve(id, state) => {
                             let source = if state.is_fresh() {
                                 Source::Hit
                             } else {
@@ -160,24 +167,24 @@ impl Call {
                             };
                             return (self.value(model, id, source), None);
                         }
-                        Look::Fault(fault) => return (Expected::Fault(fault), None),
-                        Look::Join { flight, old } => {
-                            let note = model.marks();
-                            self.role = Role::Waits {
+                        LookUp::Fault(fault) => return (Expected::Fault(fault), None),
+                        LookUp::Join { flight, old } => {
+                            let joined_at = model.invalidations();
+                            self.role = Role::Waiter {
                                 flight,
                                 old,
-                                soon: old,
-                                note,
+                                may_serve_stale: old,
+                                joined_at,
                             };
                         }
-                        Look::Lead(flight) => self.role = Role::Leads(flight),
+                        LookUp::Lead(flight) => self.role = Role::Leader(flight),
                     }
                 }
-                Role::Waits {
+                Role::Waiter {
                     flight,
                     old,
-                    soon,
-                    note,
+                    may_serve_stale,
+                    joined_at,
                 } => {
                     match model.flights[flight].end {
                         Some(End::Dropped) => {
@@ -185,9 +192,9 @@ impl Call {
                             continue;
                         }
                         Some(End::Value {
-                            marked: Some(marked),
+                            invalidated_at: Some(invalidated_at),
                             ..
-                        }) if marked <= note => {
+                        }) if invalidated_at <= joined_at => {
                             self.role = Role::New;
                             continue;
                         }
@@ -196,7 +203,7 @@ impl Call {
                             return (Expected::Value(id, Source::Joined, Duration::ZERO), None);
                         }
                         Some(End::Fault(fault)) => {
-                            if let Some(value) = self.instead(model, old) {
+                            if let Some(value) = self.stale_value(model, old) {
                                 return (value, None);
                             }
                             model.stats.single_flight_joins += 1;
@@ -206,98 +213,98 @@ impl Call {
                     }
                     if hard {
                         model.stats.timeouts += 1;
-                        let value = self.instead(model, old);
+                        let value = self.stale_value(model, old);
                         return (value.unwrap_or(Expected::Fault(Fault::Timeout)), None);
                     }
-                    if soft && soon {
-                        if let Some(value) = self.instead(model, true) {
+                    if soft && may_serve_stale {
+                        if let Some(value) = self.stale_value(model, true) {
                             return (value, None);
                         }
-                        self.role = Role::Waits {
+                        self.role = Role::Waiter {
                             flight,
                             old,
-                            soon: false,
-                            note,
+                            may_serve_stale: false,
+                            joined_at,
                         };
                     }
                     return (Expected::Pending, None);
                 }
-                Role::Leads(flight) => return self.drive(model, flight, hard),
+                Role::Leader(flight) => return self.drive(model, flight, hard),
             }
         }
     }
 
-    /// What a poll of its own load gives.
+    /// The expected result of a poll by the leader.
     fn drive(
         &mut self,
         model: &mut Model,
         flight: usize,
         hard: bool,
-    ) -> (Expected, Option<Landing>) {
+    ) -> (Expected, Option<Completion>) {
         let old = model.flights[flight].old;
-        let pause = self.terms.backoff.unwrap_or(0);
+        let pause = self.settings.backoff.unwrap_or(0);
         let readable = old.filter(|old| old.reading == Reading::Value);
-        // A full loader is given the old value: if that cannot be, there is none.
-        let has_old = if self.is_full() {
+        // The loader of a `fetch` gets the old value, but only a decodable one.
+        let has_old = if self.is_fetch() {
             readable.is_some()
         } else {
             old.is_some()
         };
-        let fault = match self.gate.with(|gate| gate.given) {
-            Some(Given::Value {
+        let fault = match self.gate.with(|gate| gate.answer) {
+            Some(Answer::Value {
                 id,
                 ttl,
                 tags,
                 unchanged,
             }) => {
-                let full = self.is_full();
-                let revived = readable.filter(|_| full && unchanged);
-                let own = if full {
+                let fetch = self.is_fetch();
+                let revived = readable.filter(|_| fetch && unchanged);
+                let chosen = if fetch {
                     tags | revived.map_or(0, |old| old.tags)
                 } else {
                     0
                 };
                 let id = revived.map_or(id, |old| old.id);
                 let form = revived.map_or(self.asked, |old| old.form);
-                let stores = model.land(flight, id, own, revived.is_some());
-                let landing = Landing {
+                let stores = model.complete(flight, id, chosen, revived.is_some());
+                let completion = Completion {
                     id,
                     form,
-                    ttl: ttl.filter(|_| full).or(self.terms.ttl),
-                    tags: own | self.terms.tags,
-                    dated: full,
+                    ttl: ttl.filter(|_| fetch).or(self.settings.ttl),
+                    tags: chosen | self.settings.tags,
+                    timed: fetch,
                 };
                 let value = Expected::Value(id, Source::Loaded, Duration::ZERO);
-                return (value, stores.then_some(landing));
+                return (value, stores.then_some(completion));
             }
-            Some(Given::Panic) => {
-                model.give_up(flight, End::Fault(Fault::Panic), pause);
+            Some(Answer::Panic) => {
+                model.abandon(flight, End::Fault(Fault::Panic), pause);
                 return (Expected::Panic, None);
             }
-            Some(Given::Error) => Fault::Load,
+            Some(Answer::Error) => Fault::Load,
             None if hard => {
                 model.stats.timeouts += 1;
                 Fault::Timeout
             }
             None => return (Expected::Pending, None),
         };
-        model.give_up(flight, End::Fault(fault), pause);
+        model.abandon(flight, End::Fault(fault), pause);
         let value = if self.verb == Verb::Refresh {
             model
-                .instead(self.key, self.asked, true)
+                .stale_value(self.key, self.asked, true)
                 .map(|id| self.old_value(model, id))
         } else {
-            self.instead(model, has_old)
+            self.stale_value(model, has_old)
         };
         (value.unwrap_or(Expected::Fault(fault)), None)
     }
 
-    fn instead(&self, model: &mut Model, old: bool) -> Option<Expected> {
-        let id = old.then(|| model.instead(self.key, self.asked, false))??;
+    fn stale_value(&self, model: &mut Model, old: bool) -> Option<Expected> {
+        let id = old.then(|| model.stale_value(self.key, self.asked, false))??;
         Some(self.old_value(model, id))
     }
 
-    /// What was there all the time, fresh or not.
+    /// The answer with the current value, fresh or stale.
     fn old_value(&self, model: &Model, id: u32) -> Expected {
         let fresh = model.find_fresh(self.key).is_some();
         self.value(model, id, if fresh { Source::Hit } else { Source::Stale })
@@ -311,7 +318,7 @@ impl Call {
         Expected::Value(id, source, Duration::from_nanos(age))
     }
 
-    /// Compares what a poll gave with what it should.
+    /// Asserts that a poll gave the expected result.
     pub(crate) fn compare(&self, model: &Model, expected: Expected, got: Option<&Poll<Got>>) {
         let what = || format!("{:?} of {} expected {expected:?}", self.verb, self.key);
         match (expected, got) {
@@ -331,13 +338,13 @@ impl Call {
         self.gate.with(|gate| {
             assert_eq!(gate.was_called, led.is_some(), "{}", what());
             let old = led.and_then(|flight| model.flights[flight].old);
-            let old = old.filter(|old| self.is_full() && old.reading == Reading::Value);
+            let old = old.filter(|old| self.is_fetch() && old.reading == Reading::Value);
             assert_eq!(gate.old, old.map(|old| old.id), "{}", what());
         });
     }
 }
 
-/// Whether an error is of a kind.
+/// Whether an error is of the expected kind.
 pub(crate) fn is(error: &CacheError, fault: Fault) -> bool {
     match fault {
         Fault::Load => error.is_load(),

@@ -1,8 +1,8 @@
-//! What the model knows of an entry: its times, as `docs/freshness.md` has them.
+//! An entry of the model, with its times by the formula of `docs/freshness.md`.
 
-use super::input::{Form, Terms};
+use super::input::{CallOptions, Form};
 
-/// A time that does not come.
+/// A time that is never reached.
 pub(crate) const NEVER: u64 = u64::MAX;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -11,7 +11,7 @@ pub(crate) enum State {
     Due,
     Stale,
     Fallback,
-    Gone,
+    Expired,
 }
 
 impl State {
@@ -28,10 +28,10 @@ pub(crate) struct Entry {
     pub(crate) cost: usize,
     stored: u64,
     fresh_until: u64,
-    /// Until then it is fresh for certain: a random part of the ttl was taken off.
+    /// The entry is certainly fresh until then; jitter may end its freshness from then on.
     sure_until: u64,
     refresh_at: u64,
-    /// The ends of the windows, if there are any.
+    /// The ends of the windows, if set.
     servable_until: Option<u64>,
     on_error_until: Option<u64>,
     error_window: u64,
@@ -40,7 +40,7 @@ pub(crate) struct Entry {
     is_timed: bool,
 }
 
-/// What an entry costs of `max_bytes`: see `docs/guarantees.md`.
+/// The cost of an entry for `max_bytes`: see `docs/guarantees.md`.
 pub(crate) fn cost(key: usize, value: usize, tags: u8, timed: bool) -> usize {
     let tags = tags.count_ones() as usize;
     key + value + 104 + 28 * tags + if timed { 88 } else { 0 }
@@ -52,19 +52,19 @@ impl Entry {
         key: usize,
         ttl: Option<u64>,
         tags: u8,
-        terms: &Terms,
-        dated: bool,
+        settings: &CallOptions,
+        timed: bool,
         now: u64,
     ) -> Self {
         let after = |time: u64| now.saturating_add(time);
         let fresh_until = ttl.map_or(NEVER, after);
         let half = |part: u8| ttl.unwrap_or(0) / 2 * u64::from(part);
-        let is_timed = dated
-            || terms.stale_while_revalidate.is_some()
-            || terms.stale_if_error.is_some()
-            || terms.refresh_ahead.is_some()
-            || terms.idle.is_some();
-        let refresh_at = terms.refresh_ahead.filter(|_| ttl.is_some());
+        let is_timed = timed
+            || settings.stale_while_revalidate.is_some()
+            || settings.stale_if_error.is_some()
+            || settings.refresh_ahead.is_some()
+            || settings.idle.is_some();
+        let refresh_at = settings.refresh_ahead.filter(|_| ttl.is_some());
         Self {
             id,
             form,
@@ -72,30 +72,30 @@ impl Entry {
             cost: cost(key, bytes, tags, is_timed),
             stored: now,
             fresh_until,
-            sure_until: fresh_until - half(terms.jitter.unwrap_or(0)),
+            sure_until: fresh_until - half(settings.jitter.unwrap_or(0)),
             refresh_at: refresh_at.map_or(NEVER, |part| after(half(part))),
-            servable_until: terms
+            servable_until: settings
                 .stale_while_revalidate
                 .map(|it| fresh_until.saturating_add(it)),
-            on_error_until: terms
+            on_error_until: settings
                 .stale_if_error
                 .map(|it| fresh_until.saturating_add(it)),
-            error_window: terms.stale_if_error.unwrap_or(0),
-            idle: terms.idle,
+            error_window: settings.stale_if_error.unwrap_or(0),
+            idle: settings.idle,
             read: now,
             is_timed,
         }
     }
 
     pub(crate) fn state(&self, now: u64) -> State {
-        // No time at all is the least that there is.
+        // A time to idle of zero is treated as one nanosecond.
         let idle_end = self.idle.map(|idle| self.read + idle.max(1));
-        let has_come = |end: u64| end != NEVER && end <= now;
-        let is_in = |end: Option<u64>| end.is_some_and(|end| !has_come(end));
-        if idle_end.is_some_and(has_come) {
-            State::Gone
-        } else if !has_come(self.fresh_until) {
-            if has_come(self.refresh_at) {
+        let is_reached = |end: u64| end != NEVER && end <= now;
+        let is_in = |end: Option<u64>| end.is_some_and(|end| !is_reached(end));
+        if idle_end.is_some_and(is_reached) {
+            State::Expired
+        } else if !is_reached(self.fresh_until) {
+            if is_reached(self.refresh_at) {
                 State::Due
             } else {
                 State::Fresh
@@ -105,7 +105,7 @@ impl Entry {
         } else if is_in(self.on_error_until) {
             State::Fallback
         } else {
-            State::Gone
+            State::Expired
         }
     }
 
@@ -113,12 +113,12 @@ impl Entry {
         self.state(now).is_fresh()
     }
 
-    /// Whether only the cache knows if it is fresh.
+    /// Whether jitter leaves open if the entry is fresh.
     pub(crate) fn is_unsure(&self, now: u64) -> bool {
         self.is_fresh(now) && self.sure_until <= now
     }
 
-    /// What was unsure is known now.
+    /// Records the answer of the cache for an unsure entry.
     pub(crate) fn learn(&mut self, is_fresh: bool, now: u64) {
         if is_fresh {
             self.sure_until = now + 1;
@@ -142,22 +142,22 @@ impl Entry {
         self.servable_until = self.servable_until.map(earlier);
     }
 
-    /// Whether there is a window after the ttl.
+    /// Whether the entry has a window after the ttl.
     pub(crate) fn has_window(&self) -> bool {
         self.servable_until.max(self.on_error_until) > Some(self.fresh_until)
     }
 
-    /// How long ago it was stored, as far as it is known.
+    /// The age of the value; zero if the entry keeps no time of storage.
     pub(crate) fn age(&self, now: u64) -> u64 {
         if self.is_timed { now - self.stored } else { 0 }
     }
 
-    /// What happens to a reader who asks for this type.
+    /// The result of a read of this type.
     pub(crate) fn reading(&self, asked: Form) -> Reading {
         match (self.form, asked) {
             (held, asked) if held == asked => Reading::Value,
             (Form::Raw, Form::Number) => Reading::Value,
-            // Numbers as bytes are lengths of text that is not there.
+            // An encoded number, read as text, is the length of a missing text.
             (Form::Raw | Form::Garbage, _) => Reading::Undecodable,
             _ => Reading::WrongType,
         }

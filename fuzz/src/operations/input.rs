@@ -1,27 +1,27 @@
-//! What a run is made of: plain numbers, which the fuzzer may choose as it likes.
+//! The input of a run: plain numbers, freely chosen by the fuzzer.
 
 use std::time::Duration;
 
 use arbitrary::{Arbitrary, Unstructured};
 use hydracache::CacheOptions;
 
-/// How the cache is built, and what is done with it.
+/// The settings of the cache, and the steps of a run.
 #[derive(Debug)]
 pub struct Input {
     pub(crate) setup: Setup,
     pub(crate) steps: Vec<Step>,
 }
 
-/// Steps that a run has at most.
-const STEPS: usize = 200;
+/// The largest number of steps of a run.
+const MAX_STEPS: usize = 200;
 
-/// As many steps as there are bytes for. (Of a `Vec` every other byte would say that it
-/// ends here.)
+/// Reads steps until the bytes end. (A derived `Vec` would spend a byte per step on whether
+/// the list goes on.)
 impl<'a> Arbitrary<'a> for Input {
     fn arbitrary(bytes: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
         let setup = bytes.arbitrary()?;
         let mut steps = Vec::new();
-        while !bytes.is_empty() && steps.len() < STEPS {
+        while !bytes.is_empty() && steps.len() < MAX_STEPS {
             steps.push(bytes.arbitrary()?);
         }
         Ok(Self { setup, steps })
@@ -34,8 +34,8 @@ pub(crate) struct Setup {
     capacity: u8,
     max_bytes: Option<u8>,
     max_entry_bytes: Option<u8>,
-    /// What calls do not say.
-    pub(crate) defaults: Option<Wishes>,
+    /// The default options of the builder.
+    pub(crate) defaults: Option<RawOptions>,
 }
 
 impl Setup {
@@ -55,17 +55,17 @@ impl Setup {
     }
 }
 
-/// What a call wishes for its entry and its load. Times are in seconds.
+/// The options of a call as raw numbers. Times are in seconds.
 #[derive(Arbitrary, Clone, Debug, Default)]
-pub(crate) struct Wishes {
+pub(crate) struct RawOptions {
     pub(crate) ttl: Option<u8>,
-    /// A bit for each.
+    /// A bit per tag.
     pub(crate) tags: u8,
-    pub(crate) rare: Option<RareWishes>,
+    pub(crate) extra: Option<RawExtraOptions>,
 }
 
 #[derive(Arbitrary, Clone, Debug, Default)]
-pub(crate) struct RareWishes {
+pub(crate) struct RawExtraOptions {
     pub(crate) stale_while_revalidate: Option<u8>,
     pub(crate) stale_if_error: Option<u8>,
     pub(crate) refresh_ahead: Option<u8>,
@@ -76,7 +76,7 @@ pub(crate) struct RareWishes {
     pub(crate) error_backoff: Option<u8>,
 }
 
-/// How many tags there are.
+/// The number of tags.
 pub(crate) const TAGS: u8 = 4;
 
 pub(crate) const SECOND: u64 = 1_000_000_000;
@@ -85,16 +85,16 @@ fn seconds(number: Option<u8>, most: u8) -> Option<u64> {
     number.map(|number| u64::from(number % (most + 1)) * SECOND)
 }
 
-/// The same, as they are meant: what is not set is filled in, times are in nanoseconds.
+/// The options of a call in valid ranges. Times are in nanoseconds.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Terms {
+pub(crate) struct CallOptions {
     pub(crate) ttl: Option<u64>,
     pub(crate) tags: u8,
     pub(crate) stale_while_revalidate: Option<u64>,
     pub(crate) stale_if_error: Option<u64>,
-    /// In halves.
+    /// In units of one half.
     pub(crate) refresh_ahead: Option<u8>,
-    /// In halves.
+    /// In units of one half.
     pub(crate) jitter: Option<u8>,
     pub(crate) idle: Option<u64>,
     pub(crate) load_timeout: Option<u64>,
@@ -102,29 +102,28 @@ pub(crate) struct Terms {
     pub(crate) backoff: Option<u64>,
 }
 
-impl Wishes {
-    /// As they are, but for what is not modelled: a ttl that is random together with
-    /// times that are counted from it.
-    pub(crate) fn terms(&self) -> Terms {
-        let rare = self.rare.clone().unwrap_or_default();
-        Terms {
+impl RawOptions {
+    /// Maps the raw numbers to valid ranges.
+    pub(crate) fn settings(&self) -> CallOptions {
+        let extra = self.extra.clone().unwrap_or_default();
+        CallOptions {
             ttl: seconds(self.ttl, 6),
             tags: self.tags % (1 << TAGS),
-            stale_while_revalidate: seconds(rare.stale_while_revalidate, 4),
-            stale_if_error: seconds(rare.stale_if_error, 6),
-            refresh_ahead: rare.refresh_ahead.map(|part| part % 3),
-            jitter: rare.jitter.map(|part| part % 3),
-            idle: seconds(rare.time_to_idle, 6),
-            load_timeout: seconds(rare.load_timeout, 4),
-            soft_timeout: seconds(rare.soft_timeout, 3),
-            backoff: seconds(rare.error_backoff, 4),
+            stale_while_revalidate: seconds(extra.stale_while_revalidate, 4),
+            stale_if_error: seconds(extra.stale_if_error, 6),
+            refresh_ahead: extra.refresh_ahead.map(|part| part % 3),
+            jitter: extra.jitter.map(|part| part % 3),
+            idle: seconds(extra.time_to_idle, 6),
+            load_timeout: seconds(extra.load_timeout, 4),
+            soft_timeout: seconds(extra.soft_timeout, 3),
+            backoff: seconds(extra.error_backoff, 4),
         }
     }
 }
 
-impl Terms {
-    /// What a call's options and the builder's are together.
-    pub(crate) fn filled_in(mut self, defaults: &Self) -> Self {
+impl CallOptions {
+    /// Fills unset options from the builder's defaults, and adds the default tags.
+    pub(crate) fn or(mut self, defaults: &Self) -> Self {
         self.ttl = self.ttl.or(defaults.ttl);
         self.tags |= defaults.tags;
         self.stale_while_revalidate = self
@@ -140,7 +139,7 @@ impl Terms {
         self
     }
 
-    /// A random ttl is modelled where nothing else is counted from it.
+    /// Whether the model covers these options: jitter only without options relative to the ttl.
     pub(crate) fn is_modelled(&self) -> bool {
         let counted = self.stale_while_revalidate.is_some()
             || self.stale_if_error.is_some()
@@ -182,19 +181,19 @@ impl Terms {
     }
 }
 
-/// The names of some tags; the first one is named twice, which counts once.
+/// The names of a set of tags. The first tag is named twice, which must count once.
 pub(crate) fn tag_names(tags: u8) -> impl Iterator<Item = String> {
     let chosen = (0..TAGS).filter(move |tag| tags & (1 << tag) != 0);
     let again = (tags & 1 != 0).then_some(0);
     chosen.chain(again).map(|tag| format!("tag {tag}"))
 }
 
-/// What a loader gives.
+/// The result of a loader.
 #[derive(Arbitrary, Clone, Debug)]
-pub(crate) enum Verdict {
+pub(crate) enum LoaderResult {
     Value,
-    /// With wishes of its own, which only `fetch` has.
-    Full {
+    /// A `Loaded` with options of its own, for `fetch` only.
+    Loaded {
         ttl: Option<u8>,
         tags: u8,
         unchanged: bool,
@@ -203,7 +202,7 @@ pub(crate) enum Verdict {
     Panic,
 }
 
-/// Which verb loads.
+/// The loading method.
 #[derive(Arbitrary, Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
     GetOrLoad,
@@ -212,7 +211,7 @@ pub(crate) enum Verb {
     GetOrRefresh,
 }
 
-/// What is stored, or asked for.
+/// The form of a stored value, or the type a call asks for.
 #[derive(Arbitrary, Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Form {
     /// A `u32`.
@@ -221,7 +220,7 @@ pub(crate) enum Form {
     Text,
     /// The bytes of a `u32`, by `put_bytes`.
     Raw,
-    /// Bytes that are no value of any type.
+    /// Bytes that decode as no type.
     Garbage,
 }
 
@@ -231,35 +230,35 @@ pub(crate) enum Step {
     GetBytes(u8),
     Peek(u8, bool),
     Contains(u8),
-    Put(u8, Form, Wishes),
-    PutIfAbsent(u8, Wishes),
-    /// Puts a new value if there is one or none, as the bits say; else removes.
-    Update(u8, u8, Wishes),
+    Put(u8, Form, RawOptions),
+    PutIfAbsent(u8, RawOptions),
+    /// Puts a new value or removes: bit 0 decides for a present value, bit 1 for an absent one.
+    Update(u8, u8, RawOptions),
     Remove(u8),
     Expire(u8),
     ExpireTag(u8, bool),
-    /// Dropped after its first poll, or driven to its end.
+    /// Driven to its end if true, else dropped after the first poll.
     InvalidateTags(u8, bool),
     Flush(bool),
     Keys,
     /// Keeps the keys whose bit is set.
     Retain(u8),
-    /// Begins a loading call; polls it once, or not.
+    /// Begins a loading call, and polls the call once if `polled`.
     Begin {
         verb: Verb,
         key: u8,
         text: bool,
-        wishes: Wishes,
-        verdict: Option<Verdict>,
+        raw: RawOptions,
+        result: Option<LoaderResult>,
         polled: bool,
     },
     Poll(u8),
-    /// Lets a loader end at its next poll.
-    Finish(u8, Verdict),
+    /// Sets the result of a waiting loader, for its next poll.
+    EndLoader(u8, LoaderResult),
     Drop(u8),
     Advance(u8),
-    /// Puts many keys that have a tag.
+    /// Puts many keys with one tag.
     Fill(u16, u8),
-    /// Asks for the counters, which gives back what invalidations left.
-    Settle,
+    /// Compares the counters, which also sweeps invalidated entries.
+    CheckCounters,
 }

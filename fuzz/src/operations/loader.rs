@@ -1,4 +1,4 @@
-//! Loading calls as the cache sees them: verbs, with loaders that end when they are told to.
+//! Loading calls of the cache, with loaders that wait for a result from the test.
 
 use std::future::poll_fn;
 use std::panic::resume_unwind;
@@ -14,26 +14,26 @@ use serde::de::DeserializeOwned;
 use super::input::{Verb, tag_names};
 use super::values::Value;
 
-/// What a loader will give. `None` keeps it waiting.
+/// The result of a loader.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Given {
+pub(crate) enum Answer {
     Value {
         id: u32,
         ttl: Option<u64>,
         tags: u8,
-        /// Instead of the value, if there is an old one.
+        /// Returns "unchanged" instead of the value, if there is an old value.
         unchanged: bool,
     },
     Error,
     Panic,
 }
 
-/// What a loader was told, and what it is to give.
+/// The recorded call of a loader, and its result. Without a result the loader waits.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     pub(super) was_called: bool,
     pub(super) old: Option<u32>,
-    pub(super) given: Option<Given>,
+    pub(super) answer: Option<Answer>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -52,17 +52,17 @@ impl SharedGate {
         });
     }
 
-    async fn given(&self) -> Given {
-        let given = poll_fn(|_| match self.with(|gate| gate.given) {
-            Some(given) => Poll::Ready(given),
+    async fn answer(&self) -> Answer {
+        let answer = poll_fn(|_| match self.with(|gate| gate.answer) {
+            Some(answer) => Poll::Ready(answer),
             None => Poll::Pending,
         });
-        given.await
+        answer.await
     }
 
-    async fn pass<V: Value>(self, old: Option<Old<V>>) -> Result<Loaded<V>, &'static str> {
-        match self.given().await {
-            Given::Value {
+    async fn answer_fetch<V: Value>(self, old: Option<Old<V>>) -> Result<Loaded<V>, &'static str> {
+        match self.answer().await {
+            Answer::Value {
                 id,
                 ttl,
                 tags,
@@ -70,7 +70,7 @@ impl SharedGate {
             } => {
                 let loaded = match old.filter(|_| unchanged) {
                     Some(old) => old.unchanged(),
-                    None => Loaded::new(V::of(id)),
+                    None => Loaded::new(V::from_id(id)),
                 };
                 let loaded = loaded.tags(tag_names(tags));
                 Ok(match ttl {
@@ -79,26 +79,25 @@ impl SharedGate {
                     None => loaded,
                 })
             }
-            Given::Error => Err("away"),
-            // The hook of the fuzzer would take a panic for a finding.
-            Given::Panic => resume_unwind(Box::new("on purpose")),
+            Answer::Error => Err("away"),
+            // `resume_unwind` skips the panic hook, which would report a finding.
+            Answer::Panic => resume_unwind(Box::new("on purpose")),
         }
     }
 
-    async fn pass_plain<V: Value>(self) -> Result<V, &'static str> {
-        match self.given().await {
-            Given::Value { id, .. } => Ok(V::of(id)),
-            Given::Error => Err("away"),
-            Given::Panic => resume_unwind(Box::new("on purpose")),
+    async fn answer_plain<V: Value>(self) -> Result<V, &'static str> {
+        match self.answer().await {
+            Answer::Value { id, .. } => Ok(V::from_id(id)),
+            Answer::Error => Err("away"),
+            Answer::Panic => resume_unwind(Box::new("on purpose")),
         }
     }
 }
 
-/// What a call gave: the number of its value, where it is from and how old it is, if the
-/// verb says so.
+/// The answer of a call: the id of the value and, for `fetch`, its source and age.
 pub(super) type Got = CacheResult<(u32, Option<(Source, Duration)>)>;
 
-/// The call of a verb.
+/// Creates the future of a loading call.
 pub(super) fn begin<V: Value + Serialize + DeserializeOwned + Send + 'static>(
     cache: HydraCache,
     verb: Verb,
@@ -112,7 +111,7 @@ pub(super) fn begin<V: Value + Serialize + DeserializeOwned + Send + 'static>(
             let gate = gate.clone();
             move || {
                 gate.call(None);
-                gate.pass_plain::<V>()
+                gate.answer_plain::<V>()
             }
         };
         match verb {
@@ -122,7 +121,7 @@ pub(super) fn begin<V: Value + Serialize + DeserializeOwned + Send + 'static>(
             Verb::Fetch => {
                 let loader = |old: Option<Old<V>>| {
                     gate.call(old.as_ref().map(|old| old.value().id()));
-                    gate.pass(old)
+                    gate.answer_fetch(old)
                 };
                 let got = cache.fetch(&key, options, loader).await;
                 got.map(

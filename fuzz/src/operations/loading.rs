@@ -1,22 +1,23 @@
-//! What the model knows of loads: who finds what, who joins, who stores.
+//! Loads in the model: look-ups, joins, fences, completions.
 
 use super::entry::{NEVER, Reading, State};
-use super::input::{Form, Terms};
+use super::input::{CallOptions, Form};
 use super::model::{Fault, Key, Model};
 
-/// How a load ended, for those who wait for it.
+/// The end of a load, as seen by the waiters.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum End {
     Value {
         id: u32,
-        /// The first invalidation of a tag of its own since it began.
-        marked: Option<usize>,
+        /// The number of the first invalidation of a loader-chosen tag since the load began.
+        invalidated_at: Option<usize>,
     },
     Fault(Fault),
-    /// Nobody knows: look again.
+    /// The leader was dropped: the waiters look up the key again.
     Dropped,
 }
 
+/// The entry that a load may replace.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Old {
     pub(crate) id: u32,
@@ -30,17 +31,17 @@ pub(crate) struct Flight {
     pub(crate) key: Key,
     pub(crate) asked: Form,
     pub(super) tags: u8,
-    /// What it may replace.
+    /// The entry that the load may replace.
     pub(crate) old: Option<Old>,
-    /// How many invalidations of tags there were when it began.
+    /// The number of tag invalidations before the load began.
     start: usize,
-    /// The step in which it began.
+    /// The step in which the load began.
     pub(crate) step: u64,
     pub(crate) end: Option<End>,
 }
 
-/// What a load finds.
-pub(crate) enum Look {
+/// The result of a look-up by a loading call.
+pub(crate) enum LookUp {
     Serve(u32, State),
     Fault(Fault),
     Join { flight: usize, old: bool },
@@ -48,24 +49,25 @@ pub(crate) enum Look {
 }
 
 impl Model {
-    /// Whether a load of a key runs, fenced or not: then a `retain` may ask about it.
+    /// Whether a load of the key runs, fenced or not: then a `retain` may see the key.
     pub(crate) fn is_loading(&self, key: Key) -> bool {
         let runs = |flight: &Flight| flight.key == key && flight.end.is_none();
         self.flights.iter().any(runs)
     }
 
-    fn seat(&mut self, key: Key, asked: Form, tags: u8, old: Option<Old>) -> usize {
+    /// Claims the slot of a key for a new load.
+    fn claim(&mut self, key: Key, asked: Form, tags: u8, old: Option<Old>) -> usize {
         self.stats.loads += 1;
         self.flights.push(Flight {
             key,
             asked,
             tags,
             old,
-            start: self.marks.len(),
+            start: self.tag_invalidations.len(),
             step: self.step,
             end: None,
         });
-        self.seats.insert(key, self.flights.len() - 1);
+        self.slots.insert(key, self.flights.len() - 1);
         self.flights.len() - 1
     }
 
@@ -74,9 +76,15 @@ impl Model {
         (until > self.now).then_some(fault)
     }
 
-    /// What a loading call does, by the table of `docs/freshness.md`. The first look of a
-    /// call is counted.
-    pub(crate) fn look(&mut self, key: Key, asked: Form, terms: &Terms, first: bool) -> Look {
+    /// The look-up of a loading call, by the table of `docs/freshness.md`. Only the first
+    /// look-up of a call is counted.
+    pub(crate) fn look_up(
+        &mut self,
+        key: Key,
+        asked: Form,
+        settings: &CallOptions,
+        first: bool,
+    ) -> LookUp {
         let now = self.now;
         let found = self.entries.get_mut(&key).map(|entry| {
             let state = entry.state(now);
@@ -86,7 +94,7 @@ impl Model {
                 tags: entry.tags,
                 reading: entry.reading(asked),
             };
-            if state.is_fresh() || (state != State::Gone && old.reading != Reading::WrongType) {
+            if state.is_fresh() || (state != State::Expired && old.reading != Reading::WrongType) {
                 entry.touch(now);
             }
             (state, old)
@@ -97,10 +105,10 @@ impl Model {
             tags: 0,
             reading: Reading::Undecodable,
         };
-        let (state, old) = found.unwrap_or((State::Gone, nothing));
+        let (state, old) = found.unwrap_or((State::Expired, nothing));
         let (id, reading) = (old.id, old.reading);
         if first {
-            // What cannot be decoded is a miss.
+            // An undecodable entry counts as a miss.
             let hit = state.is_fresh() && reading != Reading::Undecodable;
             *if hit {
                 &mut self.stats.hits
@@ -108,59 +116,64 @@ impl Model {
                 &mut self.stats.misses
             } += 1;
         }
-        let usable = state != State::Gone && reading == Reading::Value;
+        let usable = state != State::Expired && reading == Reading::Value;
         if state.is_fresh() && reading == Reading::WrongType {
-            return Look::Fault(Fault::WrongType);
+            return LookUp::Fault(Fault::WrongType);
         }
         if usable && state == State::Fresh {
-            return Look::Serve(id, state);
+            return LookUp::Serve(id, state);
         }
-        if let Some(&flight) = self.seats.get(&key) {
+        if let Some(&flight) = self.slots.get(&key) {
             if usable && state <= State::Stale {
                 return self.serve(id, state);
             }
             if self.flights[flight].asked != asked {
-                return Look::Fault(Fault::WrongType);
+                return LookUp::Fault(Fault::WrongType);
             }
-            // Whether it can be decoded is found out when it is needed.
+            // The entry is decoded only when needed.
             let old = state == State::Fallback && reading != Reading::WrongType;
-            return Look::Join { flight, old };
+            return LookUp::Join { flight, old };
         }
         if let Some(fault) = self.backoff(key) {
             if usable {
                 return self.serve(id, state);
             }
-            return Look::Fault(fault);
+            return LookUp::Fault(fault);
         }
         self.backoffs.remove(&key);
         let is_old = match state {
             State::Fresh | State::Due => reading == Reading::Value,
             State::Stale | State::Fallback => reading != Reading::WrongType,
-            State::Gone => false,
+            State::Expired => false,
         };
         self.stats.refreshes += u64::from(is_old && state <= State::Stale);
         let old = is_old.then_some(old);
-        Look::Lead(self.seat(key, asked, terms.tags, old))
+        LookUp::Lead(self.claim(key, asked, settings.tags, old))
     }
 
-    fn serve(&mut self, id: u32, state: State) -> Look {
+    fn serve(&mut self, id: u32, state: State) -> LookUp {
         self.stats.stale_serves += u64::from(!state.is_fresh());
-        Look::Serve(id, state)
+        LookUp::Serve(id, state)
     }
 
-    /// Takes the seat for a `refresh`.
-    pub(crate) fn sit_anew(&mut self, key: Key, asked: Form, terms: &Terms) -> Look {
+    /// Claims the slot for a `refresh`.
+    pub(crate) fn claim_refresh(
+        &mut self,
+        key: Key,
+        asked: Form,
+        settings: &CallOptions,
+    ) -> LookUp {
         let now = self.now;
         let mut hit = false;
         if let Some(entry) = self.entries.get_mut(&key) {
             hit = entry.is_fresh(now);
             let reads = entry.reading(asked) != Reading::WrongType;
-            if hit || (entry.state(now) != State::Gone && reads) {
+            if hit || (entry.state(now) != State::Expired && reads) {
                 entry.touch(now);
             }
             if hit && !reads {
                 self.stats.hits += 1;
-                return Look::Fault(Fault::WrongType);
+                return LookUp::Fault(Fault::WrongType);
             }
         }
         *if hit {
@@ -169,67 +182,69 @@ impl Model {
             &mut self.stats.misses
         } += 1;
         self.stats.refreshes += 1;
-        Look::Lead(self.seat(key, asked, terms.tags, None))
+        LookUp::Lead(self.claim(key, asked, settings.tags, None))
     }
 
-    /// What there is to be served instead of a load. A refresh that fails does not hide
-    /// behind a fresh value that has no window.
-    pub(crate) fn instead(&mut self, key: Key, asked: Form, refresh: bool) -> Option<u32> {
+    /// The value to serve instead of a failed or slow load. A failed refresh is not answered
+    /// with a fresh value without a window.
+    pub(crate) fn stale_value(&mut self, key: Key, asked: Form, refresh: bool) -> Option<u32> {
         let entry = self.entries.get(&key)?;
         let (state, id) = (entry.state(self.now), entry.id);
         let hidden = refresh && state.is_fresh() && !entry.has_window();
-        if state == State::Gone || hidden || entry.reading(asked) != Reading::Value {
+        if state == State::Expired || hidden || entry.reading(asked) != Reading::Value {
             return None;
         }
         self.serve(id, state);
         Some(id)
     }
 
-    /// Whether a load still has its seat.
-    fn has_seat(&self, flight: usize) -> bool {
-        self.seats.get(&self.flights[flight].key) == Some(&flight)
+    /// Whether a load still holds its slot.
+    fn holds_slot(&self, flight: usize) -> bool {
+        self.slots.get(&self.flights[flight].key) == Some(&flight)
     }
 
-    /// How many invalidations of tags there were.
-    pub(crate) fn marks(&self) -> usize {
-        self.marks.len()
+    /// The number of tag invalidations so far.
+    pub(crate) fn invalidations(&self) -> usize {
+        self.tag_invalidations.len()
     }
 
-    /// The number of the first invalidation of one of these tags since a start.
-    fn first_mark(&self, tags: u8, start: usize) -> Option<usize> {
-        let later = &self.marks[start..];
-        let first = later.iter().position(|marked| marked & tags != 0);
+    /// The number of the first invalidation of one of these tags since `start`.
+    fn first_invalidation(&self, tags: u8, start: usize) -> Option<usize> {
+        let later = &self.tag_invalidations[start..];
+        let first = later
+            .iter()
+            .position(|invalidated_at| invalidated_at & tags != 0);
         first.map(|place| start + place + 1)
     }
 
-    /// Ends a load with a value. Whether it may be stored.
-    pub(crate) fn land(&mut self, flight: usize, id: u32, own: u8, unchanged: bool) -> bool {
-        let seated = self.has_seat(flight);
+    /// Completes a load with a value. Returns whether the value may be stored.
+    pub(crate) fn complete(&mut self, flight: usize, id: u32, chosen: u8, unchanged: bool) -> bool {
+        let holds_slot = self.holds_slot(flight);
         let Flight {
             key, start, old, ..
         } = self.flights[flight];
         let old_tags = old.map_or(0, |old| old.tags);
-        let revives = unchanged && self.first_mark(old_tags, start).is_some();
-        let marked = self.first_mark(own, start);
-        let stores = seated && marked.is_none() && !revives;
-        if seated {
+        let revives = unchanged && self.first_invalidation(old_tags, start).is_some();
+        let invalidated_at = self.first_invalidation(chosen, start);
+        let stores = holds_slot && invalidated_at.is_none() && !revives;
+        if holds_slot {
             self.fence(key);
         }
         self.stats.stale_load_discards += u64::from(!stores);
-        self.flights[flight].end = Some(End::Value { id, marked });
+        self.flights[flight].end = Some(End::Value { id, invalidated_at });
         stores
     }
 
-    /// Ends a load without a value.
-    pub(crate) fn give_up(&mut self, flight: usize, end: End, pause: u64) {
+    /// Abandons a load: ends the load without a value.
+    pub(crate) fn abandon(&mut self, flight: usize, end: End, pause: u64) {
         let key = self.flights[flight].key;
-        let seated = self.has_seat(flight);
-        if seated {
+        let holds_slot = self.holds_slot(flight);
+        if holds_slot {
             self.fence(key);
         }
         if let End::Fault(fault) = end {
             self.stats.load_failures += 1;
-            if seated && pause > 0 {
+            if holds_slot && pause > 0 {
                 let until = self.now.saturating_add(pause);
                 self.backoffs.insert(key, (until.min(NEVER - 1), fault));
             }

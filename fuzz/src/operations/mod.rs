@@ -1,6 +1,7 @@
-//! Sequences of calls, one after another and half done, against a plain model: every
-//! answer, every counter, every entry that leaves and its cause, and after each step every
-//! inner invariant.
+//! Sequences of complete and partly polled calls agree with a simple model.
+//!
+//! Checked are every answer, every counter, every removed entry with its cause, and after each
+//! step every internal invariant.
 
 mod calls;
 mod entry;
@@ -20,61 +21,61 @@ use hydracache::{CacheOptions, HydraCache, ManualClock, RemovalCause};
 use self::calls::{Call, Expected};
 use self::entry::Entry;
 pub use self::input::Input;
-use self::input::{Form, TAGS, Terms, Wishes};
+use self::input::{CallOptions, Form, RawOptions, TAGS};
 use self::model::{Bounds, Key, Model};
 use self::values::{bytes_of, key_name};
 
-/// Loading calls that are under way at a time, at most.
-const CALLS: usize = 8;
+/// The largest number of running loading calls.
+const MAX_CALLS: usize = 8;
 
-/// Keys from here on are only put many at a time, and with a ttl that is not random.
+/// Keys from here on are used only by `Step::Fill`, and without jitter.
 const FIRST_OF_MANY: Key = 1000;
 
-/// What the listener was told.
-type Told = Arc<Mutex<Vec<(Vec<u8>, RemovalCause)>>>;
+/// The bytes and causes reported to the removal listener.
+type Removals = Arc<Mutex<Vec<(Vec<u8>, RemovalCause)>>>;
 
 /// Runs one input.
 ///
 /// # Panics
 ///
-/// If the cache does something else than it promises.
+/// If the cache breaks a promise.
 pub fn run(input: &Input) {
     let mut world = World::new(input);
     for step in &input.steps {
         world.model.step += 1;
-        world.take(step);
-        world.look_inside();
+        world.run_step(step);
+        world.check_invariants();
     }
     world.finish();
 }
 
-/// The cache, the model of it, and the calls that are under way.
+/// The cache, the model, and the running calls.
 struct World {
     cache: HydraCache,
     clock: ManualClock,
     model: Model,
-    defaults: Terms,
+    defaults: CallOptions,
     calls: Vec<Call>,
-    told: Told,
-    /// The number of each stored form.
+    reported: Removals,
+    /// The value id of each stored byte string.
     ids: HashMap<Vec<u8>, u32>,
-    /// For each value its key, its tags, and the step in which it began to be: that of its
-    /// put, or of the start of its load.
-    born: HashMap<u32, (Key, u8, u64)>,
-    /// For each key and each tag, and for all, the step of the last invalidation.
+    /// The key, the tags and the step of origin of each value: the step of its put, or of the
+    /// start of its load.
+    origins: HashMap<u32, (Key, u8, u64)>,
+    /// The step of the last invalidation of each key, of each tag, and of everything.
     removed: HashMap<Key, u64>,
     invalidated: [u64; TAGS as usize],
     flushed: u64,
     next_id: u32,
-    /// How many times many keys were put.
+    /// The number of `Step::Fill` so far.
     fills: u8,
-    left: LeftBy,
+    removals: RemovalCounts,
     was_garbage: bool,
 }
 
-/// How many left, by the listener.
+/// Counts of the removals reported to the listener.
 #[derive(Default)]
-struct LeftBy {
+struct RemovalCounts {
     all: u64,
     evicted: u64,
     expired: u64,
@@ -89,15 +90,17 @@ impl World {
             bytes: setup.max_bytes(),
             entry_bytes: setup.max_entry_bytes(),
         };
-        let defaults = setup.defaults.as_ref().map(Wishes::terms);
-        let defaults = defaults.filter(Terms::is_modelled).unwrap_or_default();
+        let defaults = setup.defaults.as_ref().map(RawOptions::settings);
+        let defaults = defaults
+            .filter(CallOptions::is_modelled)
+            .unwrap_or_default();
         let clock = ManualClock::new();
-        let told = Told::default();
+        let reported = Removals::default();
         let listener = {
-            let told = Arc::clone(&told);
+            let reported = Arc::clone(&reported);
             move |_: &str, bytes: &hydracache::Bytes, cause| {
-                let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-                told.push((bytes.to_vec(), cause));
+                let mut reported = reported.lock().unwrap_or_else(PoisonError::into_inner);
+                reported.push((bytes.to_vec(), cause));
             }
         };
         let mut builder = HydraCache::local()
@@ -116,68 +119,68 @@ impl World {
             model: Model::new(bounds),
             defaults,
             calls: Vec::new(),
-            told,
+            reported,
             ids: HashMap::new(),
-            born: HashMap::new(),
+            origins: HashMap::new(),
             removed: HashMap::new(),
             invalidated: [0; TAGS as usize],
             flushed: 0,
             next_id: 1,
             fills: 0,
-            left: LeftBy::default(),
+            removals: RemovalCounts::default(),
             was_garbage: false,
         }
     }
 
-    /// What is meant by wishes: alone, for the call, and with the builder's, for the model.
-    fn terms(&self, wishes: &Wishes) -> (Terms, CacheOptions) {
-        let own = wishes.terms();
-        let filled = own.clone().filled_in(&self.defaults);
+    /// The options for the model (with the builder's defaults) and for the call (without).
+    fn settings(&self, raw: &RawOptions) -> (CallOptions, CacheOptions) {
+        let own = raw.settings();
+        let filled = own.clone().or(&self.defaults);
         if filled.is_modelled() {
             return (filled, own.options());
         }
-        let own = Terms {
+        let own = CallOptions {
             jitter: Some(0),
             ..own
         };
-        let filled = own.clone().filled_in(&self.defaults);
+        let filled = own.clone().or(&self.defaults);
         (filled, own.options())
     }
 
-    /// A value that nobody has seen yet.
+    /// The id of a new value.
     fn value(&mut self) -> u32 {
         self.next_id += 1;
         self.next_id - 1
     }
 
-    fn note_born(&mut self, id: u32, form: Form, key: Key, tags: u8, step: u64) {
+    fn record_origin(&mut self, id: u32, form: Form, key: Key, tags: u8, step: u64) {
         self.ids.insert(bytes_of(id, form), id);
         self.was_garbage |= form == Form::Garbage || form == Form::Raw;
-        self.born.insert(id, (key, tags, step));
+        self.origins.insert(id, (key, tags, step));
     }
 
-    /// The model stores a value.
+    /// Stores a value in the model.
     fn store(
         &mut self,
         key: Key,
         (id, form): (u32, Form),
         ttl: Option<u64>,
         tags: u8,
-        terms: &Terms,
-        dated: bool,
+        settings: &CallOptions,
+        timed: bool,
     ) {
         let size = bytes_of(id, form).len();
         let name = key_name(key).len();
         let now = self.model.now;
-        let entry = Entry::new((id, form, size), name, ttl, tags, terms, dated, now);
+        let entry = Entry::new((id, form, size), name, ttl, tags, settings, timed, now);
         self.model.store(key, entry, size, ttl);
     }
 
-    /// The one rule, apart from all else that the model knows: what a call that began in
-    /// some step gives is no older than an invalidation that was begun before.
+    /// Asserts the main promise without the model: the answer of a call is not older than an
+    /// invalidation that began before the call.
     fn assert_not_older(&self, id: u32, began: u64) {
-        let Some(&(key, tags, born)) = self.born.get(&id) else {
-            panic!("{id} was never stored nor loaded");
+        let Some(&(key, tags, origins)) = self.origins.get(&id) else {
+            panic!("{id} was never stored or loaded");
         };
         let of_tags = (0..TAGS).filter(|tag| tags & (1 << tag) != 0);
         let last = of_tags
@@ -187,64 +190,69 @@ impl World {
             .filter(|&step| step < began)
             .max();
         assert!(
-            last.is_none_or(|last| last <= born),
+            last.is_none_or(|last| last <= origins),
             "{id} is older than an invalidation"
         );
     }
 
     fn poll(&mut self, at: usize) {
         let mut call = self.calls.swap_remove(at);
-        let (expected, landing) = call.expect(&mut self.model);
+        let (expected, completion) = call.expect(&mut self.model);
         let got = call.poll();
         call.compare(&self.model, expected, got.as_ref());
         let began = call.load().map(|flight| self.model.flights[flight].step);
         if let (Expected::Value(id, ..), Some(began)) = (expected, began) {
-            // One that is unchanged was born before.
-            if !self.born.contains_key(&id) {
-                self.note_born(id, call.form(), call.key(), call.terms().tags, began);
+            // An unchanged value already has an origin.
+            if !self.origins.contains_key(&id) {
+                self.record_origin(id, call.form(), call.key(), call.settings().tags, began);
             }
         }
-        if let (Some(landing), Some(began)) = (landing, began) {
-            let terms = call.terms();
-            let id = landing.id;
-            // What a load has found unchanged is as new as what it would have loaded.
-            let entry = self.born.entry(id);
-            entry.and_modify(|born| *born = (born.0, born.1 | landing.tags, began));
-            let value = (id, landing.form);
+        if let (Some(completion), Some(began)) = (completion, began) {
+            let settings = call.settings();
+            let id = completion.id;
+            // A value confirmed as unchanged is as new as a value loaded by the same load.
+            let entry = self.origins.entry(id);
+            entry.and_modify(|origins| *origins = (origins.0, origins.1 | completion.tags, began));
+            let value = (id, completion.form);
             self.store(
                 call.key(),
                 value,
-                landing.ttl,
-                landing.tags,
-                terms,
-                landing.dated,
+                completion.ttl,
+                completion.tags,
+                settings,
+                completion.timed,
             );
         }
         if let Expected::Value(id, ..) = expected {
             self.assert_not_older(id, call.began());
         }
-        self.hear();
+        self.check_removals();
         if let Expected::Pending = expected {
             self.calls.push(call);
         }
     }
 
-    /// Takes notice of what the listener was told: each entry that left, and why.
-    fn hear(&mut self) {
-        let told = std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner));
+    /// Checks each reported removal and its cause against the model.
+    fn check_removals(&mut self) {
+        let reported =
+            std::mem::take(&mut *self.reported.lock().unwrap_or_else(PoisonError::into_inner));
         let mut evicted = None;
-        for (bytes, cause) in told {
+        for (bytes, cause) in reported {
             let id = self.ids[&bytes];
-            self.left.all += 1;
+            self.removals.all += 1;
             match cause {
-                RemovalCause::Evicted => self.left.evicted += 1,
-                RemovalCause::Expired => self.left.expired += 1,
-                RemovalCause::Invalidated => self.left.invalidated += 1,
+                RemovalCause::Evicted => self.removals.evicted += 1,
+                RemovalCause::Expired => self.removals.expired += 1,
+                RemovalCause::Invalidated => self.removals.invalidated += 1,
                 _ => {}
             }
-            let expected = self.model.dead.iter().position(|dead| dead.0 == id);
+            let expected = self
+                .model
+                .unreported
+                .iter()
+                .position(|unreported| unreported.0 == id);
             if let Some(at) = expected {
-                let (_, expected) = self.model.dead.swap_remove(at);
+                let (_, expected) = self.model.unreported.swap_remove(at);
                 assert_eq!(cause, expected, "{id} left");
                 continue;
             }
@@ -257,7 +265,7 @@ impl World {
                 RemovalCause::Expired => assert!(!entry.is_fresh(now), "{id} had not expired"),
                 _ => panic!("{id} left as {cause:?}"),
             }
-            if entry.state(now) != entry::State::Gone {
+            if entry.state(now) != entry::State::Expired {
                 evicted = Some(entry.cost);
             }
             entries.remove(&key);
@@ -268,25 +276,28 @@ impl World {
         self.learn();
     }
 
-    /// The last one that was evicted had to go, and nothing was there that should have gone
-    /// before it.
+    /// Asserts that the last eviction was necessary, and that no dead or expired entry was left
+    /// to remove instead.
     fn assert_was_full(&self, cost: usize) {
         let Model {
             bounds,
             entries,
             now,
-            dead,
+            unreported,
             ..
         } = &self.model;
         let all: usize = entries.values().map(|entry| entry.cost).sum();
         let full = entries.len() + 1 > bounds.entries || all + cost > bounds.bytes;
-        assert!(full, "there was room");
-        assert!(dead.is_empty(), "the dead go first");
-        let gone = |entry: &Entry| entry.state(*now) == entry::State::Gone;
-        assert!(!entries.values().any(gone), "the expired go first");
+        assert!(full, "an eviction below the bounds");
+        assert!(unreported.is_empty(), "a dead entry outlived an eviction");
+        let expired = |entry: &Entry| entry.state(*now) == entry::State::Expired;
+        assert!(
+            !entries.values().any(expired),
+            "an expired entry outlived an eviction"
+        );
     }
 
-    /// Asks the cache what only chance could know.
+    /// Asks the cache for random outcomes: whether entries with jitter are still fresh.
     fn learn(&mut self) {
         let now = self.model.now;
         for (&key, entry) in self.model.entries.range_mut(..FIRST_OF_MANY) {
@@ -297,8 +308,8 @@ impl World {
         }
     }
 
-    /// Every inner invariant, and the bounds.
-    fn look_inside(&self) {
+    /// Checks every internal invariant, and the bounds.
+    fn check_invariants(&self) {
         #[cfg(fuzzing)]
         self.cache.validate();
         let Model {
@@ -306,39 +317,43 @@ impl World {
         } = &self.model;
         assert!(
             entries.len() <= bounds.entries,
-            "more entries than there may be"
+            "more entries than the capacity"
         );
         let all: usize = entries.values().map(|entry| entry.cost).sum();
-        assert!(all <= bounds.bytes, "more bytes than there may be");
+        assert!(all <= bounds.bytes, "more bytes than `max_bytes`");
     }
 
-    /// Compares all that can be counted.
-    fn settle(&mut self) {
+    /// Compares the counters and the number of entries with the model.
+    fn check_counters(&mut self) {
         let held = self.cache.entry_count();
         let mut stats = self.cache.stats();
-        self.hear();
-        assert_eq!(self.model.dead, [], "what was invalidated stays");
+        self.check_removals();
+        assert_eq!(self.model.unreported, [], "dead entries were not swept");
         assert_eq!(held, self.model.entries.len() as u64);
-        assert_eq!(self.model.stored, held + self.left.all, "each leaves once");
+        assert_eq!(
+            self.model.stored,
+            held + self.removals.all,
+            "each entry is removed once"
+        );
         assert!(self.was_garbage || stats.decode_failures == 0);
         stats.decode_failures = 0;
         let mut expected = self.model.stats;
-        expected.evictions = self.left.evicted;
-        expected.expirations = self.left.expired;
-        expected.invalidations = self.left.invalidated;
+        expected.evictions = self.removals.evicted;
+        expected.expirations = self.removals.expired;
+        expected.invalidations = self.removals.invalidated;
         assert_eq!(stats, expected);
     }
 
-    /// Lets all calls go, and looks whether anything is left behind.
+    /// Drops all calls, and checks that nothing is left behind.
     fn finish(&mut self) {
-        self.settle();
+        self.check_counters();
         while let Some(call) = self.calls.pop() {
             call.cancel(&mut self.model);
         }
         ready(self.cache.flush()).expect("a flush");
         self.model.flush();
-        self.settle();
-        self.look_inside();
+        self.check_counters();
+        self.check_invariants();
         assert_eq!(self.cache.entry_count(), 0);
     }
 
@@ -349,7 +364,7 @@ impl World {
     }
 }
 
-/// The end of a future that waits for nobody, or only yields.
+/// The output of a future that never waits, or only yields.
 fn ready<T>(future: impl Future<Output = T>) -> T {
     futures_lite::future::block_on(future)
 }

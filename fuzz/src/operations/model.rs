@@ -1,6 +1,7 @@
-//! What the guarantees promise, as plainly as it can be said: entries, seats of loads,
-//! back-offs, counters. It has no order of eviction: which entry left, the cache's own
-//! listener tells, and the model sees to it that it was one that might.
+//! A simple model of the guarantees: entries, slots of loads, back-offs, counters.
+//!
+//! The model has no policy. The removal listener of the cache reports the evicted entry, and
+//! the model checks that the entry was allowed to be evicted.
 
 use std::collections::BTreeMap;
 
@@ -12,6 +13,7 @@ use super::loading::Flight;
 /// A key: a small number.
 pub(crate) type Key = u16;
 
+/// The kind of an expected error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     Load,
@@ -36,14 +38,14 @@ pub(crate) struct Model {
     /// The number of the step.
     pub(crate) step: u64,
     pub(crate) entries: BTreeMap<Key, Entry>,
-    /// What can no longer be reached, and the cause that it is to be told of.
-    pub(crate) dead: Vec<(u32, RemovalCause)>,
-    pub(super) seats: BTreeMap<Key, usize>,
+    /// Removed values that the listener has not reported yet, with their causes.
+    pub(crate) unreported: Vec<(u32, RemovalCause)>,
+    pub(super) slots: BTreeMap<Key, usize>,
     pub(crate) flights: Vec<Flight>,
     pub(super) backoffs: BTreeMap<Key, (u64, Fault)>,
-    /// Every invalidation of a tag, one after the other.
-    pub(super) marks: Vec<u8>,
-    /// All but `decode_failures`.
+    /// The tags of every invalidation so far, in order.
+    pub(super) tag_invalidations: Vec<u8>,
+    /// All counters except `decode_failures`.
     pub(crate) stats: CacheStats,
     pub(crate) stored: u64,
 }
@@ -55,11 +57,11 @@ impl Model {
             now: 0,
             step: 0,
             entries: BTreeMap::new(),
-            dead: Vec::new(),
-            seats: BTreeMap::new(),
+            unreported: Vec::new(),
+            slots: BTreeMap::new(),
             flights: Vec::new(),
             backoffs: BTreeMap::new(),
-            marks: Vec::new(),
+            tag_invalidations: Vec::new(),
             stats: CacheStats::default(),
             stored: 0,
         }
@@ -70,7 +72,7 @@ impl Model {
         found.filter(|entry| entry.is_fresh(self.now))
     }
 
-    /// A read that counts, of the bytes.
+    /// A counted read.
     pub(crate) fn read(&mut self, key: Key) -> Option<&Entry> {
         let now = self.now;
         let found = self.entries.get_mut(&key).filter(|it| it.is_fresh(now));
@@ -84,25 +86,25 @@ impl Model {
         }
     }
 
-    /// What leaves now is told of sooner or later. Whether it was live.
-    fn end(&mut self, key: Key, cause: RemovalCause) -> bool {
+    /// Removes an entry, to be reported later. Returns whether the entry was live.
+    fn remove_entry(&mut self, key: Key, cause: RemovalCause) -> bool {
         let Some(entry) = self.entries.remove(&key) else {
             return false;
         };
         let live = entry.is_fresh(self.now);
         let cause = if live { cause } else { RemovalCause::Expired };
-        self.dead.push((entry.id, cause));
+        self.unreported.push((entry.id, cause));
         live
     }
 
     pub(crate) fn fence(&mut self, key: Key) {
-        self.seats.remove(&key);
+        self.slots.remove(&key);
     }
 
-    /// Stores, if it may be kept. What was there is gone either way.
+    /// Stores an entry, if its size allows. The old entry is removed in any case.
     pub(crate) fn store(&mut self, key: Key, entry: Entry, size: usize, ttl: Option<u64>) {
         self.backoffs.remove(&key);
-        self.end(key, RemovalCause::Replaced);
+        self.remove_entry(key, RemovalCause::Replaced);
         let Bounds {
             entries,
             bytes,
@@ -119,23 +121,23 @@ impl Model {
     pub(crate) fn remove(&mut self, key: Key) -> bool {
         self.fence(key);
         self.backoffs.remove(&key);
-        self.end(key, RemovalCause::Invalidated)
+        self.remove_entry(key, RemovalCause::Invalidated)
     }
 
-    /// Ends the freshness of an entry. Whether it was fresh.
+    /// Ends the freshness of an entry. Returns whether the entry was fresh.
     fn expire_entry(&mut self, key: Key) -> bool {
         let now = self.now;
         let Some(entry) = self.entries.get_mut(&key) else {
             return false;
         };
-        // What is gone leaves now or when a write reclaims it.
-        if entry.state(now) == State::Gone {
+        // An expired entry is removed now, or when a write reclaims the entry.
+        if entry.state(now) == State::Expired {
             return false;
         }
         let live = entry.is_fresh(now);
         entry.expire(now);
-        if entry.state(now) == State::Gone {
-            self.end(key, RemovalCause::Expired);
+        if entry.state(now) == State::Expired {
+            self.remove_entry(key, RemovalCause::Expired);
         }
         live
     }
@@ -151,24 +153,24 @@ impl Model {
         found.map(|(&key, _)| key).collect()
     }
 
-    fn mark(&mut self, tags: u8) {
-        self.marks.push(tags);
+    fn record_invalidation(&mut self, tags: u8) {
+        self.tag_invalidations.push(tags);
         let flights = &self.flights;
-        self.seats
+        self.slots
             .retain(|_, &mut flight| flights[flight].tags & tags == 0);
     }
 
     pub(crate) fn invalidate(&mut self, tags: u8) -> u64 {
-        self.mark(tags);
+        self.record_invalidation(tags);
         let mut count = 0;
         for key in self.tagged(tags) {
-            count += u64::from(self.end(key, RemovalCause::Invalidated));
+            count += u64::from(self.remove_entry(key, RemovalCause::Invalidated));
         }
         count
     }
 
     pub(crate) fn expire_tags(&mut self, tags: u8) -> u64 {
-        self.mark(tags);
+        self.record_invalidation(tags);
         let mut count = 0;
         for key in self.tagged(tags) {
             count += u64::from(self.expire_entry(key));
@@ -177,20 +179,20 @@ impl Model {
     }
 
     pub(crate) fn flush(&mut self) {
-        self.seats.clear();
+        self.slots.clear();
         self.backoffs.clear();
         let keys: Vec<Key> = self.entries.keys().copied().collect();
         for key in keys {
-            self.end(key, RemovalCause::Flushed);
+            self.remove_entry(key, RemovalCause::Flushed);
         }
     }
 
-    /// The keys that a `retain` asks about at least.
+    /// The keys that a `retain` must pass to its closure.
     pub(crate) fn known_keys(&self) -> Vec<Key> {
-        let kept = |entry: &Entry| entry.state(self.now) != State::Gone;
+        let kept = |entry: &Entry| entry.state(self.now) != State::Expired;
         let entries = self.entries.iter().filter(|(_, entry)| kept(entry));
         let mut keys: Vec<Key> = entries.map(|(&key, _)| key).collect();
-        keys.extend(self.seats.keys());
+        keys.extend(self.slots.keys());
         keys.sort_unstable();
         keys.dedup();
         keys

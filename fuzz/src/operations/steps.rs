@@ -1,4 +1,4 @@
-//! What each step does to the cache and to the model.
+//! Applies each step to the cache and to the model.
 
 use std::pin::pin;
 
@@ -8,24 +8,26 @@ use serde::de::DeserializeOwned;
 
 use super::calls::{Call, is};
 use super::entry::Reading;
-use super::input::{Form, RareWishes, SECOND, Step, TAGS, Verdict, Wishes, tag_names};
-use super::loader::Given;
+use super::input::{
+    Form, LoaderResult, RawExtraOptions, RawOptions, SECOND, Step, TAGS, tag_names,
+};
+use super::loader::Answer;
 use super::model::{Fault, Key};
 use super::values::{Value, bytes_of, key_name};
-use super::{CALLS, FIRST_OF_MANY, World, ready};
+use super::{FIRST_OF_MANY, MAX_CALLS, World, ready};
 
-/// The keys of the single calls. Some come up more often: calls of one key meet.
+/// The keys of single calls. Some keys are more frequent, so that calls meet on one key.
 const KEYS: [Key; 10] = [0, 0, 0, 0, 1, 1, 2, 3, 4, 5];
 
-/// How many times in a run, since every look inside then takes longer.
-const FILLS: u8 = 3;
+/// The largest number of fills in a run: each makes every check of invariants slower.
+const MAX_FILLS: u8 = 3;
 
 fn key_of(number: u8) -> Key {
     KEYS[usize::from(number) % KEYS.len()]
 }
 
 impl World {
-    pub(super) fn take(&mut self, step: &Step) {
+    pub(super) fn run_step(&mut self, step: &Step) {
         match *step {
             Step::Get(key, text) => self.get(key_of(key), text),
             Step::GetBytes(key) => self.get_bytes(key_of(key)),
@@ -35,9 +37,9 @@ impl World {
                 let got = ready(self.cache.contains_key(&key_name(key)));
                 assert_eq!(got, self.model.find_fresh(key).is_some());
             }
-            Step::Put(key, form, ref wishes) => self.put(key_of(key), form, wishes),
-            Step::PutIfAbsent(key, ref wishes) => self.put_if_absent(key_of(key), wishes),
-            Step::Update(key, bits, ref wishes) => self.update(key_of(key), bits, wishes),
+            Step::Put(key, form, ref raw) => self.put(key_of(key), form, raw),
+            Step::PutIfAbsent(key, ref raw) => self.put_if_absent(key_of(key), raw),
+            Step::Update(key, bits, ref raw) => self.update(key_of(key), bits, raw),
             Step::Remove(key) => {
                 let key = key_of(key);
                 self.removed.insert(key, self.model.step);
@@ -49,27 +51,27 @@ impl World {
                 let got = ready(self.cache.expire(&key_name(key)));
                 assert_eq!(got.expect("an expire"), self.model.expire(key));
             }
-            Step::ExpireTag(tag, whole) => self.expire_tag(tag % TAGS, whole),
-            Step::InvalidateTags(tags, whole) => self.invalidate(tags % (1 << TAGS), whole),
-            Step::Flush(whole) => self.flush(whole),
+            Step::ExpireTag(tag, to_end) => self.expire_tag(tag % TAGS, to_end),
+            Step::InvalidateTags(tags, to_end) => self.invalidate(tags % (1 << TAGS), to_end),
+            Step::Flush(to_end) => self.flush(to_end),
             Step::Keys => self.keys(),
             Step::Retain(bits) => self.retain(bits),
             Step::Begin {
                 verb,
                 key,
                 text,
-                ref wishes,
-                ref verdict,
+                ref raw,
+                ref result,
                 polled,
             } => {
-                if self.calls.len() < CALLS {
-                    let (terms, options) = self.terms(wishes);
+                if self.calls.len() < MAX_CALLS {
+                    let (settings, options) = self.settings(raw);
                     let asked = if text { Form::Text } else { Form::Number };
-                    let call = Call::new(&self.cache, verb, key_of(key), asked, terms, options);
+                    let call = Call::new(&self.cache, verb, key_of(key), asked, settings, options);
                     self.calls.push(call);
                     let at = self.calls.len() - 1;
-                    if let Some(verdict) = verdict {
-                        self.give(at, verdict);
+                    if let Some(result) = result {
+                        self.set_answer(at, result);
                     }
                     if polled {
                         self.poll(at);
@@ -81,9 +83,9 @@ impl World {
                     self.poll(at);
                 }
             }
-            Step::Finish(at, ref verdict) => {
+            Step::EndLoader(at, ref result) => {
                 if let Some(at) = self.chosen(at) {
-                    self.give(at, verdict);
+                    self.set_answer(at, result);
                 }
             }
             Step::Drop(at) => {
@@ -93,40 +95,40 @@ impl World {
             }
             Step::Advance(seconds) => self.advance(u64::from(seconds % 4) * SECOND),
             Step::Fill(count, tag) => self.fill(count % 350, tag % TAGS),
-            Step::Settle => self.settle(),
+            Step::CheckCounters => self.check_counters(),
         }
-        self.hear();
+        self.check_removals();
     }
 
     fn chosen(&self, at: u8) -> Option<usize> {
         usize::from(at).checked_rem(self.calls.len())
     }
 
-    fn give(&mut self, at: usize, verdict: &Verdict) {
-        let given = match *verdict {
-            Verdict::Value => Given::Value {
+    fn set_answer(&mut self, at: usize, result: &LoaderResult) {
+        let answer = match *result {
+            LoaderResult::Value => Answer::Value {
                 id: self.value(),
                 ttl: None,
                 tags: 0,
                 unchanged: false,
             },
-            Verdict::Full {
+            LoaderResult::Loaded {
                 ttl,
                 tags,
                 unchanged,
-            } => Given::Value {
+            } => Answer::Value {
                 id: self.value(),
                 ttl: ttl.map(|ttl| u64::from(ttl % 5) * SECOND),
                 tags: tags % (1 << TAGS),
                 unchanged,
             },
-            Verdict::Error => Given::Error,
-            Verdict::Panic => Given::Panic,
+            LoaderResult::Error => Answer::Error,
+            LoaderResult::Panic => Answer::Panic,
         };
-        self.calls[at].give(given);
+        self.calls[at].set_answer(answer);
     }
 
-    /// What a read without a loader should give.
+    /// The expected answer of a read without a loader.
     fn expected(&self, key: Key, asked: Form) -> Result<Option<u32>, Fault> {
         match self.model.find_fresh(key) {
             None => Ok(None),
@@ -189,45 +191,52 @@ impl World {
         }
     }
 
-    /// The model puts a value.
-    fn put_in_model(&mut self, key: Key, (id, form): (u32, Form), wishes: &Wishes) {
-        let (terms, _) = self.terms(wishes);
-        self.note_born(id, form, key, terms.tags, self.model.step);
+    /// Puts a value in the model.
+    fn put_in_model(&mut self, key: Key, (id, form): (u32, Form), raw: &RawOptions) {
+        let (settings, _) = self.settings(raw);
+        self.record_origin(id, form, key, settings.tags, self.model.step);
         self.model.fence(key);
-        self.store(key, (id, form), terms.ttl, terms.tags, &terms, false);
+        self.store(
+            key,
+            (id, form),
+            settings.ttl,
+            settings.tags,
+            &settings,
+            false,
+        );
     }
 
-    fn put(&mut self, key: Key, form: Form, wishes: &Wishes) {
+    fn put(&mut self, key: Key, form: Form, raw: &RawOptions) {
         let (id, name) = (self.value(), key_name(key));
-        let (_, options) = self.terms(wishes);
+        let (_, options) = self.settings(raw);
         let put = match form {
             Form::Number => ready(self.cache.put(&name, id, options)),
-            Form::Text => ready(self.cache.put(&name, String::of(id), options)),
+            Form::Text => ready(self.cache.put(&name, String::from_id(id), options)),
             Form::Raw | Form::Garbage => {
                 let bytes = Bytes::from(bytes_of(id, form));
                 ready(self.cache.put_bytes(&name, bytes, options))
             }
         };
         put.expect("a put");
-        self.put_in_model(key, (id, form), wishes);
+        self.put_in_model(key, (id, form), raw);
     }
 
-    fn put_if_absent(&mut self, key: Key, wishes: &Wishes) {
+    fn put_if_absent(&mut self, key: Key, raw: &RawOptions) {
         let id = self.value();
-        let (_, options) = self.terms(wishes);
+        let (_, options) = self.settings(raw);
         let put = ready(self.cache.put_if_absent(&key_name(key), id, options));
         let absent = self.model.find_fresh(key).is_none();
         assert_eq!(put.expect("a put"), absent);
         if absent {
-            self.put_in_model(key, (id, Form::Number), wishes);
+            self.put_in_model(key, (id, Form::Number), raw);
         }
     }
 
-    fn update(&mut self, key: Key, bits: u8, wishes: &Wishes) {
+    fn update(&mut self, key: Key, bits: u8, raw: &RawOptions) {
         let id = self.value();
         let expected = self.expected(key, Form::Number);
         let mut seen = Vec::new();
-        let (_, options) = self.terms(wishes);
+        let (_, options) = self.settings(raw);
         let change = |old: Option<u32>| {
             seen.push(old);
             let bit = if old.is_some() { 1 } else { 2 };
@@ -237,7 +246,7 @@ impl World {
         let old = match expected {
             Ok(old) => old,
             Err(fault) => {
-                assert!(is(&got.expect_err("it cannot be read"), fault));
+                assert!(is(&got.expect_err("the value cannot be read"), fault));
                 assert_eq!(seen, []);
                 return;
             }
@@ -247,35 +256,35 @@ impl World {
         let new = (bits & bit != 0).then_some(id);
         assert_eq!(got.expect("an update"), new);
         if new.is_some() {
-            self.put_in_model(key, (id, Form::Number), wishes);
+            self.put_in_model(key, (id, Form::Number), raw);
         } else {
             self.removed.insert(key, self.model.step);
             self.model.remove(key);
         }
     }
 
-    fn expire_tag(&mut self, tag: u8, whole: bool) {
+    fn expire_tag(&mut self, tag: u8, to_end: bool) {
         let name = format!("tag {tag}");
         let cache = self.cache.clone();
-        let got = end(cache.expire_tag(&name), whole);
+        let got = drive(cache.expire_tag(&name), to_end);
         let expected = self.model.expire_tags(1 << tag);
         assert_eq!(got.map_or(expected, |got| got.expect("a count")), expected);
     }
 
-    fn invalidate(&mut self, tags: u8, whole: bool) {
+    fn invalidate(&mut self, tags: u8, to_end: bool) {
         for tag in (0..TAGS).filter(|tag| tags & (1 << tag) != 0) {
             self.invalidated[usize::from(tag)] = self.model.step;
         }
         let cache = self.cache.clone();
-        let got = end(cache.invalidate_tags(tag_names(tags)), whole);
+        let got = drive(cache.invalidate_tags(tag_names(tags)), to_end);
         let expected = self.model.invalidate(tags);
         assert_eq!(got.map_or(expected, |got| got.expect("a count")), expected);
     }
 
-    fn flush(&mut self, whole: bool) {
+    fn flush(&mut self, to_end: bool) {
         self.flushed = self.model.step;
         let cache = self.cache.clone();
-        if let Some(flushed) = end(cache.flush(), whole) {
+        if let Some(flushed) = drive(cache.flush(), to_end) {
             flushed.expect("a flush");
         }
         self.model.flush();
@@ -303,14 +312,11 @@ impl World {
         asked.sort_unstable();
         let known = self.model.known_keys();
         for key in &known {
-            assert!(
-                asked.binary_search(key).is_ok(),
-                "{key} was not asked about"
-            );
+            assert!(asked.binary_search(key).is_ok(), "retain skipped {key}");
         }
         for &key in &asked {
             let is_known = known.binary_search(&key).is_ok() || self.model.is_loading(key);
-            assert!(is_known, "{key} is nothing");
+            assert!(is_known, "retain asked about the unknown key {key}");
         }
         let mut expected = 0;
         for key in asked.into_iter().filter(|&key| !keeps(key)) {
@@ -321,28 +327,28 @@ impl World {
     }
 
     fn fill(&mut self, count: u16, tag: u8) {
-        let wishes = Wishes {
+        let raw = RawOptions {
             tags: 1 << tag,
-            rare: Some(RareWishes {
+            extra: Some(RawExtraOptions {
                 jitter: Some(0),
-                ..RareWishes::default()
+                ..RawExtraOptions::default()
             }),
-            ..Wishes::default()
+            ..RawOptions::default()
         };
-        if self.model.bounds.entries < 100 || self.fills == FILLS {
+        if self.model.bounds.entries < 100 || self.fills == MAX_FILLS {
             return;
         }
         self.fills += 1;
         for key in FIRST_OF_MANY..FIRST_OF_MANY + count {
-            self.put(key, Form::Number, &wishes);
-            self.hear();
+            self.put(key, Form::Number, &raw);
+            self.check_removals();
         }
     }
 }
 
 /// Drives a future to its end, or polls it once and drops it.
-fn end<T>(future: impl Future<Output = T>, whole: bool) -> Option<T> {
-    if whole {
+fn drive<T>(future: impl Future<Output = T>, to_end: bool) -> Option<T> {
+    if to_end {
         return Some(ready(future));
     }
     let mut future = pin!(future);

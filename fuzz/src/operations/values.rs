@@ -1,16 +1,16 @@
-//! Values that know their number, so that whoever reads one knows which write it is from.
+//! Values that contain their id, so that a read identifies the write.
 
 use super::input::Form;
 use super::model::Key;
 
 pub(crate) trait Value: Sized {
-    fn of(id: u32) -> Self;
+    fn from_id(id: u32) -> Self;
 
     fn id(&self) -> u32;
 }
 
 impl Value for u32 {
-    fn of(id: u32) -> Self {
+    fn from_id(id: u32) -> Self {
         id
     }
 
@@ -19,9 +19,9 @@ impl Value for u32 {
     }
 }
 
-/// Texts are of several lengths, for the bound of bytes.
+/// Texts have several lengths, for the bound `max_bytes`.
 impl Value for String {
-    fn of(id: u32) -> Self {
+    fn from_id(id: u32) -> Self {
         let length = [0, 10, 60, 120][id as usize % 4];
         format!("{id:0length$}")
     }
@@ -31,21 +31,21 @@ impl Value for String {
     }
 }
 
-/// No number and no length ends in ten bytes that all say that more are to come.
+/// Ten continuation bytes: no encoded number or length is so long.
 const ENDLESS: [u8; 10] = [0xff; 10];
 
 /// The stored form of a value.
 pub(crate) fn bytes_of(id: u32, form: Form) -> Vec<u8> {
     let encoded = match form {
         Form::Number | Form::Raw => postcard::to_allocvec(&id),
-        Form::Text => postcard::to_allocvec(&String::of(id)),
+        Form::Text => postcard::to_allocvec(&String::from_id(id)),
         Form::Garbage => return [&ENDLESS[..], &id.to_le_bytes()].concat(),
     };
     encoded.expect("numbers and texts can be encoded")
 }
 
 pub(crate) fn key_name(key: Key) -> String {
-    // Some lie in the entry, some beside it.
+    // Short names are stored in the entry, long names outside.
     let length = if key.is_multiple_of(3) { 30 } else { 1 };
     format!("{key:0length$}")
 }

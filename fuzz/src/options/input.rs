@@ -1,4 +1,4 @@
-//! What a run is made of: times, parts, calls.
+//! The input of a run: options, clock settings and calls.
 
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
@@ -6,31 +6,31 @@ use std::time::Duration;
 use arbitrary::{Arbitrary, Unstructured};
 use hydracache::CacheOptions;
 
-use super::plain::Said;
+use super::times::GivenOptions;
 use crate::expected::panics;
 
-/// What is done: options are set, the clock is, and calls are made.
+/// The default options, and the steps of a run.
 #[derive(Debug)]
 pub struct Input {
-    pub(super) defaults: Wishes,
+    pub(super) defaults: OptionValues,
     pub(super) steps: Vec<Step>,
 }
 
-/// Steps that a run has at most.
-const STEPS: usize = 100;
+/// The largest number of steps of a run.
+const MAX_STEPS: usize = 100;
 
 impl<'a> Arbitrary<'a> for Input {
     fn arbitrary(bytes: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
         let defaults = bytes.arbitrary()?;
         let mut steps = Vec::new();
-        while !bytes.is_empty() && steps.len() < STEPS {
+        while !bytes.is_empty() && steps.len() < MAX_STEPS {
             steps.push(bytes.arbitrary()?);
         }
         Ok(Self { defaults, steps })
     }
 }
 
-/// A time, with those more often at which something may go wrong.
+/// A duration; values near the limits are drawn more often.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub(super) enum Time {
     Zero,
@@ -38,8 +38,8 @@ pub(super) enum Time {
     Seconds(u8),
     Millis(u32),
     Any(Duration),
-    /// Just before and after the last one that can be kept.
-    Kept(i8),
+    /// Just below or above the largest representable time, `u64::MAX` nanoseconds.
+    NearMax(i8),
     Max,
 }
 
@@ -51,13 +51,13 @@ impl Time {
             Self::Seconds(seconds) => Duration::from_secs(seconds.into()),
             Self::Millis(millis) => Duration::from_millis(millis.into()),
             Self::Any(time) => time,
-            Self::Kept(by) => {
-                let by_how_much = Duration::from_nanos(by.unsigned_abs().into());
-                let kept = Duration::from_nanos(u64::MAX);
-                if by < 0 {
-                    kept.saturating_sub(by_how_much)
+            Self::NearMax(offset) => {
+                let distance = Duration::from_nanos(offset.unsigned_abs().into());
+                let max = Duration::from_nanos(u64::MAX);
+                if offset < 0 {
+                    max.saturating_sub(distance)
                 } else {
-                    kept + by_how_much
+                    max + distance
                 }
             }
             Self::Max => Duration::MAX,
@@ -65,31 +65,32 @@ impl Time {
     }
 }
 
-/// A part: any float, or one from 0 to 1.
+/// A fraction: any float, or a valid value from 0 to 1.
 #[derive(Arbitrary, Clone, Copy, Debug)]
-pub(super) enum Part {
+pub(super) enum Fraction {
     Any(f32),
-    Good(u8),
+    Valid(u8),
     Tiny(u16),
 }
 
-impl Part {
+impl Fraction {
     fn get(self) -> f32 {
         match self {
-            Self::Any(part) => part,
-            Self::Good(part) => f32::from(part) / 255.0,
-            Self::Tiny(part) => f32::from(part) / 1e8,
+            Self::Any(fraction) => fraction,
+            Self::Valid(fraction) => f32::from(fraction) / 255.0,
+            Self::Tiny(fraction) => f32::from(fraction) / 1e8,
         }
     }
 }
 
+/// Values for the setters of `CacheOptions`.
 #[derive(Arbitrary, Clone, Debug)]
-pub(super) struct Wishes {
+pub(super) struct OptionValues {
     ttl: Option<Time>,
     stale_while_revalidate: Option<Time>,
     stale_if_error: Option<Time>,
-    refresh_ahead: Option<Part>,
-    jitter: Option<Part>,
+    refresh_ahead: Option<Fraction>,
+    jitter: Option<Fraction>,
     time_to_idle: Option<Time>,
     load_timeout: Option<Time>,
     soft_timeout: Option<Time>,
@@ -98,51 +99,51 @@ pub(super) struct Wishes {
 
 #[derive(Arbitrary, Debug)]
 pub(super) enum Step {
-    /// The clock shows this time, earlier or later than before.
-    Show(Time),
+    /// Sets the clock, forwards or back.
+    SetClock(Time),
     Advance(Time),
-    Put(u8, Wishes),
+    Put(u8, OptionValues),
     Get(u8),
     Peek(u8),
     Contains(u8),
-    Load(u8, Wishes, bool),
-    Fetch(u8, Wishes, Option<Time>, bool),
-    Refresh(u8, Wishes, bool),
+    Load(u8, OptionValues, bool),
+    Fetch(u8, OptionValues, Option<Time>, bool),
+    Refresh(u8, OptionValues, bool),
     Expire(u8),
     ExpireAll,
     Remove(u8),
 }
 
-impl Wishes {
-    /// Sets all, and sees to it that a setter panics when it says that it does.
-    pub(super) fn options(&self) -> (CacheOptions, Said) {
+impl OptionValues {
+    /// Calls every setter, and asserts that a setter panics exactly for invalid fractions.
+    pub(super) fn options(&self) -> (CacheOptions, GivenOptions) {
         let time = |time: Option<Time>| time.map(Time::get);
-        let part = |part: Option<Part>| part.map(Part::get);
-        let mut said = Said {
+        let fraction = |fraction: Option<Fraction>| fraction.map(Fraction::get);
+        let mut given = GivenOptions {
             ttl: time(self.ttl),
             stale_while_revalidate: time(self.stale_while_revalidate),
             stale_if_error: time(self.stale_if_error),
-            refresh_ahead: part(self.refresh_ahead),
-            jitter: part(self.jitter),
+            refresh_ahead: fraction(self.refresh_ahead),
+            jitter: fraction(self.jitter),
             time_to_idle: time(self.time_to_idle),
             error_backoff: time(self.error_backoff),
         };
         let mut options = CacheOptions::new().tag("all");
         options = set(options, time(self.load_timeout), CacheOptions::load_timeout);
         options = set(options, time(self.soft_timeout), CacheOptions::soft_timeout);
-        options = set(options, said.ttl, CacheOptions::ttl);
-        let window = said.stale_while_revalidate;
+        options = set(options, given.ttl, CacheOptions::ttl);
+        let window = given.stale_while_revalidate;
         options = set(options, window, CacheOptions::stale_while_revalidate);
-        options = set(options, said.stale_if_error, CacheOptions::stale_if_error);
-        options = set(options, said.time_to_idle, CacheOptions::time_to_idle);
-        options = set(options, said.error_backoff, CacheOptions::error_backoff);
-        options = set_part(
+        options = set(options, given.stale_if_error, CacheOptions::stale_if_error);
+        options = set(options, given.time_to_idle, CacheOptions::time_to_idle);
+        options = set(options, given.error_backoff, CacheOptions::error_backoff);
+        options = set_fraction(
             options,
-            &mut said.refresh_ahead,
+            &mut given.refresh_ahead,
             CacheOptions::refresh_ahead,
         );
-        options = set_part(options, &mut said.jitter, CacheOptions::jitter);
-        (options, said)
+        options = set_fraction(options, &mut given.jitter, CacheOptions::jitter);
+        (options, given)
     }
 }
 
@@ -157,21 +158,21 @@ fn set<T>(
     }
 }
 
-/// A part that is refused counts as not set.
-fn set_part(
+/// Sets a fraction. A rejected fraction counts as not set.
+fn set_fraction(
     options: CacheOptions,
-    part: &mut Option<f32>,
+    fraction: &mut Option<f32>,
     setter: fn(CacheOptions, f32) -> CacheOptions,
 ) -> CacheOptions {
-    let Some(value) = *part else {
+    let Some(value) = *fraction else {
         return options;
     };
-    let is_part = (0.0..=1.0).contains(&value);
-    let mut with_part = options.clone();
-    let refused = panics(AssertUnwindSafe(|| {
-        with_part = setter(options.clone(), value);
+    let is_valid = (0.0..=1.0).contains(&value);
+    let mut with_fraction = options.clone();
+    let rejected = panics(AssertUnwindSafe(|| {
+        with_fraction = setter(options.clone(), value);
     }));
-    assert_eq!(refused, !is_part, "{value}");
-    part.take_if(|_| refused);
-    with_part
+    assert_eq!(rejected, !is_valid, "{value}");
+    fraction.take_if(|_| rejected);
+    with_fraction
 }

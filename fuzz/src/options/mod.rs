@@ -1,8 +1,9 @@
-//! Any values of options, in any combination, under a clock that leaps and goes back: no
-//! panic but those that are documented, no overflow, and the states of the plain formula.
+//! Arbitrary options under a clock that jumps both ways follow the documented formula.
+//!
+//! There are no panics except the documented panics of setters, and no overflows.
 
 mod input;
-mod plain;
+mod times;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,39 +13,40 @@ use futures_lite::future::block_on;
 use hydracache::{Clock, HydraCache, Loaded};
 
 pub use self::input::Input;
-use self::input::{Step, Time, Wishes};
-use self::plain::{Plain, Said, State};
+use self::input::{OptionValues, Step, Time};
+use self::times::{GivenOptions, PossibleTimes, State};
 
-/// A clock that shows what it is told to.
+/// A clock that the test sets to any time.
 #[derive(Clone, Debug, Default)]
-struct Jumpy(Arc<Mutex<Duration>>);
+struct JumpingClock(Arc<Mutex<Duration>>);
 
-impl Jumpy {
-    fn show(&self, time: Duration) {
+impl JumpingClock {
+    fn set(&self, time: Duration) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = time;
     }
 }
 
-impl Clock for Jumpy {
+impl Clock for JumpingClock {
     fn now(&self) -> Duration {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// What is known of an entry.
-struct Known {
+/// The expected state of an entry.
+struct KnownEntry {
     id: u32,
-    times: Plain,
-    /// It was gone for a while, and may have been reclaimed.
-    may_be_gone: bool,
+    times: PossibleTimes,
+    /// The entry was expired at some time, and may have been reclaimed.
+    may_be_reclaimed: bool,
 }
 
+/// The cache and the expected state.
 struct World {
     cache: HydraCache,
-    clock: Jumpy,
-    defaults: Said,
-    entries: HashMap<u8, Known>,
-    /// The keys that may have a back-off.
+    clock: JumpingClock,
+    defaults: GivenOptions,
+    entries: HashMap<u8, KnownEntry>,
+    /// Keys that may be in back-off.
     backoffs: Vec<u8>,
     next_id: u32,
 }
@@ -53,13 +55,13 @@ struct World {
 ///
 /// # Panics
 ///
-/// If the cache does something else than it promises.
+/// If the cache breaks a promise.
 pub fn run(input: &Input) {
-    let clock = Jumpy::default();
+    let clock = JumpingClock::default();
     let (options, defaults) = input.defaults.options();
     let cache = HydraCache::local()
         .clock(clock.clone())
-        // No loader waits here.
+        // No loader of this target waits.
         .timer(|_| std::future::pending::<()>())
         .default_options(options)
         .build();
@@ -72,8 +74,8 @@ pub fn run(input: &Input) {
         next_id: 0,
     };
     for step in &input.steps {
-        world.take(step);
-        world.note_gone();
+        world.run_step(step);
+        world.note_expired();
         #[cfg(fuzzing)]
         world.cache.validate();
     }
@@ -87,18 +89,18 @@ fn name(key: u8) -> String {
 }
 
 impl World {
-    fn take(&mut self, step: &Step) {
+    fn run_step(&mut self, step: &Step) {
         match *step {
-            Step::Show(time) => self.clock.show(time.get()),
+            Step::SetClock(time) => self.clock.set(time.get()),
             Step::Advance(time) => {
                 let now = self.clock.now();
-                self.clock.show(now.saturating_add(time.get()));
+                self.clock.set(now.saturating_add(time.get()));
             }
-            Step::Put(key, ref wishes) => {
+            Step::Put(key, ref values) => {
                 let (key, id) = (key % 4, self.next());
-                let (options, said) = wishes.options();
+                let (options, given) = values.options();
                 block_on(self.cache.put(&name(key), id, options)).expect("a put");
-                self.stored(key, id, said.or(self.defaults));
+                self.stored(key, id, given.or(self.defaults));
             }
             Step::Get(key) => {
                 let got = block_on(self.cache.get::<u32>(&name(key % 4))).expect("a number");
@@ -115,9 +117,11 @@ impl World {
                 self.assert_read(key % 4, id.filter(|_| got));
                 assert!(id.is_some() || !got);
             }
-            Step::Load(key, ref wishes, works) => self.load(key % 4, wishes, works),
-            Step::Fetch(key, ref wishes, ttl, works) => self.fetch(key % 4, wishes, ttl, works),
-            Step::Refresh(key, ref wishes, works) => self.refresh(key % 4, wishes, works),
+            Step::Load(key, ref values, succeeds) => self.load(key % 4, values, succeeds),
+            Step::Fetch(key, ref values, ttl, succeeds) => {
+                self.fetch(key % 4, values, ttl, succeeds);
+            }
+            Step::Refresh(key, ref values, succeeds) => self.refresh(key % 4, values, succeeds),
             Step::Expire(key) => {
                 let (first, last) = self.states(key % 4);
                 let got = block_on(self.cache.expire(&name(key % 4))).expect("an expire");
@@ -148,7 +152,7 @@ impl World {
                     last > State::Due
                 });
                 self.entries.remove(&(key % 4));
-                self.forgive(key % 4);
+                self.end_backoff(key % 4);
             }
         }
     }
@@ -158,20 +162,20 @@ impl World {
         self.next_id
     }
 
-    fn forgive(&mut self, key: u8) {
+    fn end_backoff(&mut self, key: u8) {
         self.backoffs.retain(|&other| other != key);
     }
 
-    fn stored(&mut self, key: u8, id: u32, said: Said) {
-        self.forgive(key);
-        self.note_gone();
-        let times = Plain::new(&said, self.clock.now());
+    fn stored(&mut self, key: u8, id: u32, given: GivenOptions) {
+        self.end_backoff(key);
+        self.note_expired();
+        let times = PossibleTimes::new(&given, self.clock.now());
         self.entries.remove(&key);
-        if said.ttl != Some(Duration::ZERO) {
-            let known = Known {
+        if given.ttl != Some(Duration::ZERO) {
+            let known = KnownEntry {
                 id,
                 times,
-                may_be_gone: false,
+                may_be_reclaimed: false,
             };
             self.entries.insert(key, known);
         }
@@ -179,8 +183,8 @@ impl World {
 
     fn expire(&mut self, key: u8) {
         let now = self.clock.now();
-        // No window begins at the end of time.
-        if Plain::is_last(now) {
+        // At the end of time no window can begin.
+        if PossibleTimes::is_last(now) {
             self.entries.remove(&key);
         }
         if let Some(known) = self.entries.get_mut(&key) {
@@ -188,34 +192,41 @@ impl World {
         }
     }
 
-    /// What is gone may be reclaimed: then it stays away though the clock goes back.
-    fn note_gone(&mut self) {
+    /// An expired entry may be reclaimed, and then stays absent even if the clock goes back.
+    fn note_expired(&mut self) {
         let now = self.clock.now();
         for known in self.entries.values_mut() {
-            known.may_be_gone |= known.times.states(now).1 == State::Gone;
+            known.may_be_reclaimed |= known.times.states(now).1 == State::Expired;
         }
     }
 
-    /// A read, which finds what is in this state at most.
+    /// Records a read that finds entries up to state `most`.
     fn read(&mut self, key: u8, most: State) {
         let now = self.clock.now();
         if let Some(known) = self.entries.get_mut(&key) {
             let (first, last) = known.times.states(now);
             if first <= most {
-                let is_certain = last <= most && !known.may_be_gone;
+                let is_certain = last <= most && !known.may_be_reclaimed;
                 known.times.read(now, is_certain);
             }
         }
     }
 
-    /// The first and the last state that an entry may be in.
+    /// The first and the last possible state of an entry.
     fn states(&self, key: u8) -> (State, State) {
         let now = self.clock.now();
         match self.entries.get(&key) {
-            None => (State::Gone, State::Gone),
+            None => (State::Expired, State::Expired),
             Some(known) => {
                 let (first, last) = known.times.states(now);
-                (first, if known.may_be_gone { State::Gone } else { last })
+                (
+                    first,
+                    if known.may_be_reclaimed {
+                        State::Expired
+                    } else {
+                        last
+                    },
+                )
             }
         }
     }
@@ -226,25 +237,25 @@ impl World {
         match got {
             Some(id) => {
                 assert_eq!(Some(id), known);
-                assert!(first <= State::Due, "{key} was served and is {first:?}");
+                assert!(first <= State::Due, "{key} was served, but is {first:?}");
             }
-            None => assert!(last > State::Due, "{key} was not found and is {last:?}"),
+            None => assert!(last > State::Due, "{key} was not found, but is {last:?}"),
         }
     }
 
-    fn load(&mut self, key: u8, wishes: &Wishes, works: bool) {
-        let (id, (options, said)) = (self.next(), wishes.options());
+    fn load(&mut self, key: u8, values: &OptionValues, succeeds: bool) {
+        let (id, (options, given)) = (self.next(), values.options());
         let mut called = false;
         let loader = || {
             called = true;
-            async move { if works { Ok(id) } else { Err("away") } }
+            async move { if succeeds { Ok(id) } else { Err("away") } }
         };
         let got = block_on(self.cache.get_or_load(&name(key), options, loader));
-        self.loaded(key, id, said, called.then_some(works), got.ok());
+        self.loaded(key, id, given, called.then_some(succeeds), got.ok());
     }
 
-    fn fetch(&mut self, key: u8, wishes: &Wishes, ttl: Option<Time>, works: bool) {
-        let (id, (options, mut said)) = (self.next(), wishes.options());
+    fn fetch(&mut self, key: u8, values: &OptionValues, ttl: Option<Time>, succeeds: bool) {
+        let (id, (options, mut given)) = (self.next(), values.options());
         let mut called = false;
         let loader = |_| {
             called = true;
@@ -252,82 +263,92 @@ impl World {
                 Some(ttl) => Loaded::new(id).ttl(ttl.get()),
                 None => Loaded::new(id),
             };
-            async move { if works { Ok(loaded) } else { Err("away") } }
+            async move { if succeeds { Ok(loaded) } else { Err("away") } }
         };
         let got = block_on(self.cache.fetch(&name(key), options, loader));
         if let Some(ttl) = ttl {
-            said.ttl = Some(ttl.get());
+            given.ttl = Some(ttl.get());
         }
         self.loaded(
             key,
             id,
-            said,
-            called.then_some(works),
+            given,
+            called.then_some(succeeds),
             got.ok().map(|it| it.value),
         );
     }
 
-    /// What a loading call gave: `called` says whether its loader was called, and worked.
-    fn loaded(&mut self, key: u8, id: u32, said: Said, called: Option<bool>, got: Option<u32>) {
-        let said = said.or(self.defaults);
+    /// Checks the answer of a loading call; `called` is the result of its loader, if called.
+    fn loaded(
+        &mut self,
+        key: u8,
+        id: u32,
+        given: GivenOptions,
+        called: Option<bool>,
+        got: Option<u32>,
+    ) {
+        let given = given.or(self.defaults);
         let (first, last) = self.states(key);
         let old = self.entries.get(&key).map(|known| known.id);
-        let paused = self.backoffs.contains(&key);
+        let backed_off = self.backoffs.contains(&key);
         self.read(key, State::Fallback);
         match called {
             None => {
-                // It was fresh, or a back-off was on.
-                assert!(first == State::Fresh || paused, "not loaded, and {first:?}");
+                // The value was fresh, or the key was in back-off.
+                assert!(
+                    first == State::Fresh || backed_off,
+                    "not loaded, and {first:?}"
+                );
                 match got {
                     Some(got) => {
                         assert_eq!(Some(got), old);
-                        assert!(first < State::Gone);
+                        assert!(first < State::Expired);
                     }
-                    None => assert!(last == State::Gone && paused),
+                    None => assert!(last == State::Expired && backed_off),
                 }
             }
             Some(true) => {
                 assert!(last > State::Fresh, "loaded, and {last:?}");
                 assert_eq!(got, Some(id));
-                self.stored(key, id, said);
+                self.stored(key, id, given);
             }
             Some(false) => {
                 assert!(last > State::Fresh, "loaded, and {last:?}");
                 match got {
                     Some(got) => {
                         assert_eq!(Some(got), old);
-                        assert!(first < State::Gone, "served, and {first:?}");
+                        assert!(first < State::Expired, "served, and {first:?}");
                     }
-                    None => assert_eq!(last, State::Gone),
+                    None => assert_eq!(last, State::Expired),
                 }
-                self.forgive(key);
-                if said.error_backoff.is_some_and(|time| !time.is_zero()) {
+                self.end_backoff(key);
+                if given.error_backoff.is_some_and(|time| !time.is_zero()) {
                     self.backoffs.push(key);
                 }
             }
         }
     }
 
-    fn refresh(&mut self, key: u8, wishes: &Wishes, works: bool) {
-        let (id, (options, said)) = (self.next(), wishes.options());
-        let said = said.or(self.defaults);
-        let loader = || async move { if works { Ok(id) } else { Err("away") } };
+    fn refresh(&mut self, key: u8, values: &OptionValues, succeeds: bool) {
+        let (id, (options, given)) = (self.next(), values.options());
+        let given = given.or(self.defaults);
+        let loader = || async move { if succeeds { Ok(id) } else { Err("away") } };
         let got = block_on(self.cache.refresh(&name(key), options, loader));
         let (first, _) = self.states(key);
         self.read(key, State::Fallback);
         match got {
-            Ok(got) if works => {
+            Ok(got) if succeeds => {
                 assert_eq!(got, id);
-                self.stored(key, id, said);
+                self.stored(key, id, given);
                 return;
             }
             Ok(got) => {
                 assert_eq!(Some(got), self.entries.get(&key).map(|known| known.id));
-                assert!(first < State::Gone);
+                assert!(first < State::Expired);
             }
-            Err(error) => assert!(!works && error.is_load()),
+            Err(error) => assert!(!succeeds && error.is_load()),
         }
-        if said.error_backoff.is_some_and(|time| !time.is_zero()) {
+        if given.error_backoff.is_some_and(|time| !time.is_zero()) {
             self.backoffs.push(key);
         }
     }

@@ -1,20 +1,20 @@
-//! The times of an entry, as `docs/freshness.md` has them, in numbers too large to overflow.
+//! The times of an entry by the formula of `docs/freshness.md`, in 128 bits against overflow.
 
 use std::time::Duration;
 
-/// As far as times are kept: 584 years.
+/// The largest representable time: 584 years.
 const NEVER: u128 = u64::MAX as u128;
 
-/// A part is kept with seven digits.
+/// A fraction is stored with seven digits.
 const ONE: u128 = 10_000_000;
 
 fn nanos(time: Duration) -> u128 {
     time.as_nanos().min(NEVER)
 }
 
-/// What options say, as they were given.
+/// The options of a call or of the builder, as given.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Said {
+pub(crate) struct GivenOptions {
     pub(crate) ttl: Option<Duration>,
     pub(crate) stale_while_revalidate: Option<Duration>,
     pub(crate) stale_if_error: Option<Duration>,
@@ -24,7 +24,7 @@ pub(crate) struct Said {
     pub(crate) error_backoff: Option<Duration>,
 }
 
-impl Said {
+impl GivenOptions {
     pub(crate) fn or(self, defaults: Self) -> Self {
         Self {
             ttl: self.ttl.or(defaults.ttl),
@@ -46,18 +46,17 @@ pub(crate) enum State {
     Due,
     Stale,
     Fallback,
-    Gone,
+    Expired,
 }
 
-/// The earliest and the latest that the times of an entry can be: chance and rounding lie
-/// between.
+/// The earliest and latest possible times of an entry: jitter and rounding lie in between.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Plain {
+pub(crate) struct PossibleTimes {
     earliest: Times,
     latest: Times,
-    /// It was expired when chance alone knew whether it had an end: then its window is that
-    /// which it had, or begins with the expiry.
-    is_vague: bool,
+    /// The entry was expired while jitter left open whether its window had an end. The window
+    /// is then either the old window, or begins with the expiry.
+    has_unknown_window: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +70,7 @@ struct Times {
     read: u128,
 }
 
-fn has_come(time: u128, now: u128) -> bool {
+fn is_reached(time: u128, now: u128) -> bool {
     time < NEVER && time <= now
 }
 
@@ -80,41 +79,45 @@ fn has_come(time: u128, now: u128) -> bool {
     clippy::cast_sign_loss,
     reason = "a part is between 0 and 1"
 )]
-fn digits(part: f32) -> u128 {
-    (f64::from(part) * 1e7).round() as u128
+fn digits(fraction: f32) -> u128 {
+    (f64::from(fraction) * 1e7).round() as u128
 }
 
-impl Plain {
-    pub(crate) fn new(said: &Said, now: Duration) -> Self {
-        let most = said.jitter.map_or(0, digits);
-        // No entry is shortened by more than that, nor by a rounding more.
+impl PossibleTimes {
+    pub(crate) fn new(given: &GivenOptions, now: Duration) -> Self {
+        let most = given.jitter.map_or(0, digits);
+        // Jitter shortens no time to live by more than this, one rounding included.
         let shortest = |ttl: u128| ttl.saturating_sub(ttl * most / ONE + 1);
-        let earliest = said.ttl.map(|ttl| {
+        let earliest = given.ttl.map(|ttl| {
             let ttl = ttl.as_nanos();
-            if said.jitter.is_some() {
+            if given.jitter.is_some() {
                 shortest(ttl)
             } else {
                 ttl
             }
         });
-        let latest = said.ttl.map(|ttl| ttl.as_nanos());
+        let latest = given.ttl.map(|ttl| ttl.as_nanos());
         Self {
-            earliest: Times::new(said, earliest, 0, now),
-            latest: Times::new(said, latest, 1, now),
-            is_vague: false,
+            earliest: Times::new(given, earliest, 0, now),
+            latest: Times::new(given, latest, 1, now),
+            has_unknown_window: false,
         }
     }
 
-    /// The first and the last state that it may be in.
+    /// The first and the last possible state.
     pub(crate) fn states(&self, now: Duration) -> (State, State) {
         let now = nanos(now);
         let last = self.earliest.state(now);
-        let last = if self.is_vague { State::Gone } else { last };
+        let last = if self.has_unknown_window {
+            State::Expired
+        } else {
+            last
+        };
         (self.latest.state(now), last)
     }
 
-    /// A read, which is written down or not: if it is, not before a thirty-second of the
-    /// time to idle is over.
+    /// Records a read. The cache may store the time of the read, but only after a
+    /// thirty-second of the time to idle.
     pub(crate) fn read(&mut self, now: Duration, is_certain: bool) {
         let now = nanos(now);
         if let Some(idle) = self.latest.idle {
@@ -131,7 +134,7 @@ impl Plain {
         }
     }
 
-    /// Whether no later time can be kept.
+    /// Whether no later time can be represented.
     pub(crate) fn is_last(now: Duration) -> bool {
         nanos(now) == NEVER
     }
@@ -143,43 +146,43 @@ impl Plain {
         self.latest.expire(nanos(now));
         if had_end(first) && !had_end(last) {
             self.latest.on_error_until = last;
-            self.is_vague = true;
+            self.has_unknown_window = true;
         }
     }
 }
 
 impl Times {
-    fn new(said: &Said, ttl: Option<u128>, rounding: u128, now: Duration) -> Self {
+    fn new(given: &GivenOptions, ttl: Option<u128>, rounding: u128, now: Duration) -> Self {
         let now = nanos(now);
         let after = |from: u128, time: u128| (from + time).min(NEVER);
         let fresh_until = ttl.map_or(NEVER, |ttl| after(now, ttl));
         let window = |window: Option<Duration>| window.map(|it| after(fresh_until, nanos(it)));
-        let refresh_at = match (ttl, said.refresh_ahead) {
-            (Some(ttl), Some(part)) if fresh_until < NEVER => {
-                after(now, ttl * digits(part) / ONE + rounding)
+        let refresh_at = match (ttl, given.refresh_ahead) {
+            (Some(ttl), Some(fraction)) if fresh_until < NEVER => {
+                after(now, ttl * digits(fraction) / ONE + rounding)
             }
             _ => NEVER,
         };
         Self {
             refresh_at,
             fresh_until,
-            servable_until: window(said.stale_while_revalidate),
-            on_error_until: window(said.stale_if_error),
-            window: said.stale_if_error.map_or(0, nanos),
-            idle: said.time_to_idle.map(|idle| nanos(idle).max(1)),
+            servable_until: window(given.stale_while_revalidate),
+            on_error_until: window(given.stale_if_error),
+            window: given.stale_if_error.map_or(0, nanos),
+            idle: given.time_to_idle.map(|idle| nanos(idle).max(1)),
             read: now,
         }
     }
 
     fn state(&self, now: u128) -> State {
-        let is_in = |end: Option<u128>| end.is_some_and(|end| !has_come(end, now));
-        // A time to idle without end has none; any other ends before never.
+        let is_in = |end: Option<u128>| end.is_some_and(|end| !is_reached(end, now));
+        // An endless time to idle has no end; any other ends before `NEVER`.
         let idle = self.idle.filter(|&idle| idle < NEVER);
         let idle_end = idle.map(|idle| (self.read + idle).min(NEVER - 1));
-        if idle_end.is_some_and(|end| has_come(end, now)) {
-            State::Gone
-        } else if !has_come(self.fresh_until, now) {
-            if has_come(self.refresh_at, now) {
+        if idle_end.is_some_and(|end| is_reached(end, now)) {
+            State::Expired
+        } else if !is_reached(self.fresh_until, now) {
+            if is_reached(self.refresh_at, now) {
                 State::Due
             } else {
                 State::Fresh
@@ -189,7 +192,7 @@ impl Times {
         } else if is_in(self.on_error_until) {
             State::Fallback
         } else {
-            State::Gone
+            State::Expired
         }
     }
 
@@ -197,7 +200,7 @@ impl Times {
         if self.on_error_until == Some(NEVER) {
             self.on_error_until = Some((at + self.window).min(NEVER));
         }
-        // For good, though the clock may go back.
+        // Permanently, even if the clock goes back.
         self.fresh_until = 0;
         self.servable_until = None;
     }

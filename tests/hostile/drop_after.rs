@@ -1,23 +1,23 @@
-//! A call that is dropped at one of its await points.
+//! A call that is dropped at an await point.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 pub type Call<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
 
-/// Polls a call so many times at most, and then gives it up; `None` is to the end.
+/// Polls a call at most `polls_left` times, then drops the call; `None` polls to the end.
 #[must_use = "a future does nothing unless it is polled"]
-pub struct Cut<'a> {
+pub struct DropAfter<'a> {
     pub call: Option<Call<'a>>,
-    pub left: Option<u32>,
+    pub polls_left: Option<u32>,
 }
 
-impl Future for Cut<'_> {
-    /// Whether the call came to its end.
+impl Future for DropAfter<'_> {
+    /// Whether the call ended before the drop.
     type Output = bool;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<bool> {
-        if self.left == Some(0) {
+        if self.polls_left == Some(0) {
             self.call = None;
             return Poll::Ready(false);
         }
@@ -27,10 +27,10 @@ impl Future for Cut<'_> {
         if call.as_mut().poll(cx).is_ready() {
             return Poll::Ready(true);
         }
-        if let Some(left) = &mut self.left {
-            *left -= 1;
-            // Dropped where it stands, whether or not anything would wake it.
-            if *left == 0 {
+        if let Some(polls_left) = &mut self.polls_left {
+            *polls_left -= 1;
+            // The next poll drops the call, even if nothing would wake the call itself.
+            if *polls_left == 0 {
                 cx.waker().wake_by_ref();
             }
         }
