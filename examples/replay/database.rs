@@ -1,4 +1,4 @@
-//! The database: users in a file.
+//! The database: a table of users in a file.
 
 use std::path::Path;
 
@@ -11,8 +11,8 @@ use crate::user::User;
 /// A user's id, and the row as postcard encodes it.
 const USERS: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("users");
 
-// It is redb because that is pure Rust: a machine with nothing but Rust builds it.
-// The bundled build of SQLite needs a C compiler.
+// redb is pure Rust, so a machine needs nothing but Rust. The bundled build of SQLite
+// needs a C compiler.
 pub(crate) struct Database {
     file: redb::Database,
 }
@@ -23,7 +23,7 @@ impl Database {
         Ok(Self { file })
     }
 
-    /// Writes the users 0 to `count`, in place of whatever is there.
+    /// Writes the users with the ids below `count`, over existing rows.
     pub(crate) fn fill(&self, count: u32) -> Result<()> {
         let bar = report::bar("filling", count.into());
         let transaction = self.file.begin_write()?;
@@ -44,11 +44,11 @@ impl Database {
         Ok(postcard::from_bytes(row.value())?)
     }
 
-    /// Changes a row, and returns the version that it has from now on.
+    /// Changes a row, and returns the new version.
     pub(crate) fn update(&self, id: u32) -> Result<u32> {
         let mut transaction = self.file.begin_write()?;
-        // Later reads see the commit all the same. Waiting until it is on the disk
-        // would measure the disk.
+        // Later reads see the commit all the same. A wait for the disk would measure
+        // the disk.
         transaction.set_durability(Durability::None)?;
         let mut users = transaction.open_table(USERS)?;
         let row = users.get(id)?.context("no such user")?;
