@@ -18,15 +18,11 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    pub(crate) fn create(path: &Path) -> Result<Self> {
+    /// Creates a file with the users of the ids below `count`.
+    pub(crate) fn create(path: &Path, count: u32) -> Result<Self> {
+        let bar = report::bar("filling the database", count.into());
         let file = redb::Database::create(path)?;
-        Ok(Self { file })
-    }
-
-    /// Writes the users with the ids below `count`, over existing rows.
-    pub(crate) fn fill(&self, count: u32) -> Result<()> {
-        let bar = report::bar("filling", count.into());
-        let transaction = self.file.begin_write()?;
+        let transaction = file.begin_write()?;
         let mut users = transaction.open_table(USERS)?;
         for id in bar.wrap_iter(0..count) {
             let row = postcard::to_allocvec(&User::new(id))?;
@@ -35,7 +31,7 @@ impl Database {
         drop(users);
         transaction.commit()?;
         bar.finish_and_clear();
-        Ok(())
+        Ok(Self { file })
     }
 
     pub(crate) fn read(&self, id: u32) -> Result<User> {

@@ -72,13 +72,12 @@ struct Results {
 
 fn replay(Arguments { stream, record }: Arguments) -> Result<()> {
     let folder = tempfile::tempdir()?;
-    let database = Database::create(&folder.path().join("users.redb"))?;
     let capacity = u64::from(stream.users / 10).max(100);
     let cache = HydraCache::local().max_capacity(capacity).build();
     report::head(&stream, capacity);
 
-    // Both times the rows are the same at first, and the same writes follow.
-    database.fill(stream.users)?;
+    // Both runs begin with the same rows in a new file, and the same writes follow.
+    let database = Database::create(&folder.path().join("without.redb"), stream.users)?;
     let truth = Truth::new(stream.users);
     let without = Results {
         full_speed: full_speed::run(
@@ -98,7 +97,8 @@ fn replay(Arguments { stream, record }: Arguments) -> Result<()> {
         truth,
     };
 
-    database.fill(stream.users)?;
+    drop(database);
+    let database = Database::create(&folder.path().join("with.redb"), stream.users)?;
     let truth = Truth::new(stream.users);
     let full_speed = full_speed::run(
         &stream,

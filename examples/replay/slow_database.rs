@@ -17,17 +17,17 @@ use crate::stream::{Lookup, Stream};
 use crate::times::{Latency, now};
 use crate::truth::Truth;
 
-/// How many requests arrive in a second.
+/// Requests that arrive in a second.
 pub(crate) const RATE: u32 = 2_000;
 pub(crate) const CONNECTIONS: usize = 10;
-/// The stages, each as long as `STAGE`, by the round trip to the database.
+/// The round trip to the database, in stages of the length `STAGE`.
 pub(crate) const ROUND_TRIPS: [Duration; 3] = [
     Duration::from_millis(2),
     Duration::from_millis(10),
     Duration::from_millis(2),
 ];
 pub(crate) const STAGE: Duration = Duration::from_secs(2);
-/// A point of the time series is as long as this.
+/// The length of a point of the time series.
 const POINT: Duration = Duration::from_millis(200);
 const POINTS_PER_STAGE: u32 = 10;
 
@@ -35,21 +35,21 @@ const POINTS_PER_STAGE: u32 = 10;
 pub(crate) struct SlowDatabase {
     pub(crate) requests: u64,
     pub(crate) database_reads: u64,
-    /// By stage, of the requests that arrived in it.
+    /// Each stage has the latency of the requests that arrived in the stage.
     pub(crate) latencies: [Latency; ROUND_TRIPS.len()],
     pub(crate) points: Vec<Point>,
 }
 
-/// A point of the time series: all that happened between two moments.
+/// A point of the time series: the events between two moments.
 pub(crate) struct Point {
     /// The later moment, since the start.
     pub(crate) end: Duration,
     pub(crate) round_trip: Duration,
-    /// How many requests arrived.
+    /// The number of requests that arrived.
     pub(crate) requests: usize,
-    /// Of these requests.
+    /// The latency of the arrived requests.
     pub(crate) latency: Latency,
-    /// How many database reads ended.
+    /// The number of database reads that ended.
     pub(crate) database_reads: usize,
 }
 

@@ -18,7 +18,7 @@ pub(crate) struct Truth {
 }
 
 impl Truth {
-    /// Of a database without writes.
+    /// Begins with a database without writes.
     pub(crate) fn new(users: u32) -> Self {
         Self {
             must_be_seen: vec![Cell::new(0); users as usize],
