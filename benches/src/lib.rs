@@ -13,6 +13,7 @@ pub mod peer;
 pub mod plot;
 pub mod readers;
 pub mod ready;
+pub mod recording;
 pub mod requests;
 pub mod rounds;
 pub mod settings;

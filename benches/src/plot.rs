@@ -1,5 +1,7 @@
 //! Draws plots as SVG into `docs/img/` of the library.
 
+mod recording;
+
 use std::fs;
 use std::path::PathBuf;
 
@@ -7,6 +9,8 @@ use anyhow::{Result, anyhow};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+pub use recording::recording;
 
 const WIDTH: u32 = 860;
 const FONT: &str = "sans-serif";

@@ -1,4 +1,4 @@
-//! The database: users in a file.
+//! The database: a table of users in a file.
 
 use std::path::Path;
 
@@ -11,22 +11,18 @@ use crate::user::User;
 /// A user's id, and the row as postcard encodes it.
 const USERS: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("users");
 
-// It is redb because that is pure Rust: a machine with nothing but Rust builds it.
-// The bundled build of SQLite needs a C compiler.
+// redb is pure Rust, so a machine needs nothing but Rust. The bundled build of SQLite
+// needs a C compiler.
 pub(crate) struct Database {
     file: redb::Database,
 }
 
 impl Database {
-    pub(crate) fn create(path: &Path) -> Result<Self> {
+    /// Creates a file with the users of the ids below `count`.
+    pub(crate) fn create(path: &Path, count: u32) -> Result<Self> {
+        let bar = report::bar("filling the database", count.into());
         let file = redb::Database::create(path)?;
-        Ok(Self { file })
-    }
-
-    /// Writes the users 0 to `count`, in place of whatever is there.
-    pub(crate) fn fill(&self, count: u32) -> Result<()> {
-        let bar = report::bar("filling", count.into());
-        let transaction = self.file.begin_write()?;
+        let transaction = file.begin_write()?;
         let mut users = transaction.open_table(USERS)?;
         for id in bar.wrap_iter(0..count) {
             let row = postcard::to_allocvec(&User::new(id))?;
@@ -35,7 +31,7 @@ impl Database {
         drop(users);
         transaction.commit()?;
         bar.finish_and_clear();
-        Ok(())
+        Ok(Self { file })
     }
 
     pub(crate) fn read(&self, id: u32) -> Result<User> {
@@ -44,11 +40,11 @@ impl Database {
         Ok(postcard::from_bytes(row.value())?)
     }
 
-    /// Changes a row, and returns the version that it has from now on.
+    /// Changes a row, and returns the new version.
     pub(crate) fn update(&self, id: u32) -> Result<u32> {
         let mut transaction = self.file.begin_write()?;
-        // Later reads see the commit all the same. Waiting until it is on the disk
-        // would measure the disk.
+        // Later reads see the commit all the same. A wait for the disk would measure
+        // the disk.
         transaction.set_durability(Durability::None)?;
         let mut users = transaction.open_table(USERS)?;
         let row = users.get(id)?.context("no such user")?;

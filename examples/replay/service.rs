@@ -1,29 +1,36 @@
 //! The service: finds and updates users, with a cache in front of the database or
-//! without one.
+//! without a cache.
 
 use std::cell::RefCell;
+use std::time::Instant;
 
 use anyhow::Result;
-use futures_lite::future::yield_now;
 use hydracache::{CacheOptions, HydraCache};
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
 
 use crate::database::Database;
+use crate::link::Link;
+use crate::times::now;
 use crate::user::User;
 
 pub(crate) struct Service<'a> {
     database: &'a Database,
     cache: Option<&'a HydraCache>,
-    random: RefCell<StdRng>,
+    link: Link<'a>,
+    /// The end of each database read.
+    reads: RefCell<Vec<Instant>>,
 }
 
 impl<'a> Service<'a> {
-    pub(crate) fn new(database: &'a Database, cache: Option<&'a HydraCache>) -> Self {
+    pub(crate) fn new(
+        database: &'a Database,
+        cache: Option<&'a HydraCache>,
+        link: Link<'a>,
+    ) -> Self {
         Self {
             database,
             cache,
-            random: RefCell::new(StdRng::seed_from_u64(3)),
+            link,
+            reads: RefCell::new(Vec::new()),
         }
     }
 
@@ -38,10 +45,9 @@ impl<'a> Service<'a> {
 
     /// Updates a user, and returns the version that every later `find` must show.
     pub(crate) async fn update(&self, id: u32) -> Result<u32> {
-        // The commit first. The other way round, a load between the two would store
-        // the old row, and no invalidation would follow.
-        let version = self.database.update(id)?;
-        self.travel().await;
+        // The commit comes first. In the other order, a load between the two would
+        // store the row from before the commit, and no invalidation would follow.
+        let version = self.link.run(|| self.database.update(id)).await?;
         if let Some(cache) = self.cache {
             cache.invalidate_tag(&format!("user:{id}")).await?;
         }
@@ -50,21 +56,13 @@ impl<'a> Service<'a> {
 
     /// Reads a user from the database.
     async fn query(&self, id: u32) -> Result<User> {
-        self.travel().await;
-        let user = self.database.read(id)?;
-        self.travel().await;
-        Ok(user)
+        let user = self.link.run(|| self.database.read(id)).await;
+        self.reads.borrow_mut().push(now());
+        user
     }
 
-    /// Lets other callers have up to three turns.
-    ///
-    /// This database answers at once, but most answer over a network, sooner or
-    /// later. Only so do callers join a load, and writes overtake one; and since the
-    /// turns vary, they do so in every order.
-    async fn travel(&self) {
-        let turns = self.random.borrow_mut().random_range(0..=3);
-        for _ in 0..turns {
-            yield_now().await;
-        }
+    /// The end of each database read.
+    pub(crate) fn into_reads(self) -> Vec<Instant> {
+        self.reads.into_inner()
     }
 }

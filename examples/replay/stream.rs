@@ -1,4 +1,4 @@
-//! The stream of look-ups: recorded, or drawn.
+//! The stream of look-ups: a recorded trace, or random numbers.
 
 use std::collections::HashMap;
 use std::fs;
@@ -12,33 +12,33 @@ use rand_distr::Zipf;
 
 pub(crate) struct Stream {
     pub(crate) title: String,
-    /// How many users there are; their ids are 0 and up.
+    /// The number of users. Ids begin at 0.
     pub(crate) users: u32,
     pub(crate) lookups: Vec<Lookup>,
-    /// How many of the look-ups come after a write.
+    /// The number of look-ups that come after a write.
     pub(crate) writes: u64,
 }
 
 #[derive(Clone, Copy)]
 pub(crate) struct Lookup {
     pub(crate) id: u32,
-    /// Whether the caller writes the row before it looks.
+    /// Whether the caller writes the row before the look-up.
     pub(crate) after_write: bool,
 }
 
 impl Stream {
-    /// Reads a trace. Its keys are renumbered in the order in which they appear, so
-    /// that the database has one row for each and no others.
+    /// Reads a trace. Keys get new numbers in the order of their first appearance, so
+    /// that the database has exactly one row for each key.
     pub(crate) fn trace(path: &Path) -> Result<Self> {
         let title = path.display().to_string();
         let bytes = fs::read(path).with_context(|| format!("cannot read {title}"))?;
         ensure!(
             !bytes.is_empty(),
-            "{title} is empty: it needs one key at least"
+            "{title} is empty: a trace needs at least one key"
         );
         ensure!(
             bytes.len() % 4 == 0,
-            "{title} has {} bytes, not a multiple of four: its last key is cut off, copy it anew",
+            "{title} has {} bytes, not a multiple of four: the last key is cut off, copy the file again",
             bytes.len(),
         );
         let mut renumbered = HashMap::new();
@@ -52,12 +52,11 @@ impl Stream {
         Ok(Self::new(title, users, &ids))
     }
 
-    /// Draws a stream in which a few users are asked for again and again: the same in
-    /// every run.
+    /// Draws a stream with a few popular users, the same in every run.
     pub(crate) fn zipf() -> Result<Self> {
         let (users, lookups, exponent) = (100_000_u32, 500_000, 0.99);
         let mut random = StdRng::seed_from_u64(1);
-        // Without the shuffle, the busiest rows would be neighbours in the file.
+        // Without the shuffle, the popular rows would be neighbours in the file.
         let mut by_rank: Vec<u32> = (0..users).collect();
         by_rank.shuffle(&mut random);
         let ranks = Zipf::new(f64::from(users), exponent)?;
@@ -68,7 +67,7 @@ impl Stream {
         Ok(Self::new(title, users, &ids))
     }
 
-    /// Lets two in a hundred look-ups come after a write, the same in every run.
+    /// Puts a write before two in a hundred look-ups, the same in every run.
     fn new(title: String, users: u32, ids: &[u32]) -> Self {
         let mut random = StdRng::seed_from_u64(2);
         let lookups: Vec<Lookup> = ids

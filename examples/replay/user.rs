@@ -1,4 +1,4 @@
-//! A row: what a service keeps of a user.
+//! A row of the database: a user.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +8,7 @@ const CITIES: [&str; 5] = ["Nairobi", "Osaka", "Porto", "Quito", "Riga"];
 #[derive(Serialize, Deserialize)]
 pub(crate) struct User {
     pub(crate) id: u32,
-    /// How many writes the row has had.
+    /// The number of writes to the row.
     pub(crate) version: u32,
     name: String,
     email: String,
@@ -29,7 +29,7 @@ enum Plan {
 }
 
 impl User {
-    /// Makes up the user of an id: the same one every time.
+    /// Makes up a user, always the same for an id.
     pub(crate) fn new(id: u32) -> Self {
         let first = NAMES[id as usize % NAMES.len()];
         let city = CITIES[id as usize % CITIES.len()];
@@ -53,7 +53,7 @@ impl User {
         }
     }
 
-    /// What a write changes.
+    /// Changes the user, as a write does.
     pub(crate) fn touch(&mut self) {
         self.version += 1;
         self.last_seen_at += 60;

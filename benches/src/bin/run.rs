@@ -6,6 +6,8 @@ use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand, ValueEnum};
 use hydracache_benches::bench::Bench;
 use hydracache_benches::child::Task;
+use hydracache_benches::plot;
+use hydracache_benches::recording;
 use hydracache_benches::settings::Settings;
 use hydracache_benches::targets::Targets;
 
@@ -32,6 +34,11 @@ struct Arguments {
 enum Command {
     /// Lists the benches.
     List,
+    /// Draws docs/img/replay.svg from a recording of `examples/replay --record FILE`.
+    Draw {
+        /// The recording.
+        file: PathBuf,
+    },
     #[command(flatten)]
     Child(Task),
 }
@@ -43,6 +50,7 @@ fn main() -> Result<()> {
             list();
             Ok(())
         }
+        Some(Command::Draw { file }) => plot::recording("replay.svg", &recording::read(&file)?),
         Some(Command::Child(task)) => task.run(),
         None => run(arguments),
     }
