@@ -173,7 +173,7 @@ fn messages_are_whole() {
         error.to_string(),
         "the entry of key \"key\" cannot be decoded as `u8`: \
          bytes left over after the value: 1; \
-         remove it, put it anew, or load over it"
+         remove it, put it again, or load over it"
     );
     assert_eq!(
         error.source().unwrap().to_string(),
