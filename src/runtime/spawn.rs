@@ -8,7 +8,8 @@ use super::timer::BoxFuture;
 /// `|load| smol::spawn(load).detach()` on smol. A spawner returns nothing, so a task handle that
 /// cancels the task on drop cannot be returned, and dropped, by mistake. The cache calls the
 /// spawner without a lock. A load dropped before the end counts as cancelled. By default there is
-/// no spawner, and the call that starts a load runs the load.
+/// no spawner. Without a spawner, or without a [`Timer`](crate::Timer) for the deadline, the call
+/// that starts a load runs the load.
 ///
 /// A background load holds the cache, and the cache holds the spawner. If a spawner stores loads,
 /// the spawner must run or drop each load at some time. Otherwise neither the cache nor the
@@ -24,6 +25,7 @@ use super::timer::BoxFuture;
 ///
 /// # fn main() -> Result<(), hydracache::CacheError> {
 /// let cache = HydraCache::local()
+///     .timer(smol::Timer::after)
 ///     .spawner(|load| smol::spawn(load).detach())
 ///     .build();
 /// let hour = Duration::from_secs(3600);
