@@ -39,6 +39,7 @@ impl<C: Codec> Engine<C> {
     /// Decodes a snapshot, taken under the lock of the shard.
     #[inline]
     pub(crate) fn finish<T: Access>(&self, key: &[u8], snapshot: T::Snapshot) -> CacheResult<T> {
+        // The snapshot is consumed: for a shared value, the `Arc` moves to the caller.
         let value = T::finish(&self.codec, snapshot);
         value.map_err(|why| unreadable(key, why, T::type_tag()))
     }

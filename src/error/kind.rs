@@ -43,7 +43,7 @@ pub(super) enum ErrorKind {
     )]
     Panic { key: DisplayKey },
 
-    // The duration of the option, not the time that has passed: it tells what to raise.
+    // `given` is the value of the option, not the passed time: the option is the remedy.
     #[error(
         "the load of key {key} took longer than the {given:?} it was given: \
          see what its loader waits for, or raise `load_timeout`"
@@ -134,7 +134,7 @@ impl fmt::Display for DisplayKey {
     }
 }
 
-/// Shows the same text as [`Display`](fmt::Display): quotes around quotes help nobody.
+/// Shows the same text as [`Display`](fmt::Display): a key in quotes needs no second quotes.
 impl fmt::Debug for DisplayKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -149,6 +149,7 @@ mod tests {
     fn keys_are_cut_at_64_characters() {
         let display = |len| DisplayKey::new("é".repeat(len).as_bytes()).to_string();
         assert_eq!(display(64), format!("\"{}\"", "é".repeat(64)));
+        // The ellipsis is outside the quotes: not a part of the key.
         assert_eq!(display(65), format!("\"{}\"…", "é".repeat(64)));
     }
 

@@ -32,6 +32,7 @@ impl TypedKeys {
     pub(crate) fn new(name: &str, hashing: &Hashing) -> Self {
         let prefix = prefix(name);
         let mut prefix_buffer = [0; INLINE];
+        // `None` for a name of more than 62 bytes: every key of this cache is then on the heap.
         let start = prefix_buffer.get_mut(..prefix.len());
         let fits = start.map(|start| start.copy_from_slice(&prefix));
         Self {

@@ -155,6 +155,7 @@ impl Moment {
     /// `NEVER`.
     #[inline]
     pub(crate) fn has_passed(self, now: Self) -> bool {
+        // A clock may show `u64::MAX` nanoseconds, and even then `NEVER` has not come.
         self != Self::NEVER && self <= now
     }
 

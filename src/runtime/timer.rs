@@ -80,6 +80,7 @@ pub struct AsyncIoTimer;
 #[cfg(feature = "async-io")]
 impl Timer for AsyncIoTimer {
     fn sleep(&self, time: Duration) -> BoxFuture {
+        // Counts from the first poll. The cache polls a sleep at once, so the difference is nothing.
         Box::pin(async move {
             async_io::Timer::after(time).await;
         })

@@ -232,6 +232,7 @@ impl fmt::Display for Fault {
     }
 }
 
+// A loader's own error, so that `source().downcast_ref::<Fault>()` finds the fault in a test.
 impl Error for Fault {}
 
 /// The payload of a simulated panic, to tell this panic from a failed assertion.
