@@ -1,7 +1,6 @@
-//! The locks and the shared pointer, of std or of loom: chosen here and nowhere else.
+//! The locks and the `Arc` of std or of loom, chosen here and nowhere else.
 //!
-//! Under `--cfg loom` every order of the threads of a test is tried, over the very
-//! code that runs otherwise.
+//! Under `--cfg loom`, a test runs the same code in every order of the threads.
 
 #[cfg(not(loom))]
 pub(crate) use std::sync::{Arc, Mutex, RwLock};

@@ -1,4 +1,4 @@
-//! The names of typed caches, and what they were opened with.
+//! The names of typed caches, with the types of keys and values.
 
 use std::collections::HashMap;
 use std::sync::PoisonError;
@@ -7,24 +7,30 @@ use crate::error::CacheError;
 use crate::sync::Mutex;
 use crate::value::TypeTag;
 
-/// What a typed cache has.
+/// The types of a typed cache.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct CacheTypes {
     pub(crate) key: TypeTag,
     pub(crate) value: TypeTag,
 }
 
-/// A name is kept as long as the cache.
+/// All opened names. A name stays until the cache is dropped.
 #[derive(Debug, Default)]
 pub(crate) struct TypedCacheNames(Mutex<HashMap<Box<str>, CacheTypes>>);
 
 impl TypedCacheNames {
-    /// Opens a name; an error if it was opened with other types before. Keys need only be
-    /// written alike; values are handed out as they are, so their types must be the same.
+    /// Opens a name with two types.
+    ///
+    /// # Errors
+    ///
+    /// If the name was opened with other types before. Two key types need only the same encoding
+    /// (`&str` and `String`). Values are handed out without decoding, so the value type must be
+    /// identical.
     pub(crate) fn open(&self, name: &str, types: CacheTypes) -> Result<(), CacheError> {
-        // Taken by nobody who holds another lock, and held over no code but this.
+        // Never taken under another lock, and released before any other code runs: no deadlock.
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(held) = known.get(name) else {
+            // The first call decides about the types.
             known.insert(name.into(), types);
             return Ok(());
         };

@@ -1,4 +1,4 @@
-//! What the builder was told, and what of it each shard is told.
+//! The settings of the builder, and the limits of each shard.
 
 use crate::key::KeyHasher;
 use crate::options::CacheOptions;
@@ -7,27 +7,26 @@ use crate::runtime::{Clock, Spawn, Timer};
 use crate::shard::Limits;
 use crate::store::MAX_EVICTED_AT_ONCE;
 
-/// The fewest entries that make a shard worthwhile. Keys fall into shards by
-/// hash, unevenly: in shards of this size none is full while all together are below
-/// 95 percent, but for a chance of one in some nine thousand where there are 64.
+/// The least number of entries for a shard of its own.
+///
+/// Hashes spread keys over the shards unevenly. With shards of this size, no shard is full while
+/// the cache is below 95 percent; with 64 shards, the chance of an exception is about 1 in 9,000.
 pub(crate) const MIN_ENTRIES_PER_SHARD: u64 = 8192;
 
-/// How many of the largest entries a shard has room for where there is a bound in
-/// bytes: the larger they are, the more unevenly they fill the shards.
+/// With a bound in bytes, each shard has room for this many of the largest entries. Larger
+/// entries fill the shards less evenly.
 const LARGEST_ENTRIES_PER_SHARD: u64 = 16;
 
-/// The fewest bytes that make a shard worthwhile: many times what an entry costs beside
-/// its value.
+/// The least number of bytes for a shard: many times the cost of an entry without the value.
 const MIN_BYTES_PER_SHARD: u64 = 1 << 20;
 
-/// Each shard is a lock to take for whatever reaches all of them. Chosen, not
-/// measured.
+/// The most shards. An invalidation takes the lock of every shard. Chosen, not measured.
 const MAX_SHARDS: u64 = 64;
 
-/// How many entries are kept if nobody says.
+/// The default of `max_capacity`, if `max_bytes` is not set either.
 const DEFAULT_CAPACITY: u64 = 10_000;
 
-/// What the builder was told.
+/// The settings of the builder.
 pub(crate) struct Settings {
     pub(crate) max_capacity: Option<u64>,
     pub(crate) max_bytes: Option<u64>,
@@ -42,16 +41,17 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// The most entries, and the most bytes by the formula of costs.
+    /// Returns the most entries, and the most bytes by the cost formula.
     pub(crate) fn bounds(&self) -> (u64, u64) {
-        // Who bounds the bytes alone does not mean 10,000 entries.
+        // A bound in bytes alone is no wish for 10,000 entries.
         let default = self.max_bytes.map_or(DEFAULT_CAPACITY, |_| u64::MAX);
         let entries = self.max_capacity.unwrap_or(default);
         (entries, self.max_bytes.unwrap_or(u64::MAX))
     }
 
-    /// What each shard may keep.
+    /// Returns the limits of each shard. The number of shards is a power of two, from 1 to 64.
     pub(crate) fn limits(&self) -> impl Iterator<Item = Limits> {
+        // 1. Each shard must be large enough, by entries and by bytes.
         let (entries, bytes) = self.bounds();
         let largest = self.max_entry_bytes as u64;
         let fewest_bytes = largest
@@ -61,8 +61,10 @@ impl Settings {
         let count = (entries / MIN_ENTRIES_PER_SHARD)
             .min(by_bytes)
             .clamp(1, MAX_SHARDS);
-        // The largest power of two, so that a mask chooses the shard.
+        // 2. A power of two, rounded down, so that a mask chooses the shard.
         let count = 1 << count.ilog2();
+        // 3. The parts add up to the bounds exactly. A single shard evicts one entry at a time,
+        // and so fills up to the bound; several shards evict in batches.
         (0..count).map(move |index| Limits {
             entries: part(entries, count, index),
             bytes: part(bytes, count, index),
@@ -72,8 +74,10 @@ impl Settings {
     }
 }
 
-/// One of so many parts that make up all, and differ by one at most.
+/// Returns the size of part `index`, if `all` is split into `count` parts. The parts add up to
+/// `all`, and differ by at most 1.
 fn part(all: u64, count: u64, index: u64) -> usize {
+    // The first parts are larger by 1. On a 32-bit target, a part may be beyond `usize`.
     let part = all / count + u64::from(index < all % count);
     usize::try_from(part).unwrap_or(usize::MAX)
 }
@@ -83,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_make_up_all_and_differ_by_one_at_most() {
+    fn parts_add_up_to_all_and_differ_by_at_most_one() {
         for all in 0..200 {
             for count in [1, 2, 4, 64] {
                 let parts: Vec<_> = (0..count).map(|index| part(all, count, index)).collect();

@@ -1,4 +1,4 @@
-//! Writes that go by what there is: a look and a store as one step.
+//! Conditional writes: comparing the entry and storing are a single step.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -10,7 +10,8 @@ use crate::shard::NewEntry;
 use crate::value::{Codec, TypedValue};
 
 impl<C: Codec> Engine<C> {
-    /// Stores a value if what there is still is what was read. Whether it did.
+    /// Stores a value if the entry is still the entry of `read`. Returns `true` if stored,
+    /// `false` if the entry changed.
     fn put_if<V: Serialize>(
         &self,
         key: &[u8],
@@ -18,6 +19,7 @@ impl<C: Codec> Engine<C> {
         value: &V,
         options: &CacheOptions,
     ) -> CacheResult<bool> {
+        // Encoding is the caller's code, so before the lock; in vain if the entry has changed.
         let value = self.encode(key, value)?;
         let (at, shard) = self.locate(key);
         let now = self.now();
@@ -34,6 +36,7 @@ impl<C: Codec> Engine<C> {
         Ok(writes.is_some())
     }
 
+    /// Stores a value if the key has no fresh entry. Returns `true` if stored, `false` if not.
     pub(crate) fn put_if_absent<V: Serialize>(
         &self,
         key: &[u8],
@@ -44,8 +47,8 @@ impl<C: Codec> Engine<C> {
         self.put_if(key, None, value, &options)
     }
 
-    /// Reads a value, and stores what is made of it, or removes it, if it still is what
-    /// was read; else again.
+    /// Reads a value, calls `change`, and stores the result; `None` removes the entry. If the entry
+    /// changed meanwhile, nothing is stored, and the step is repeated.
     pub(crate) fn update<V: Serialize + DeserializeOwned>(
         &self,
         key: &[u8],
@@ -55,9 +58,13 @@ impl<C: Codec> Engine<C> {
         self.fill_in(&mut options);
         let (at, shard) = self.locate(key);
         loop {
+            // 1. Read. The handle keeps the memory of the value alive, so a newer value cannot
+            // have the same address: the comparison in step 3 is safe (no ABA).
             let read = shard.peek(at, &self.now());
             let value = read.as_ref().map(|read| self.decode(key, read));
+            // 2. Call `change`, without a lock: the caller's code may use the cache.
             let changed = change(value.transpose()?);
+            // 3. Store or remove, if the entry is still the one from step 1.
             let done = match &changed {
                 Some(value) => self.put_if(key, read.as_ref(), value, &options)?,
                 None => shard.remove_if(at, read.as_ref(), &self.now()),

@@ -1,4 +1,4 @@
-//! What can go wrong, and all the text of it.
+//! The kinds of errors, and every text of an error message.
 
 use std::error::Error;
 use std::fmt;
@@ -7,17 +7,33 @@ use std::time::Duration;
 
 use crate::key::display;
 
-/// Any error that can be sent to another thread: what a loader's error becomes,
-/// and what a [`Codec`](crate::Codec) gives.
+/// Any error that can be sent to another thread.
+///
+/// The cache converts the error of a loader to this type, and a [`Codec`](crate::Codec) returns
+/// this type. Own error types, `&str`, `String` and `anyhow::Error` convert with `?`.
+///
+/// # Examples
+///
+/// ```
+/// use hydracache::BoxError;
+///
+/// fn parse(text: &str) -> Result<u8, BoxError> {
+///     Ok(text.parse()?)
+/// }
+///
+/// assert_eq!(parse("7").ok(), Some(7));
+/// assert!(parse("seven").unwrap_err().is::<std::num::ParseIntError>());
+/// ```
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
+/// The kind of an error. A message names the key or the typed cache, the cause, and a remedy.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ErrorKind {
     #[error("the loader for key {key} failed: {source}")]
     Load {
         key: DisplayKey,
-        /// Shared by the keys of one loader. (The `Arc` is no error itself: `source()`
-        /// looks through it.)
+        /// Shared by all keys of a loader. `Arc<BoxError>` is not an error: `thiserror` derefs
+        /// the field, so `source()` returns the loader's own error.
         source: Arc<BoxError>,
     },
 
@@ -27,6 +43,7 @@ pub(super) enum ErrorKind {
     )]
     Panic { key: DisplayKey },
 
+    // `given` is the value of the option, not the passed time: the option is the remedy.
     #[error(
         "the load of key {key} took longer than the {given:?} it was given: \
          see what its loader waits for, or raise `load_timeout`"
@@ -55,6 +72,7 @@ pub(super) enum ErrorKind {
         asked: &'static str,
     },
 
+    // Each pair of names is the type of the keys and the type of the values.
     #[error(
         "the typed cache {name} was opened with keys of `{}` and values of `{}`, and now with \
          keys of `{}` and values of `{}`: use those types, or another name",
@@ -82,7 +100,7 @@ pub(super) enum ErrorKind {
 
     #[error(
         "the entry of key {key} cannot be decoded as `{name}`: {source}; \
-         remove it, put it anew, or load over it"
+         remove it, put it again, or load over it"
     )]
     Decode {
         key: DisplayKey,
@@ -91,17 +109,19 @@ pub(super) enum ErrorKind {
     },
 }
 
-/// A key as messages show it: quoted, escaped, cut.
+/// A key for a message: in quotes, escaped, and cut to 64 characters.
 pub(super) struct DisplayKey(String);
 
 impl DisplayKey {
-    /// In characters, not bytes.
+    /// The limit in characters, not bytes.
     const MAX_CHARS: usize = 64;
 
     pub(super) fn new(key: &[u8]) -> Self {
-        // No character has more than four bytes; one that is cut is not shown.
+        // A character has at most four bytes, so this many bytes hold 65 characters. The last
+        // character may be cut in half, and is not shown.
         let key = display(key, 4 * (Self::MAX_CHARS + 1));
         Self(match key.char_indices().nth(Self::MAX_CHARS) {
+            // `{:?}` escapes line breaks: a key cannot forge a line of a log.
             Some((end, _)) => format!("{:?}…", &key[..end]),
             None => format!("{key:?}"),
         })
@@ -114,6 +134,7 @@ impl fmt::Display for DisplayKey {
     }
 }
 
+/// Shows the same text as [`Display`](fmt::Display): a key in quotes needs no second quotes.
 impl fmt::Debug for DisplayKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -128,11 +149,12 @@ mod tests {
     fn keys_are_cut_at_64_characters() {
         let display = |len| DisplayKey::new("é".repeat(len).as_bytes()).to_string();
         assert_eq!(display(64), format!("\"{}\"", "é".repeat(64)));
+        // The ellipsis is outside the quotes: not a part of the key.
         assert_eq!(display(65), format!("\"{}\"…", "é".repeat(64)));
     }
 
     #[test]
-    fn keys_cannot_break_a_line() {
+    fn line_breaks_in_keys_are_escaped() {
         assert_eq!(DisplayKey::new(b"a\n\"b").to_string(), r#""a\n\"b""#);
     }
 }

@@ -1,4 +1,4 @@
-//! The one error type, and what can be asked of it.
+//! The error type of the crate, with a predicate for each kind.
 
 mod kind;
 
@@ -8,17 +8,15 @@ use std::time::Duration;
 pub use self::kind::BoxError;
 use self::kind::{DisplayKey, ErrorKind};
 
-/// What every verb of the cache returns.
+/// The result of a verb of the cache.
 pub type CacheResult<T> = Result<T, CacheError>;
 
-/// Why a call to the cache failed.
+/// The error of a failed call.
 ///
-/// A clone is the same error: everybody who waited for a load that failed gets
-/// a clone of one. Where another error is the cause,
-/// [`source`](std::error::Error::source) is that error itself, so that
-/// `error.source()?.downcast_ref::<MyError>()` finds a loader's own error; the message
-/// has its text as well.
-/// Keys in messages are cut at 64 characters.
+/// Cheap to clone: the leader and the waiters of a failed load get clones of the same error. If
+/// the cause is another error, [`source`](std::error::Error::source) returns the cause, so
+/// `error.source()?.downcast_ref::<MyError>()` finds a loader's own error. The message contains
+/// the text of the cause too. Keys in messages are cut at 64 characters.
 ///
 /// # Examples
 ///
@@ -48,6 +46,8 @@ pub type CacheResult<T> = Result<T, CacheError>;
 #[non_exhaustive]
 pub struct CacheError(Arc<ErrorKind>);
 
+// Each constructor takes the key as bytes and shortens the key at once: an error must not keep a
+// large key alive, and is often stored longer than the call.
 impl CacheError {
     pub(crate) fn load(key: &[u8], source: Arc<BoxError>) -> Self {
         let key = DisplayKey::new(key);
@@ -70,17 +70,18 @@ impl CacheError {
     }
 
     pub(crate) fn dropped(key: &[u8]) -> Self {
+        // The caller's own load: a waiter of a dropped load looks the key up again instead.
         let key = DisplayKey::new(key);
         ErrorKind::Dropped { key }.into()
     }
 
-    /// `held` and `asked` are names of types, as in all that follow.
+    /// `held` and `asked` are names of types, and so is `name` in `encode` and `decode`.
     pub(crate) fn wrong_type(key: &[u8], held: &'static str, asked: &'static str) -> Self {
         let key = DisplayKey::new(key);
         ErrorKind::WrongType { key, held, asked }.into()
     }
 
-    /// `held` and `asked` are the names of the key's type and of the value's.
+    /// `held` and `asked` are each the names of the key type and of the value type.
     pub(crate) fn wrong_types(
         name: &str,
         held: [&'static str; 2],
@@ -105,7 +106,11 @@ impl CacheError {
         ErrorKind::Decode { key, name, source }.into()
     }
 
-    /// Returns whether the loader gave an error, which is then the source.
+    /// Returns `true` if the loader returned an error, which is the source, `false` for every
+    /// other kind.
+    ///
+    /// The leader and the waiters get this error. Later calls too, during an
+    /// [`error_backoff`](crate::CacheOptions::error_backoff).
     ///
     /// # Examples
     ///
@@ -113,17 +118,18 @@ impl CacheError {
     /// # use futures_lite::future::block_on;
     /// # use hydracache::{CacheOptions, HydraCache};
     /// let cache = HydraCache::local().build();
-    /// let call = cache.get_or_load("key", CacheOptions::new(), async || Err::<u8, _>("away"));
+    /// let call = cache.get_or_load("key", CacheOptions::new(), async || Err::<u8, _>("no route"));
     /// assert!(block_on(call).is_err_and(|error| error.is_load()));
     /// ```
     pub fn is_load(&self) -> bool {
+        // The kinds are private, so a new kind is no breaking change.
         matches!(*self.0, ErrorKind::Load { .. })
     }
 
-    /// Returns whether another call's loader, or the encoding of its value, panicked
-    /// while this call waited for it.
+    /// Returns `true` if this call waited for another call's load, and the loader or the
+    /// encoding of the loaded value panicked; `false` for every other kind.
     ///
-    /// The panic itself unwinds through the call that ran the loader.
+    /// Only waiters get this error. The panic itself unwinds through the leader.
     ///
     /// # Examples
     ///
@@ -131,11 +137,11 @@ impl CacheError {
     /// # use futures_lite::future::{block_on, yield_now};
     /// # use hydracache::{CacheOptions, HydraCache};
     /// let cache = HydraCache::local().build();
-    /// let told = std::thread::scope(|scope| {
+    /// let waiter = std::thread::scope(|scope| {
     ///     scope.spawn(|| {
     ///         let call = cache.get_or_insert_with("key", CacheOptions::new(), async || {
     ///             while cache.stats().misses < 2 {
-    ///                 yield_now().await; // until the other call waits
+    ///                 yield_now().await; // until the waiter joins
     ///             }
     ///             if true { panic!("boom") }
     ///             0_u8
@@ -147,14 +153,17 @@ impl CacheError {
     ///     }
     ///     block_on(cache.get_or_insert_with("key", CacheOptions::new(), async || 0_u8))
     /// });
-    /// assert!(told.is_err_and(|error| error.is_panic()));
+    /// assert!(waiter.is_err_and(|error| error.is_panic()));
     /// ```
     pub fn is_panic(&self) -> bool {
         matches!(*self.0, ErrorKind::Panic { .. })
     }
 
-    /// Returns whether the key holds, or is being loaded as, another type than the
-    /// one asked for; or the name of a typed cache was opened with other types.
+    /// Returns `true` if the key holds, or is being loaded as, another type than the requested
+    /// type, or if the name of a typed cache was opened with other types; `false` for every
+    /// other kind.
+    ///
+    /// The call loads nothing and changes nothing.
     ///
     /// # Examples
     ///
@@ -166,6 +175,7 @@ impl CacheError {
     /// block_on(cache.put("key", 7_u8, CacheOptions::new()))?;
     /// let read = block_on(cache.get::<String>("key"));
     /// assert!(read.is_err_and(|error| error.is_wrong_type()));
+    /// assert_eq!(block_on(cache.get::<u8>("key"))?, Some(7)); // the entry is unchanged
     /// # Ok(())
     /// # }
     /// ```
@@ -176,7 +186,10 @@ impl CacheError {
         )
     }
 
-    /// Returns whether the value could not be encoded, or the key of a typed cache.
+    /// Returns `true` if the codec could not encode the value, or postcard the key of a typed
+    /// cache; `false` for every other kind.
+    ///
+    /// An earlier entry of the key is unchanged.
     ///
     /// # Examples
     ///
@@ -191,7 +204,7 @@ impl CacheError {
     ///     let _guard = poisoned.lock();
     ///     panic!("boom")
     /// });
-    /// let put = block_on(cache.put("key", &poisoned, CacheOptions::new()));
+    /// let put = block_on(cache.put("key", &poisoned, CacheOptions::new())); // cannot be locked
     /// assert!(put.is_err_and(|error| error.is_encode()));
     /// ```
     pub fn is_encode(&self) -> bool {
@@ -201,7 +214,11 @@ impl CacheError {
         )
     }
 
-    /// Returns whether the stored bytes could not be decoded as the type asked for.
+    /// Returns `true` if the stored bytes could not be decoded as the requested type, `false`
+    /// for every other kind.
+    ///
+    /// The entry stays: remove or replace the entry, or call a loading verb, which loads and
+    /// replaces undecodable bytes.
     ///
     /// # Examples
     ///
@@ -220,7 +237,9 @@ impl CacheError {
         matches!(*self.0, ErrorKind::Decode { .. })
     }
 
-    /// Returns whether a load took longer than it was given.
+    /// Returns `true` if the load took longer than the
+    /// [`load_timeout`](crate::CacheOptions::load_timeout) of the call, `false` for every other
+    /// kind.
     ///
     /// # Examples
     ///
@@ -229,7 +248,7 @@ impl CacheError {
     /// # use std::time::Duration;
     /// # use futures_lite::future::block_on;
     /// # use hydracache::{CacheOptions, HydraCache};
-    /// # let timer = |_| std::future::ready(());
+    /// let timer = |_| std::future::ready(()); // every time is over at once
     /// let cache = HydraCache::local().timer(timer).build();
     /// let options = CacheOptions::new().load_timeout(Duration::from_millis(1));
     /// let call = cache.get_or_load("key", options, pending::<Result<u8, &str>>);
@@ -239,31 +258,37 @@ impl CacheError {
         matches!(*self.0, ErrorKind::Timeout { .. })
     }
 
-    /// Returns whether a load that this call handed over was dropped by whoever was to run
-    /// it, the spawner or its runtime, and there was no old value.
+    /// Returns `true` if this call started a background load, the spawner or the runtime dropped
+    /// the load, and there is no stale value; `false` for every other kind.
     ///
     /// # Examples
     ///
     /// ```
+    /// # use std::pin::pin;
+    /// # use std::sync::{Arc, Mutex};
     /// # use std::time::Duration;
-    /// # use futures_lite::future::block_on;
+    /// # use futures_lite::future::{block_on, poll_once};
     /// # use hydracache::{CacheOptions, HydraCache, ManualClock};
     /// # fn main() -> Result<(), hydracache::CacheError> {
     /// let clock = ManualClock::new();
+    /// let spawned = Arc::new(Mutex::new(Vec::new()));
+    /// let runtime = Arc::clone(&spawned);
     /// let cache = HydraCache::local()
     ///     .clock(clock.clone())
     ///     .timer(clock.clone())
-    ///     .spawner(|load| drop(load)) // which is a mistake
+    ///     .spawner(move |load| runtime.lock().unwrap().push(load))
     ///     .build();
-    /// let options = CacheOptions::new()
-    ///     .ttl(Duration::from_secs(1))
-    ///     .stale_if_error(Duration::from_secs(1))
-    ///     .soft_timeout(Duration::from_secs(1));
+    /// let second = Duration::from_secs(1);
+    /// let options = CacheOptions::new().ttl(second).stale_if_error(second);
     /// block_on(cache.put("key", 7_u8, options.clone()))?;
-    /// clock.advance(Duration::from_secs(1));
+    /// clock.advance(second); // the value is stale
+    ///
     /// let load = || async { Ok::<u8, &str>(8) };
-    /// let answer = block_on(cache.get_or_refresh("key", options, load));
-    /// assert_eq!(answer?, 7); // had it been evicted meanwhile: `is_dropped`
+    /// let mut call = pin!(cache.get_or_refresh("key", options, load));
+    /// assert!(block_on(poll_once(&mut call)).is_none()); // waits for the background load
+    /// block_on(cache.remove("key"))?; // now there is no stale value
+    /// spawned.lock().unwrap().clear(); // the runtime drops the load
+    /// assert!(block_on(call).is_err_and(|error| error.is_dropped()));
     /// # Ok(())
     /// # }
     /// ```
@@ -271,7 +296,10 @@ impl CacheError {
         matches!(*self.0, ErrorKind::Dropped { .. })
     }
 
-    /// Returns whether a call had a timeout and the cache no timer.
+    /// Returns `true` if the call has a timeout and the cache has no timer, `false` for every
+    /// other kind.
+    ///
+    /// With the feature `async-io`, a default feature, every cache has a timer.
     ///
     /// # Examples
     ///
@@ -282,8 +310,8 @@ impl CacheError {
     /// let cache = HydraCache::local().build();
     /// let options = CacheOptions::new().load_timeout(Duration::from_secs(1));
     /// let call = cache.get_or_load("key", options, async || Ok::<u8, &str>(7));
-    /// let error = block_on(call).err(); // none with the feature `async-io`
-    /// assert!(error.is_none_or(|error| error.is_no_timer()));
+    /// let failed = block_on(call).is_err_and(|error| error.is_no_timer());
+    /// assert_eq!(failed, cfg!(not(feature = "async-io")));
     /// ```
     pub fn is_no_timer(&self) -> bool {
         matches!(*self.0, ErrorKind::NoTimer { .. })
@@ -292,6 +320,7 @@ impl CacheError {
 
 impl From<ErrorKind> for CacheError {
     fn from(kind: ErrorKind) -> Self {
+        // An `Arc` makes a clone cheap for any number of waiters, and a `CacheResult` small.
         Self(Arc::new(kind))
     }
 }

@@ -1,8 +1,7 @@
-//! How keys, tags and types are hashed.
+//! The hash function for keys and tags.
 //!
-//! Foldhash by default: a few nanoseconds for a short key, and seeded here from
-//! the system's randomness. What that is good for, and what `SipHash` is better for, is
-//! said in `docs/design.md`.
+//! The default is foldhash: a few nanoseconds for a short key, with seeds from the system's
+//! randomness. `docs/design.md` compares foldhash and `SipHash`.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::LazyLock;
@@ -10,35 +9,44 @@ use std::sync::LazyLock;
 use foldhash::SharedSeed;
 use foldhash::fast::SeedableRandomState;
 
-/// How a cache hashes its keys.
+/// The hash function of a cache, for [`CacheBuilder::hasher`](crate::CacheBuilder::hasher).
+///
+/// Every cache has seeds of its own, so hashes differ between caches and between runs.
 ///
 /// # Examples
 ///
 /// ```
-/// use hydracache::{HydraCache, KeyHasher};
+/// use futures_lite::future::block_on;
+/// use hydracache::{CacheOptions, HydraCache, KeyHasher};
+///
+/// # fn main() -> Result<(), hydracache::CacheError> {
+/// assert_eq!(KeyHasher::default(), KeyHasher::Foldhash);
 ///
 /// let cache = HydraCache::local().hasher(KeyHasher::SipHash).build();
-/// # drop(cache);
+/// block_on(cache.put("chosen by a client", 7_u8, CacheOptions::new()))?;
+/// assert_eq!(block_on(cache.get::<u8>("chosen by a client"))?, Some(7));
+/// # Ok(())
+/// # }
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum KeyHasher {
-    /// [foldhash](https://docs.rs/foldhash): the fastest, with seeds from the system's
-    /// randomness. Whoever chooses keys without seeing the seeds cannot make them
-    /// collide on purpose, unless by measuring how long look-ups take. The default.
+    /// [foldhash](https://docs.rs/foldhash), the default and the fastest, with seeds from the
+    /// system's randomness. An attacker who chooses keys and does not know the seeds cannot
+    /// create collisions, except by measuring the time of look-ups.
     #[default]
     Foldhash,
-    /// SipHash-1-3, that of the standard library: made to withstand an attacker who
-    /// chooses keys and measures. Costs some 15 nanoseconds a call more.
+    /// SipHash-1-3 of the standard library, designed to resist an attacker who chooses keys and
+    /// measures times. Each call takes some 15 nanoseconds more.
     SipHash,
 }
 
-/// One cache's hash function. Clones hash alike.
+/// The seeded hash function of a cache. Clones return the same hashes.
 #[derive(Clone, Debug)]
 pub(crate) enum Hashing {
     Fold(SeedableRandomState),
     Sip(RandomState),
-    /// Three hashes for all texts: the worst table there is.
+    /// Three different hashes for all keys, to test tables full of collisions.
     #[cfg(test)]
     Colliding,
 }
@@ -47,6 +55,8 @@ impl Hashing {
     pub(crate) fn new(hasher: KeyHasher) -> Self {
         match hasher {
             KeyHasher::Foldhash => {
+                // The large part of the seed is shared by all caches of the process; the seed
+                // of each cache is random too.
                 static SHARED: LazyLock<SharedSeed> =
                     LazyLock::new(|| SharedSeed::from_u64(random()));
                 Self::Fold(SeedableRandomState::with_seed(random(), &SHARED))
@@ -55,6 +65,7 @@ impl Hashing {
         }
     }
 
+    /// Returns the hash of the bytes, without a length or a separator.
     #[inline]
     pub(crate) fn hash(&self, bytes: &[u8]) -> u64 {
         match self {
@@ -68,11 +79,13 @@ impl Hashing {
 
 #[inline]
 fn finish(mut hasher: impl Hasher, bytes: &[u8]) -> u64 {
+    // `write` and not `Hash for [u8]`, which would hash the length as well: there is a single
+    // field, so nothing needs to be separated.
     hasher.write(bytes);
     hasher.finish()
 }
 
-/// What the standard library got from the system for its own tables.
+/// Returns 64 random bits, from the keys of the standard library's hash tables.
 fn random() -> u64 {
     RandomState::new().build_hasher().finish()
 }

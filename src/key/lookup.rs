@@ -1,41 +1,45 @@
-//! A key that is looked for, by its hash and by what it is.
+//! The key of a look-up: the hash, and the comparison with a stored key.
 //!
-//! While a look-up waits for memory the processor runs ahead, into the next one; but a
-//! read of bytes that were just written, in other pieces, waits for all before it (a
-//! store-forwarding stall). So the key of a typed cache is not encoded to be looked for:
-//! it is hashed, and compared, where the caller has it.
+//! While a look-up waits for memory, the processor already runs the next look-up. But a read of
+//! bytes written just before, in other pieces, stops the processor until every earlier write is
+//! done (a store-forwarding stall). So a look-up of a typed cache does not encode the key: the
+//! key is hashed and compared in the caller's memory.
 
 use super::hash::Hashing;
 use super::namespace::split;
 use super::small_bytes::SmallBytes;
 
-/// A key as a call gives it, with its hash: computed once by whoever first needs it.
+/// A stored form of a key, with the hash. Every call computes the hash once.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Key<'a> {
     pub(crate) hash: u64,
     pub(crate) bytes: &'a [u8],
 }
 
-/// The key of a typed cache in two parts, with its hash.
+/// A key of a typed cache, in two parts that are not joined, with the hash.
 #[derive(Debug)]
 pub(crate) struct TypedKey<'a> {
     hash: u64,
-    /// How the keys of that cache begin.
+    /// The prefix of all keys of the typed cache.
     prefix: &'a [u8],
     body: KeyBody<'a>,
 }
 
-/// A key as postcard writes it.
+/// The part after the prefix: the key in postcard's encoding.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum KeyBody<'a> {
-    /// A text, or bytes, which its length goes before: fewer than 128.
+    /// A text or bytes, fewer than 128, without the length. Postcard writes the length before,
+    /// as a single byte.
     Text(&'a [u8]),
+    /// The complete encoding.
     Encoded(&'a [u8]),
 }
 
 impl<'a> KeyBody<'a> {
-    /// What is hashed of it: a text without its length, and what could be one. It need not
-    /// be known which type was written.
+    /// Returns the bytes to hash: a short text without the length.
+    ///
+    /// Both forms of a key must have the same hash, and the type of a stored key is unknown here.
+    /// So the length is left out of every encoding that could be a short text.
     #[inline]
     fn hashed(self) -> &'a [u8] {
         match self {
@@ -49,7 +53,7 @@ impl<'a> KeyBody<'a> {
 }
 
 impl<'a> TypedKey<'a> {
-    /// `hash_of_name`: see [`hash_name`].
+    /// Joins a prefix and a key. `hash_of_name` is the result of [`hash_name`].
     #[inline]
     pub(crate) fn new(
         hashing: &Hashing,
@@ -65,11 +69,12 @@ impl<'a> TypedKey<'a> {
     }
 }
 
-/// What is looked for.
+/// A key to look up in the table of a shard.
 pub(crate) trait Lookup: Copy {
+    /// Returns the hash, equal to [`hash_key`] of the stored form.
     fn hash(self) -> u64;
 
-    /// Whether it is this one.
+    /// Returns `true` if `stored` is the same key, `false` if not.
     fn matches(self, stored: &SmallBytes) -> bool;
 }
 
@@ -85,7 +90,8 @@ impl Lookup for Key<'_> {
     }
 }
 
-/// By reference: it is put together piece by piece, and a copy would be taken in one.
+/// By reference: the parts were written one after another, and a copy of the whole would be a
+/// store-forwarding stall.
 impl Lookup for &TypedKey<'_> {
     #[inline]
     fn hash(self) -> u64 {
@@ -94,10 +100,12 @@ impl Lookup for &TypedKey<'_> {
 
     #[inline]
     fn matches(self, stored: &SmallBytes) -> bool {
+        // Piece by piece: joining the parts would write the bytes that the comparison reads.
         let stored = stored.as_bytes();
         let prefix = self.prefix.len();
         match self.body {
-            // The key first: it tells more of them apart than the name does.
+            // The text before the name: all keys of a typed cache have the same name, so the
+            // text finds a difference earlier. The length comes first, and guards the index.
             KeyBody::Text(text) => {
                 stored.len() == prefix + 1 + text.len()
                     && stored.ends_with(text)
@@ -113,23 +121,27 @@ impl Lookup for &TypedKey<'_> {
     }
 }
 
-/// The hash of a key that is kept.
+/// Returns the hash of a stored key.
 #[inline]
 pub(crate) fn hash_key(hashing: &Hashing, key: &[u8]) -> u64 {
+    // The same as the hash of a `TypedKey`, so that a stored key is found by both forms.
     let Some((name, body)) = split(key) else {
         return hashing.hash(key);
     };
     hash_body(hashing, hash_name(hashing, name), KeyBody::Encoded(body))
 }
 
-/// The part that the name of a typed cache has in the hashes of its keys. Turned, so that
-/// a key does not undo a name that is like it.
+/// Returns the part of the name of a typed cache in the hashes of the keys.
+///
+/// Rotated, because the parts are combined by xor: without the rotation, a key equal to the name
+/// of the typed cache would have the hash zero in every cache.
 pub(crate) fn hash_name(hashing: &Hashing, name: &[u8]) -> u64 {
     hashing.hash(name).rotate_left(23)
 }
 
 #[inline]
 fn hash_body(hashing: &Hashing, hash_of_name: u64, body: KeyBody<'_>) -> u64 {
+    // By xor, because the hash of the name is computed once for all keys of the typed cache.
     hashing.hash(body.hashed()) ^ hash_of_name
 }
 
@@ -138,33 +150,33 @@ mod tests {
     use super::*;
     use crate::key::hash::KeyHasher;
 
-    /// A text of a name in both forms.
     #[test]
-    fn both_forms_of_a_text_are_one_key() {
+    fn both_forms_of_a_text_match_the_same_stored_key() {
         for hasher in [KeyHasher::Foldhash, KeyHasher::SipHash] {
             let hashing = Hashing::new(hasher);
             let name = hash_name(&hashing, b"n");
             for len in 0..128_u8 {
                 let text = vec![b'x'; usize::from(len)];
+                // Postcard writes a length below 128 as a single byte.
                 let written = [&[len], &text[..]].concat();
                 let whole = SmallBytes::from([b"\xFFn\xFF", &written[..]].concat().as_slice());
                 let hash = hash_key(&hashing, whole.as_bytes());
                 for body in [KeyBody::Text(&text), KeyBody::Encoded(&written)] {
-                    let parts = TypedKey::new(&hashing, name, b"\xFFn\xFF", body);
-                    assert_eq!(parts.hash(), hash);
-                    assert!(parts.matches(&whole));
+                    let key = TypedKey::new(&hashing, name, b"\xFFn\xFF", body);
+                    assert_eq!(key.hash(), hash);
+                    assert!(key.matches(&whole));
                 }
             }
         }
     }
 
     #[test]
-    fn another_key_is_told_apart() {
+    fn similar_keys_do_not_match() {
         let hashing = Hashing::new(KeyHasher::Foldhash);
-        let parts = |body| TypedKey::new(&hashing, 0, b"\xFFn\xFF", body);
+        let key = |body| TypedKey::new(&hashing, 0, b"\xFFn\xFF", body);
         let others: [&[u8]; 9] = [
             b"\xFFn\xFF",
-            // Only longer: all else is as it should be.
+            // The right prefix and the right end, with one byte between.
             b"\xFFn\xFF\x02_ab",
             b"\xFFn\xFF_\x02ab",
             b"\xFFn\xFF\x02a",
@@ -176,21 +188,22 @@ mod tests {
         ];
         for other in others {
             assert!(
-                !parts(KeyBody::Text(b"ab")).matches(&other.into()),
-                "{other:?}"
+                !key(KeyBody::Text(b"ab")).matches(&other.into()),
+                "{other:?} must not match"
             );
-            assert!(!parts(KeyBody::Encoded(b"\x02ab")).matches(&other.into()));
+            assert!(!key(KeyBody::Encoded(b"\x02ab")).matches(&other.into()));
         }
     }
 
     #[test]
-    fn other_keys_have_other_hashes() {
+    fn different_keys_have_different_hashes() {
         let hashing = Hashing::new(KeyHasher::Foldhash);
         let hash = |body| hash_body(&hashing, 0, body);
         let mut hashes = vec![
             hash(KeyBody::Text(b"ab")),
             hash(KeyBody::Text(b"ac")),
             hash(KeyBody::Text(b"a")),
+            // Not a text: the first byte is not the length of the rest.
             hash(KeyBody::Encoded(b"\x05ab")),
             hash(KeyBody::Encoded(b"\x06ab")),
             hash(KeyBody::Encoded(b"\x05\x06")),
@@ -200,12 +213,13 @@ mod tests {
         assert_eq!(hashes.len(), 6);
     }
 
-    /// Whoever chooses names and keys finds none that meet without knowing the seed.
+    /// Without the seed, nobody can choose pairs of names and keys with equal hashes.
     #[test]
-    fn a_key_does_not_undo_a_name() {
+    fn key_equal_to_its_name_does_not_cancel_the_hash() {
         let hashing = Hashing::new(KeyHasher::SipHash);
         let hash =
             |name: &[u8], key| hash_body(&hashing, hash_name(&hashing, name), KeyBody::Text(key));
+        // Equal pairs and swapped pairs: a plain xor would map both to the same hash.
         let mut hashes = vec![
             hash(b"a", b"a"),
             hash(b"b", b"b"),
@@ -217,10 +231,11 @@ mod tests {
         assert_eq!(hashes.len(), 4);
     }
 
-    /// The name takes nothing away.
+    /// Over 200 keys of a name, and over 200 names of a key, each bit is set and clear.
     #[test]
-    fn every_bit_of_a_hash_is_of_the_key_and_of_the_name() {
+    fn key_and_name_change_every_bit_of_the_hash() {
         let hashing = Hashing::new(KeyHasher::Foldhash);
+        // A bit that is never set, or never clear, would make tables uneven.
         let varied = |hashes: [u64; 200]| {
             let ones = hashes.iter().fold(0, |ones, hash| ones | hash);
             let zeros = hashes.iter().fold(0, |zeros, hash| zeros | !hash);

@@ -1,4 +1,4 @@
-//! Keys: their bytes, their hashes, and the namespaces of typed caches.
+//! Keys: bytes, hashes, and the namespaces of typed caches.
 
 mod hash;
 mod lookup;

@@ -1,22 +1,24 @@
-//! Keys and tags that no text can be: those of typed caches.
+//! Keys and tags of typed caches, distinct from every text.
 //!
-//! UTF-8 has no byte of 255, so what begins with one is never a caller's own key or tag.
-//! The key of a typed cache is that byte, the cache's name, the byte again, and the key as
-//! postcard writes it: where the name ends is beyond doubt, whatever is in either.
+//! UTF-8 never contains the byte 255, so no key or tag of a caller begins with this byte. A
+//! stored key of a typed cache is the byte 255, the name of the cache, the byte 255, and the key
+//! in postcard's encoding. The name is UTF-8, so the second 255 marks the end of the name,
+//! whatever bytes the encoded key contains.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
-/// In no text.
+/// The byte before and after the name. Absent from every text.
 const MARKER: u8 = 0xFF;
 
-/// How the keys of a typed cache begin. It is the name of the tag that all of its entries
-/// carry, too.
+/// Returns the prefix of the keys of a typed cache. The prefix is also the name of the tag on
+/// all entries of this cache.
 pub(crate) fn prefix(name: &str) -> Box<[u8]> {
     [&[MARKER], name.as_bytes(), &[MARKER]].concat().into()
 }
 
-/// The name of the typed cache that a key belongs to, and its key there.
+/// Splits a stored key into the name of the typed cache and the encoded key; `None` for a
+/// text.
 #[inline]
 pub(crate) fn split(key: &[u8]) -> Option<(&[u8], &[u8])> {
     let rest = key.strip_prefix(&[MARKER])?;
@@ -24,19 +26,23 @@ pub(crate) fn split(key: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&rest[..end], &rest[end + 1..]))
 }
 
-/// Whether a key is a caller's own text.
+/// Returns `true` if a stored key is a text of a caller, `false` if the key belongs to a typed
+/// cache.
 pub(crate) fn is_text(key: &[u8]) -> bool {
+    // The first byte is enough: `split` looks for the end of the name.
     key.first() != Some(&MARKER)
 }
 
-/// A key as messages and listeners have it: a text as it is; of a typed cache its name, a
-/// colon, and the key's encoded form, in which what is no text is in hexadecimal. Of a longer
-/// key, and a longer name, no more than `most` bytes are looked at.
+/// Returns a key for messages and listeners: a text unchanged; for a typed cache the name, a
+/// colon, and the encoded key, with control characters and invalid UTF-8 in hexadecimal. At most
+/// `most` bytes of the key, and of the name, are read.
 pub(crate) fn display(key: &[u8], most: usize) -> Cow<'_, str> {
+    // A huge key must not cost time for each message: cut before the conversion.
     let start = |bytes: &'_ [u8]| bytes.len().min(most);
     let Some((name, key)) = split(key) else {
         return String::from_utf8_lossy(&key[..start(key)]);
     };
+    // Encoded keys mix text with lengths and numbers. The text stays readable.
     let mut display = String::from_utf8_lossy(&name[..start(name)]).into_owned() + ":";
     for chunk in key[..start(key)].utf8_chunks() {
         for letter in chunk.valid().chars() {
@@ -53,7 +59,7 @@ pub(crate) fn display(key: &[u8], most: usize) -> Cow<'_, str> {
 }
 
 fn push_hex(display: &mut String, number: u32) {
-    // A `String` is always written to.
+    // Writing to a `String` never fails.
     let _ = write!(display, "<{number:02x}>");
 }
 
@@ -66,21 +72,22 @@ mod tests {
     }
 
     #[test]
-    fn names_and_keys_are_told_apart_whatever_is_in_them() {
+    fn split_returns_the_name_and_the_key_for_any_bytes() {
         let names = ["", "a", "a:b", "a\0", "\u{ff}", "aa"];
         let keys = ["", "a", ":b", "b:c", "\u{ff}a\u{ff}", "\0"].map(str::as_bytes);
         let mut all = Vec::new();
         for name in names {
-            for it in keys
+            for body in keys
                 .into_iter()
                 .chain([&[MARKER][..], &[MARKER, b'a', MARKER]])
             {
-                let whole = key(name, it);
-                assert_eq!(split(&whole), Some((name.as_bytes(), it)));
+                let whole = key(name, body);
+                assert_eq!(split(&whole), Some((name.as_bytes(), body)));
                 assert!(!is_text(&whole));
                 all.push(whole);
             }
         }
+        // No two pairs of name and key share a stored key.
         let count = all.len();
         all.sort_unstable();
         all.dedup();
@@ -89,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_shown_with_their_name() {
+    fn display_of_a_typed_key_begins_with_the_name() {
         assert_eq!(display(b"user:7", 9), "user:7");
         assert_eq!(display(&key("users", b"\x03Ada"), 9), "users:<03>Ada");
         assert_eq!(display(&key("users", b"\xAC\x02"), 9), "users:<ac><02>");

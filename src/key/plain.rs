@@ -1,4 +1,4 @@
-//! A key that is one text or one number, without encoding it.
+//! Look-ups by a plain key, a text or an integer, without encoding the key.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -8,72 +8,86 @@ use serde::ser::{Impossible, Serializer};
 
 use super::lookup::KeyBody;
 
-/// Looks with what postcard would write of a key, if that is one integer, or one text, or
-/// bytes, of fewer than 128 bytes: in as many new types as may be. All else is an error,
-/// and looks with nothing.
+/// A serializer that calls `look` with the encoding of a plain key.
 ///
-/// It is the key type that calls: what it holds meanwhile is held while `look` runs.
+/// A plain key is an integer, or a text or bytes of fewer than 128 bytes, inside any number of
+/// newtype structs. Every other key is an error, and `look` is not called.
+///
+/// `look` runs inside `serialize` of the key type: a lock held by that code is held while `look`
+/// runs.
 pub(super) struct PlainKey<'a, F> {
     pub(super) look: F,
-    /// Becomes true when a key is of a type that has to be encoded: whatever that type
-    /// makes of the error.
+    /// Set to `true` by a key of a type that must be encoded. A flag and not the error alone,
+    /// because the key type may replace the error.
     pub(super) must_encode: &'a AtomicBool,
 }
 
-/// No more than seven bits of a byte are of the number.
+/// The bits of the number in each byte of postcard's encoding (a varint).
 const BITS: u32 = 7;
+
+/// The highest bit of each byte: set in every byte except the last.
 const MORE: u64 = 0x8080_8080_8080_8080;
 
 impl<R, F: Fn(KeyBody<'_>) -> R> PlainKey<'_, F> {
+    /// Looks with a text or bytes.
     #[inline]
     fn text(self, bytes: &[u8]) -> Result<R, Error> {
-        // The length has one byte. The next one may have, too: it is asked again.
+        // The length must fit into a single byte. The next key of this type may be shorter, so
+        // `must_encode` stays `false`.
         if bytes.len() >= 1 << BITS {
             return Err(Error::SerializeBufferFull);
         }
         Ok((self.look)(KeyBody::Text(bytes)))
     }
 
-    /// An unsigned number, seven bits a byte, the lowest first; all bytes but the last have
-    /// the highest bit. The first eight are put together in a register.
+    /// Looks with an unsigned number as a varint: seven bits in each byte, the lowest first, and
+    /// the highest bit set in all bytes except the last. Up to eight bytes are built in a
+    /// register, so that no byte is written to memory alone.
     #[inline]
     fn number(self, number: u64) -> R {
         let byte = |place| (number >> (BITS * place) & 0x7F) << (8 * place);
+        // 1. Spread the lowest 56 bits over eight bytes.
         let bytes = (0..8).fold(0, |bytes, place| bytes | byte(place));
-        let body = number >> (8 * BITS);
-        if body != 0 {
-            return self.long_number(bytes | MORE, body);
+        // 2. A longer number has all eight marks, and one or two bytes more.
+        let rest = number >> (8 * BITS);
+        if rest != 0 {
+            return self.long_number(bytes | MORE, rest);
         }
+        // 3. Mark all bytes except the last. Zero has one byte too, hence `| 1`.
         let len = (u64::BITS - (number | 1).leading_zeros()).div_ceil(BITS);
         let bytes = (bytes | MORE & ((1 << (8 * (len - 1))) - 1)).to_le_bytes();
         (self.look)(KeyBody::Encoded(&bytes[..len as usize]))
     }
 
-    /// The last byte but one has the bits of `body` as they are: the highest is set where
-    /// the last follows.
-    fn long_number(self, first: u64, body: u64) -> R {
-        let mut bytes = [0, 0, 0, 0, 0, 0, 0, 0, body.to_le_bytes()[0], 1];
+    /// Looks with a number of nine or ten bytes. `rest` has the highest eight bits.
+    ///
+    /// The ninth byte is `rest` unchanged: the highest bit of `rest` is the mark for a tenth
+    /// byte, and the tenth byte is then always 1.
+    fn long_number(self, first: u64, rest: u64) -> R {
+        let mut bytes = [0, 0, 0, 0, 0, 0, 0, 0, rest.to_le_bytes()[0], 1];
         bytes[..8].copy_from_slice(&first.to_le_bytes());
-        let len = if body >> BITS == 0 { 9 } else { 10 };
+        let len = if rest >> BITS == 0 { 9 } else { 10 };
         (self.look)(KeyBody::Encoded(&bytes[..len]))
     }
 
+    /// Reports a key that must be encoded.
     #[cold]
     fn other<T>(&self) -> Result<T, Error> {
         self.must_encode.store(true, Ordering::Relaxed);
         Err(Error::WontImplement)
     }
 
-    /// A signed one: those that are near zero are short.
+    /// Looks with a signed number, in zigzag form: a number near zero has a short encoding.
     #[inline]
     fn signed(self, number: i64) -> R {
+        // 0, -1, 1, -2, 2, .. become 0, 1, 2, 3, 4, ..
         self.number(u64::from_ne_bytes(
             (number << 1 ^ number >> 63).to_ne_bytes(),
         ))
     }
 }
 
-/// What cannot be looked for without being encoded.
+/// Defines the methods for all other types: each returns an error.
 macro_rules! others {
     ($($name:ident($($argument:ty),*) -> $made:ty;)*) => {$(
         #[inline]
@@ -94,7 +108,7 @@ impl<R, F: Fn(KeyBody<'_>) -> R> Serializer for PlainKey<'_, F> {
     type SerializeStruct = Impossible<R, Error>;
     type SerializeStructVariant = Impossible<R, Error>;
 
-    /// As postcard is not.
+    /// Returns `false`, as postcard does: some types write themselves differently otherwise.
     #[inline]
     fn is_human_readable(&self) -> bool {
         false
@@ -110,6 +124,7 @@ impl<R, F: Fn(KeyBody<'_>) -> R> Serializer for PlainKey<'_, F> {
         self.text(bytes)
     }
 
+    // A byte is written unchanged, without a mark. The same holds for `i8`.
     #[inline]
     fn serialize_u8(self, number: u8) -> Result<R, Error> {
         Ok((self.look)(KeyBody::Encoded(&[number])))
@@ -150,6 +165,7 @@ impl<R, F: Fn(KeyBody<'_>) -> R> Serializer for PlainKey<'_, F> {
         Ok(self.signed(number))
     }
 
+    // Postcard writes a newtype struct as the inner value. Not so an enum: the variant comes first.
     #[inline]
     fn serialize_newtype_struct<T: Serialize + ?Sized>(
         self,
@@ -173,6 +189,7 @@ impl<R, F: Fn(KeyBody<'_>) -> R> Serializer for PlainKey<'_, F> {
         self.other()
     }
 
+    // The text of a `Display` has an unknown length, and would have to be collected first.
     fn collect_str<T: std::fmt::Display + ?Sized>(self, _: &T) -> Result<R, Error> {
         self.other()
     }
@@ -204,8 +221,9 @@ impl<R, F: Fn(KeyBody<'_>) -> R> Serializer for PlainKey<'_, F> {
 mod tests {
     use super::*;
 
-    /// What is looked for, if it need not be encoded, and whether the next one is asked.
-    fn asked<K: Serialize + ?Sized>(key: &K) -> (Result<Vec<u8>, Error>, bool) {
+    /// Returns the bytes that `look` was called with, or the error; and whether the next key is
+    /// tried without encoding.
+    fn try_plain<K: Serialize + ?Sized>(key: &K) -> (Result<Vec<u8>, Error>, bool) {
         let must_encode = AtomicBool::new(false);
         let look = |body: KeyBody<'_>| match body {
             KeyBody::Text(bytes) | KeyBody::Encoded(bytes) => bytes.to_vec(),
@@ -219,16 +237,17 @@ mod tests {
     }
 
     fn plain<K: Serialize + ?Sized>(key: &K) -> Result<Vec<u8>, Error> {
-        asked(key).0
+        try_plain(key).0
     }
 
     #[test]
-    fn a_number_and_a_short_text_are_not_encoded() {
+    fn numbers_and_short_texts_are_plain_keys() {
         assert_eq!(plain(""), Ok(Vec::new()));
         assert_eq!(plain(&"x".repeat(127)), Ok(vec![b'x'; 127]));
         assert_eq!(plain(&7_u8), Ok(vec![7]));
         assert_eq!(plain(&-1_i16), Ok(vec![1]));
         assert_eq!(plain(&-(1_i64 << 55)).map(|key| key.len()), Ok(8));
+        // The least and a large number of every encoded length.
         for len in 1..=10 {
             let least = 1_u64 << (7 * (len - 1));
             for number in [least, least | (least - 1)] {
@@ -240,12 +259,12 @@ mod tests {
     }
 
     #[test]
-    fn after_a_long_text_the_next_is_asked_and_after_another_type_none() {
+    fn other_types_set_must_encode_and_long_texts_do_not() {
         let long = Err(Error::SerializeBufferFull);
-        assert_eq!(asked(&"x".repeat(128)), (long, true));
+        assert_eq!(try_plain(&"x".repeat(128)), (long, true));
         let other = Err(Error::WontImplement);
-        assert_eq!(asked(&(7, 8)), (other.clone(), false));
-        assert_eq!(asked(&1.5), (other.clone(), false));
-        assert_eq!(asked(&Some(7)), (other, false));
+        assert_eq!(try_plain(&(7, 8)), (other.clone(), false));
+        assert_eq!(try_plain(&1.5), (other.clone(), false));
+        assert_eq!(try_plain(&Some(7)), (other, false));
     }
 }

@@ -1,29 +1,31 @@
-//! A text that is kept: a key or the name of a tag. Those of typed caches are bytes that
-//! no text can be.
+//! Stored bytes of a key or of a tag's name.
 //!
-//! Most of them are short, so up to 22 bytes stay in place and only longer ones
-//! go to the heap. Either way a `SmallBytes` is 24 bytes.
+//! Most keys and names are short, so up to 22 bytes are stored in place, and only longer bytes go
+//! to the heap. A `SmallBytes` always takes 24 bytes. The bytes are UTF-8, except for keys and
+//! tags of typed caches.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-/// How many bytes stay in place: 24, less the length and the variant.
+/// The number of bytes stored in place: 24, less a byte for the length and a byte for the
+/// variant.
 const INLINE: usize = 22;
 
+/// Immutable bytes, stored in place if there are at most 22.
 #[derive(Clone)]
 pub(crate) struct SmallBytes(Repr);
 
 #[derive(Clone)]
 enum Repr {
-    /// The first `len` bytes are the text.
+    /// The first `len` bytes are used.
     Inline { len: u8, bytes: [u8; INLINE] },
-    /// A text longer than `INLINE`.
+    /// More than `INLINE` bytes.
     Heap(Box<[u8]>),
 }
 
 impl SmallBytes {
-    /// The text as bytes. They are what gets compared: nobody here asks for a
-    /// `str`, so nobody pays for checking again that it is one.
+    /// Returns the bytes. There is no method for a `str`: look-ups compare bytes, and a `str`
+    /// would cost a check for UTF-8.
     #[inline]
     pub(crate) fn as_bytes(&self) -> &[u8] {
         match &self.0 {
@@ -32,17 +34,19 @@ impl SmallBytes {
         }
     }
 
-    /// Whether it is kept on the heap.
+    /// Returns `true` if the bytes are on the heap, `false` if in place.
     #[inline]
     pub(crate) fn is_on_heap(&self) -> bool {
         matches!(self.0, Repr::Heap(_))
     }
 
+    /// Returns the number of bytes.
     #[inline]
     pub(crate) fn len(&self) -> usize {
         self.as_bytes().len()
     }
 
+    /// Returns `true` if the bytes are equal to `bytes`, `false` if not.
     #[inline]
     pub(crate) fn is(&self, bytes: &[u8]) -> bool {
         self.as_bytes() == bytes
@@ -53,6 +57,7 @@ impl From<&[u8]> for SmallBytes {
     #[inline]
     fn from(all: &[u8]) -> Self {
         match u8::try_from(all.len()) {
+            // The rest stays zero. Only the first `len` bytes are ever compared or hashed.
             Ok(len) if all.len() <= INLINE => {
                 let mut bytes = [0; INLINE];
                 bytes[..all.len()].copy_from_slice(all);
@@ -70,6 +75,8 @@ impl From<&str> for SmallBytes {
     }
 }
 
+// By the bytes and not derived: the form follows from the length, and a comparison of the forms
+// would be a second test.
 impl PartialEq for SmallBytes {
     fn eq(&self, other: &Self) -> bool {
         self.as_bytes() == other.as_bytes()
@@ -86,6 +93,7 @@ impl Hash for SmallBytes {
 
 impl fmt::Debug for SmallBytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A readable text for assertions in tests; errors show keys by `display`.
         String::from_utf8_lossy(self.as_bytes()).fmt(f)
     }
 }
@@ -97,12 +105,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_three_words_long() {
+    fn small_bytes_take_three_words() {
         assert_eq!(size_of::<SmallBytes>(), 24);
     }
 
     #[test]
-    fn keeps_every_length() {
+    fn texts_of_every_length_are_stored_unchanged() {
         for len in 0..64 {
             let text = "é".repeat(len);
             assert_eq!(SmallBytes::from(text.as_str()).as_bytes(), text.as_bytes());
@@ -110,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_equal_has_one_hash_and_what_is_not_another() {
+    fn equal_texts_have_equal_hashes_and_others_do_not() {
         let state = RandomState::new();
         let hash = |text: &str| state.hash_one(SmallBytes::from(text));
         assert_eq!(hash("a"), hash("a"));
@@ -118,14 +126,15 @@ mod tests {
     }
 
     #[test]
-    fn up_to_22_bytes_allocate_nothing() {
+    fn texts_of_up_to_22_bytes_allocate_nothing() {
         let short = "x".repeat(22);
         let count = |text: &str| {
             allocation_counter::measure(|| drop(SmallBytes::from(text).clone())).count_total
         };
         assert_eq!(count(&short), 0);
-        let is_apart = |len| SmallBytes::from("x".repeat(len).as_str()).is_on_heap();
-        assert!(!is_apart(22) && is_apart(23));
+        let is_on_heap = |len| SmallBytes::from("x".repeat(len).as_str()).is_on_heap();
+        assert!(!is_on_heap(22) && is_on_heap(23));
+        // The text and the clone.
         assert_eq!(count(&"x".repeat(23)), 2);
     }
 }

@@ -1,4 +1,4 @@
-//! The keys of a typed cache.
+//! Making the stored keys of a typed cache from the caller's keys.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -11,24 +11,28 @@ use super::lookup::{KeyBody, TypedKey, hash_name};
 use super::namespace::prefix;
 use super::plain::PlainKey;
 
-/// How many bytes of a key need no memory of their own.
+/// The number of bytes of a stored key, prefix included, encoded without an allocation.
 const INLINE: usize = 64;
 
-/// How the keys of a typed cache are made.
+/// Makes the stored keys of a typed cache.
 #[derive(Debug)]
 pub(crate) struct TypedKeys {
     prefix: Box<[u8]>,
-    /// How a key begins, and room for the rest of it. None if that is longer.
+    /// The prefix, with room for the rest of a key. `None` if the prefix is longer.
     prefix_buffer: Option<[u8; INLINE]>,
+    /// The part of the name in the hash of each key.
     hash: u64,
-    /// Whether a key was neither text nor number. Then the next is not asked.
+    /// Whether a key was neither a text nor an integer. The next keys are then encoded without
+    /// another try. Shared by all threads, and only a hint: `Relaxed` is enough.
     must_encode: AtomicBool,
 }
 
 impl TypedKeys {
+    /// Prepares the prefix and the hash of a name, once for all keys.
     pub(crate) fn new(name: &str, hashing: &Hashing) -> Self {
         let prefix = prefix(name);
         let mut prefix_buffer = [0; INLINE];
+        // `None` for a name of more than 62 bytes: every key of this cache is then on the heap.
         let start = prefix_buffer.get_mut(..prefix.len());
         let fits = start.map(|start| start.copy_from_slice(&prefix));
         Self {
@@ -39,12 +43,17 @@ impl TypedKeys {
         }
     }
 
-    /// How each begins.
+    /// Returns the prefix of all keys.
     pub(crate) fn prefix(&self) -> &[u8] {
         &self.prefix
     }
 
-    /// Gives the cache's key of a caller's key, in place.
+    /// Calls `act` with the stored form of a caller's key. The buffer is on the stack, unless the
+    /// key is long.
+    ///
+    /// # Errors
+    ///
+    /// If postcard cannot encode the key.
     #[inline]
     pub(crate) fn with_encoded<K: Serialize + ?Sized, R>(
         &self,
@@ -56,8 +65,14 @@ impl TypedKeys {
         Ok(act(whole.as_bytes()))
     }
 
-    /// The same, for it to be looked for: see [`PlainKey`], which is why `look` may only look.
-    /// Of a key that fails when it was given already, `look` has looked.
+    /// Calls `look` with a caller's key, and encodes the key only if the key is not plain.
+    ///
+    /// `look` must not change anything, because `look` may run twice or in vain: [`PlainKey`]
+    /// calls `look` inside `serialize`, and the key type may return an error afterwards.
+    ///
+    /// # Errors
+    ///
+    /// If postcard cannot encode the key. `look` may have been called all the same.
     #[inline]
     pub(crate) fn probe_with<K: Serialize + ?Sized, R>(
         &self,
@@ -66,23 +81,27 @@ impl TypedKeys {
         look: impl Fn(&TypedKey<'_>) -> R,
     ) -> Result<R, Error> {
         let must_encode = &self.must_encode;
+        // 1. Try the key without encoding, unless an earlier key was not plain.
         if !must_encode.load(Ordering::Relaxed) {
-            let look = |body: KeyBody<'_>| look(&self.parts(hashing, body));
+            let look = |body: KeyBody<'_>| look(&self.typed_key(hashing, body));
             if let Ok(found) = key.serialize(PlainKey { look, must_encode }) {
                 return Ok(found);
             }
-            // Whatever it is: encoding it says so again.
+            // The error does not matter here: the key is long, or not plain, or encoding the
+            // key returns the error again.
         }
+        // 2. Encode the key.
         self.with_encoded(key, |whole| {
-            look(&self.parts(hashing, KeyBody::Encoded(&whole[self.prefix.len()..])))
+            look(&self.typed_key(hashing, KeyBody::Encoded(&whole[self.prefix.len()..])))
         })
     }
 
     #[inline]
-    fn parts<'a>(&'a self, hashing: &Hashing, body: KeyBody<'a>) -> TypedKey<'a> {
+    fn typed_key<'a>(&'a self, hashing: &Hashing, body: KeyBody<'a>) -> TypedKey<'a> {
         TypedKey::new(hashing, self.hash, &self.prefix, body)
     }
 
+    /// Returns a buffer with the prefix.
     #[inline]
     fn begin(&self) -> KeyBuffer {
         let (start, long) = match self.prefix_buffer {
@@ -97,27 +116,31 @@ impl TypedKeys {
     }
 }
 
-/// A key that is being encoded. It never lacks room: a key type need not expect an error.
+/// The buffer of a key during encoding. The buffer grows, so writing never fails: a key type sees
+/// no error from here.
 struct KeyBuffer {
     start: [u8; INLINE],
-    /// More than there is room for at the start if it has moved.
+    /// The number of bytes in `start`. Above `INLINE` if all bytes are in `long`.
     len: usize,
-    /// All of it, once it has moved.
+    /// All bytes of a key longer than `INLINE`.
     long: Vec<u8>,
 }
 
 impl KeyBuffer {
     #[inline]
     fn as_bytes(&self) -> &[u8] {
+        // The range is out of bounds exactly if the bytes are in `long`.
         self.start.get(..self.len).unwrap_or(&self.long)
     }
 
     #[cold]
     fn push_long(&mut self, bytes: &[u8]) {
+        // At the first call, move the bytes from `start`.
         if let Some(start) = self.start.get(..self.len) {
             self.long.extend_from_slice(start);
         }
         self.long.extend_from_slice(bytes);
+        // Any number above `INLINE` will do: the length of a long key is that of `long`.
         self.len = self.len.max(INLINE + 1);
     }
 }
@@ -139,6 +162,7 @@ impl Flavor for &mut KeyBuffer {
 
     #[inline]
     fn try_extend(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        // Once the bytes are in `long`, this range is out of bounds as well.
         let end = self.len + bytes.len();
         match self.start.get_mut(self.len..end) {
             Some(place) => {
@@ -162,7 +186,8 @@ mod tests {
     use crate::key::lookup::{Lookup, hash_key};
     use crate::key::small_bytes::SmallBytes;
 
-    /// Written or not, it is one key; and a number is written as postcard does.
+    /// Asserts that the encoded key is the prefix and postcard's encoding, and that a look-up
+    /// finds this key with and without encoding.
     fn check<K: Serialize + ?Sized>(name: &str, key: &K) {
         let hashing = Hashing::new(KeyHasher::Foldhash);
         let keys = TypedKeys::new(name, &hashing);
@@ -172,18 +197,19 @@ mod tests {
         let written = postcard::to_allocvec(key).unwrap();
         let expected = [keys.prefix(), &written].concat();
         assert_eq!(whole.as_bytes(), expected);
-        for composite in [false, true] {
-            keys.must_encode.fetch_or(composite, Ordering::Relaxed);
-            keys.probe_with(&hashing, key, |parts| {
-                assert_eq!(parts.hash(), hash_key(&hashing, whole.as_bytes()));
-                assert!(parts.matches(&whole));
+        // First as a new typed cache would, then with encoding forced.
+        for must_encode in [false, true] {
+            keys.must_encode.fetch_or(must_encode, Ordering::Relaxed);
+            keys.probe_with(&hashing, key, |probed| {
+                assert_eq!(probed.hash(), hash_key(&hashing, whole.as_bytes()));
+                assert!(probed.matches(&whole));
             })
             .unwrap();
         }
     }
 
     #[test]
-    fn texts_of_every_length() {
+    fn texts_and_names_of_every_length_are_found() {
         for len in 0..300 {
             let text = "x".repeat(len);
             check("users", text.as_str());
@@ -194,9 +220,10 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_every_size() {
+    fn numbers_of_every_size_are_found() {
+        // Around each power of two, and the complements: every length and both signs.
         for bits in 0..64 {
-            for number in [0, 1, u64::MAX].map(|it: u64| (1_u64 << bits).wrapping_sub(1) ^ it) {
+            for number in [0, 1, u64::MAX].map(|mask: u64| (1_u64 << bits).wrapping_sub(1) ^ mask) {
                 #[allow(clippy::cast_possible_truncation, reason = "every number will do")]
                 #[allow(clippy::cast_possible_wrap, reason = "every number will do")]
                 {
@@ -215,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_every_form() {
+    fn keys_of_every_form_are_found() {
         #[derive(Serialize)]
         struct Id(u64);
         #[derive(Serialize)]
@@ -234,14 +261,16 @@ mod tests {
             b: String,
         }
         #[derive(Serialize)]
-        enum Access {
+        enum Form {
             Unit,
             Number(u64),
-            SmallBytes { text: String },
+            Text { text: String },
         }
+        // Plain keys, in newtypes and by hand.
         check("ids", &Id(300));
         check("ids", &Outer(Inner("text")));
         check("ids", &Raw(b"bytes"));
+        // Keys to encode.
         check("ids", &std::net::Ipv4Addr::LOCALHOST);
         check("ids", &std::net::IpAddr::from([127, 0, 0, 1]));
         check("ids", &-300_i128);
@@ -257,32 +286,32 @@ mod tests {
         check("ids", &vec![1_u8, 2]);
         let (a, b) = (7, "b".into());
         check("ids", &Pair { a, b });
-        check("ids", &Access::Unit);
-        check("ids", &Access::Number(300));
+        check("ids", &Form::Unit);
+        check("ids", &Form::Number(300));
         let text = "text".into();
-        check("ids", &Access::SmallBytes { text });
+        check("ids", &Form::Text { text });
     }
 
     #[test]
-    fn a_composite_key_is_asked_once_whatever_it_makes_of_the_error() {
+    fn key_type_that_replaces_the_error_sets_must_encode() {
         struct Own;
         impl Serialize for Own {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                let given = (1, 2).serialize(serializer);
-                given.map_err(|_| serde::ser::Error::custom("an error of its own"))
+                let written = (1, 2).serialize(serializer);
+                written.map_err(|_| serde::ser::Error::custom("an own error"))
             }
         }
         let hashing = Hashing::new(KeyHasher::Foldhash);
         let keys = TypedKeys::new("n", &hashing);
-        let is_composite = || keys.must_encode.load(Ordering::Relaxed);
+        let must_encode = || keys.must_encode.load(Ordering::Relaxed);
         keys.probe_with(&hashing, "text", |_| ()).unwrap();
-        assert!(!is_composite());
+        assert!(!must_encode());
         keys.probe_with(&hashing, &Own, |_| ()).unwrap();
-        assert!(is_composite());
+        assert!(must_encode());
     }
 
     #[test]
-    fn what_a_key_says_after_it_was_written_is_an_error_too() {
+    fn error_after_the_key_was_written_is_returned() {
         struct Late;
         impl Serialize for Late {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -298,13 +327,14 @@ mod tests {
     }
 
     #[test]
-    fn a_short_key_allocates_nothing() {
+    fn short_keys_allocate_nothing() {
         let hashing = Hashing::new(KeyHasher::Foldhash);
         let keys = TypedKeys::new("users", &hashing);
         let count = |len| {
             let text = "x".repeat(len);
             allocation_counter::measure(|| drop(keys.with_encoded(&text, <[u8]>::len))).count_total
         };
+        // 64 bytes less the prefix of 7 bytes and the length of 1 byte are 56.
         assert_eq!((count(56), count(57) > 0), (0, true));
     }
 }

@@ -1,7 +1,6 @@
-//! Where time comes from.
+//! The clock: tells the time, and never waits.
 //!
-//! A clock only tells the time, it never waits. Nothing else in the crate asks
-//! the system.
+//! No other module reads the clock of the system.
 
 use std::cell::OnceCell;
 use std::sync::Arc;
@@ -10,28 +9,27 @@ use std::time::Duration;
 #[cfg(target_os = "linux")]
 use rustix::time::{ClockId, clock_gettime};
 
-/// Tells a cache the time.
+/// Tells a cache the time, for [`CacheBuilder::clock`](crate::CacheBuilder::clock).
 ///
-/// `now` is the time since an origin that the clock chooses and keeps. It should
-/// not go backwards; if it does, entries live longer, as does a load in the background that
-/// nobody polls, and the next write to a full cache may look at many entries; nothing worse
-/// happens: what was invalidated stays so, as does what `expire` ended, and a back-off that
-/// began later is over.
+/// The cache may call the clock under an internal lock, so that the time and the following change
+/// are one step. The clock must not wait, must not call the cache, and should not panic.
 ///
-/// The cache asks while it holds an internal lock, so that an answer and what is
-/// done with it belong together: an implementation must not wait, must not call
-/// the cache, and should not panic.
+/// The clock should not go back. If the clock goes back, entries live longer, an unpolled
+/// background load holds the key longer, and the next write to a full shard may look once at
+/// every entry with an end. Nothing worse happens: invalidated entries stay invalidated, entries
+/// ended by `expire` stay ended, and a back-off that began at a later time is over.
 ///
 /// # Examples
 ///
-/// Any source will do; here, one that a simulation steps:
+/// A clock that counts ticks of a simulation, one millisecond each:
 ///
 /// ```
 /// use std::sync::Arc;
 /// use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 /// use std::time::Duration;
 ///
-/// use hydracache::{Clock, HydraCache};
+/// use futures_lite::future::block_on;
+/// use hydracache::{CacheOptions, Clock, HydraCache};
 ///
 /// #[derive(Clone, Default)]
 /// struct Ticks(Arc<AtomicU64>);
@@ -42,11 +40,22 @@ use rustix::time::{ClockId, clock_gettime};
 ///     }
 /// }
 ///
-/// let cache = HydraCache::local().clock(Ticks::default()).build();
-/// # drop(cache);
+/// # fn main() -> Result<(), hydracache::CacheError> {
+/// let ticks = Ticks::default();
+/// let cache = HydraCache::local().clock(ticks.clone()).build();
+/// let options = CacheOptions::new().ttl(Duration::from_secs(1));
+/// block_on(cache.put("row", 7_u8, options))?;
+///
+/// ticks.0.store(999, Relaxed);
+/// assert!(block_on(cache.contains_key("row")));
+/// ticks.0.store(1000, Relaxed);
+/// assert!(!block_on(cache.contains_key("row"))); // expired at exactly one second
+/// # Ok(())
+/// # }
 /// ```
 pub trait Clock: Send + Sync {
-    /// Returns the time since this clock's origin.
+    /// Returns the time since the origin of this clock. The clock chooses the origin, and never
+    /// changes the origin.
     fn now(&self) -> Duration;
 }
 
@@ -56,13 +65,13 @@ impl<T: Clock + ?Sized> Clock for Arc<T> {
     }
 }
 
-/// The system's monotonic clock: the default.
+/// The monotonic clock of the system, the default.
 ///
-/// On Linux it is the coarse one, `CLOCK_MONOTONIC_COARSE`, which is a quarter as dear
-/// to ask and moves once a tick of the kernel: every 1 to 10 milliseconds, most often
-/// 4. So an entry may end up to a tick before its time to live is over, or after.
-/// Elsewhere it is `std::time::Instant` at full resolution. Whether it goes on while a
-/// machine sleeps is the system's choice; its origin is too.
+/// On Linux this is the coarse clock, `CLOCK_MONOTONIC_COARSE`: a quarter of the cost of the fine
+/// clock, with a step at each tick of the kernel, every 1 to 10 milliseconds, most often 4. So an
+/// entry may end up to a tick before or after the time to live. On other systems this is
+/// `std::time::Instant` with full resolution. The system decides about the origin, and whether
+/// the clock continues while the machine sleeps.
 ///
 /// # Examples
 ///
@@ -71,13 +80,23 @@ impl<T: Clock + ?Sized> Clock for Arc<T> {
 ///
 /// let clock = SystemClock::new();
 /// let before = clock.now();
-/// assert!(clock.now() >= before);
+/// assert!(clock.now() >= before); // never goes back
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
 impl SystemClock {
-    /// Creates the system's clock.
+    /// Creates the clock of the system. All values of this type show the same time.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use hydracache::{Clock, SystemClock};
+    ///
+    /// let (a, b) = (SystemClock::new(), SystemClock::new());
+    /// let before = a.now();
+    /// assert!(b.now() >= before);
+    /// ```
     pub const fn new() -> Self {
         Self
     }
@@ -87,7 +106,7 @@ impl Clock for SystemClock {
     #[cfg(target_os = "linux")]
     fn now(&self) -> Duration {
         let time = clock_gettime(ClockId::MonotonicCoarse);
-        // Neither is ever negative: this clock counts from the start of the machine.
+        // The clock counts from the start of the machine, so neither part is negative.
         let (seconds, nanos) = (time.tv_sec.try_into(), time.tv_nsec.try_into());
         Duration::new(seconds.unwrap_or(0), nanos.unwrap_or(0))
     }
@@ -98,13 +117,14 @@ impl Clock for SystemClock {
         use std::sync::LazyLock;
         use std::time::Instant;
 
+        // An `Instant` shows no number: the first call of the process becomes the origin.
         static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
         let origin = *ORIGIN;
         Instant::now().saturating_duration_since(origin)
     }
 }
 
-/// A time as it is kept: in nanoseconds since the clock's origin.
+/// A stored time, in nanoseconds since the origin of the clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(u64);
 
@@ -112,52 +132,60 @@ impl Moment {
     /// The origin of every clock.
     pub(crate) const ZERO: Self = Self(0);
 
-    /// A time that does not come, though a clock may show 584 years.
+    /// The end that never comes, even if a clock shows 584 years.
     pub(crate) const NEVER: Self = Self(u64::MAX);
 
-    /// What is later than can be kept is the latest that can.
+    /// Returns the time of a clock. A time beyond 584 years becomes `NEVER`.
     pub(crate) fn of(time: Duration) -> Self {
         Self(time.as_nanos().try_into().unwrap_or(u64::MAX))
     }
 
+    /// Returns the moment `time` later, at most `NEVER`.
     pub(crate) fn after(self, time: Duration) -> Self {
+        // A saturated sum is `NEVER`: an end that no clock can show never comes.
         Self(self.0.saturating_add(Self::of(time).0))
     }
 
-    /// What is earlier by more than can be is the earliest that can.
+    /// Returns the time since `earlier`; zero if `earlier` is later.
     pub(crate) fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
-    /// Whether this time has come. `NEVER` never has.
+    /// Returns `true` if `now` is this moment or later, `false` if earlier. Always `false` for
+    /// `NEVER`.
     #[inline]
     pub(crate) fn has_passed(self, now: Self) -> bool {
+        // A clock may show `u64::MAX` nanoseconds, and even then `NEVER` has not come.
         self != Self::NEVER && self <= now
     }
 
+    /// Returns the moment of a stored number.
     pub(crate) fn of_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
 
+    /// Returns the number to store in an atomic.
     pub(crate) fn nanos(self) -> u64 {
         self.0
     }
 }
 
-/// The time of one act.
+/// The time of a single step of a verb.
 ///
-/// An act on entries that cannot expire never needs it: so it is asked when first
-/// needed, and once.
+/// A step on entries without an end needs no time. So the clock is asked at the first use, and at
+/// most once: the whole step sees the same time.
 pub(crate) enum Now<'a> {
     Known(Moment),
     Asked(&'a dyn Clock, OnceCell<Moment>),
 }
 
 impl<'a> Now<'a> {
+    /// Returns a time that is not asked yet.
     pub(crate) fn of(clock: &'a dyn Clock) -> Self {
         Self::Asked(clock, OnceCell::new())
     }
 
+    /// Returns the time, and asks the clock at the first call.
     pub(crate) fn get(&self) -> Moment {
         match self {
             Self::Known(time) => *time,
@@ -165,9 +193,10 @@ impl<'a> Now<'a> {
         }
     }
 
-    /// Whether a deadline has come. `NEVER` never does, and asks nobody.
+    /// Returns `true` if the deadline has come, `false` if not. Always `false` for `NEVER`.
     #[inline]
     pub(crate) fn is_past(&self, deadline: Moment) -> bool {
+        // `NEVER` first: an entry without an end does not ask the clock.
         deadline != Moment::NEVER && self.get() >= deadline
     }
 }

@@ -1,4 +1,4 @@
-//! What callers inject: the clock, the timer, the spawner.
+//! The services injected by the caller: the clock, the timer, the spawner.
 
 mod clock;
 mod manual;

@@ -1,34 +1,54 @@
-//! Where loads run that no caller drives.
+//! The spawner: runs background loads.
 
 use super::timer::BoxFuture;
 
-/// Runs a future to its end, in the background.
+/// Runs background loads, for [`CacheBuilder::spawner`](crate::CacheBuilder::spawner).
 ///
-/// Closures are spawners: `|future| smol::spawn(future).detach()`, or one that calls
-/// `tokio::spawn` and drops the handle. They return nothing, so that a task whose
-/// handle cancels it when dropped cannot be given away by mistake. Called with no lock of
-/// the cache held; a future that is dropped before its end counts as a cancelled load.
+/// A closure is a spawner: `|load| drop(tokio::spawn(load))` on tokio,
+/// `|load| smol::spawn(load).detach()` on smol. A spawner returns nothing, so a task handle that
+/// cancels the task on drop cannot be returned, and dropped, by mistake. The cache calls the
+/// spawner without a lock. A load dropped before the end counts as cancelled. By default there is
+/// no spawner. Without a spawner, or without a [`Timer`](crate::Timer) for the deadline, the call
+/// that starts a load runs the load.
 ///
-/// A load in the background holds the cache, and the cache its spawner: one that keeps what
-/// it is given must run it or drop it some time, or neither is ever freed.
+/// A background load holds the cache, and the cache holds the spawner. If a spawner stores loads,
+/// the spawner must run or drop each load at some time. Otherwise neither the cache nor the
+/// loads are ever freed.
 ///
 /// # Examples
 ///
 /// ```
-/// use hydracache::HydraCache;
+/// use std::time::Duration;
 ///
+/// use futures_lite::future::block_on;
+/// use hydracache::{CacheOptions, HydraCache};
+///
+/// # fn main() -> Result<(), hydracache::CacheError> {
 /// let cache = HydraCache::local()
-///     .spawner(|future| smol::spawn(future).detach())
+///     .timer(smol::Timer::after)
+///     .spawner(|load| smol::spawn(load).detach())
 ///     .build();
-/// # drop(cache);
+/// let hour = Duration::from_secs(3600);
+/// let options = CacheOptions::new().ttl(hour).refresh_ahead(0.0); // reload at every read
+/// block_on(cache.put("row", 1_u8, options.clone()))?;
+///
+/// let load = || async { Ok::<u8, &str>(2) };
+/// assert_eq!(block_on(cache.get_or_refresh("row", options, load))?, 1); // at once
+/// while block_on(cache.peek::<u8>("row"))? == Some(1) {
+///     std::thread::yield_now(); // until the background load completes
+/// }
+/// assert_eq!(block_on(cache.peek::<u8>("row"))?, Some(2));
+/// # Ok(())
+/// # }
 /// ```
 pub trait Spawn: Send + Sync {
-    /// Takes a future over.
+    /// Starts a load, and returns without waiting for the end.
     fn spawn(&self, future: BoxFuture);
 }
 
 impl<F: Fn(BoxFuture) + Send + Sync> Spawn for F {
     fn spawn(&self, future: BoxFuture) {
+        // The closure decides where the load runs: the cache never polls the load itself.
         self(future);
     }
 }

@@ -1,21 +1,24 @@
-//! How a cache waits: for as long as it is told, by a timer that it is given.
+//! The timer: wakes a call after a time.
 //!
-//! A clock only tells the time; a timer wakes. The cache starts one only where a call
-//! has a timeout and really waits.
+//! A clock tells the time; a timer wakes. The cache starts a sleep only if a call has a timeout
+//! and really waits.
 
 use std::pin::Pin;
 use std::time::Duration;
 
-/// A boxed future that can be sent to another thread.
+/// A boxed future that can be sent to another thread: a sleep, or a background load.
 pub type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Makes futures that end after a time.
+/// Makes futures that end after a time, for [`CacheBuilder::timer`](crate::CacheBuilder::timer).
 ///
-/// Functions that do so are timers as they are: `tokio::time::sleep`,
-/// `smol::Timer::after`, or a closure over either. Called with no lock of the cache
-/// held, in the call that waits.
+/// A function or closure from a `Duration` to a future is a timer: `tokio::time::sleep`,
+/// `smol::Timer::after`. The cache calls the timer without a lock, inside the poll of the waiting
+/// call. The default is `AsyncIoTimer`, with the default feature `async-io`; without this feature
+/// a cache has no timer by default.
 ///
 /// # Examples
+///
+/// A hung loader, and a timer moved by hand:
 ///
 /// ```
 /// use std::time::Duration;
@@ -28,13 +31,13 @@ pub type BoxFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 ///
 /// let options = CacheOptions::new().load_timeout(Duration::from_secs(2));
 /// let load = cache.get_or_load("row", options, || async {
-///     clock.advance(Duration::from_secs(2)); // the database hangs ...
+///     clock.advance(Duration::from_secs(2)); // two seconds without an answer
 ///     std::future::pending::<Result<u8, &str>>().await
 /// });
 /// assert!(block_on(load).unwrap_err().is_timeout());
 /// ```
 pub trait Timer: Send + Sync {
-    /// Returns a future that ends after `time`, counted from this call.
+    /// Returns a future that ends after `time`, counted from this call, not from the first poll.
     fn sleep(&self, time: Duration) -> BoxFuture;
 }
 
@@ -44,17 +47,19 @@ where
     Fut: Future + Send + 'static,
 {
     fn sleep(&self, time: Duration) -> BoxFuture {
+        // The call is here and not in the future: the time counts from now.
         let sleeping = self(time);
         Box::pin(async move {
+            // The output is dropped: `smol::Timer` returns an `Instant`.
             sleeping.await;
         })
     }
 }
 
-/// The timer of [async-io](https://docs.rs/async-io), which works on any runtime.
+/// The timer of [async-io](https://docs.rs/async-io), for every runtime.
 ///
-/// The default with the feature `async-io`. Its first use starts the one thread that
-/// async-io has in a process.
+/// The default timer with the feature `async-io`. The first sleep starts the single thread of
+/// async-io in the process.
 ///
 /// # Examples
 ///
@@ -64,7 +69,9 @@ where
 /// use futures_lite::future::block_on;
 /// use hydracache::{AsyncIoTimer, Timer};
 ///
+/// let start = std::time::Instant::now();
 /// block_on(AsyncIoTimer.sleep(Duration::from_millis(1)));
+/// assert!(start.elapsed() >= Duration::from_millis(1));
 /// ```
 #[cfg(feature = "async-io")]
 #[derive(Clone, Copy, Debug, Default)]
@@ -73,16 +80,17 @@ pub struct AsyncIoTimer;
 #[cfg(feature = "async-io")]
 impl Timer for AsyncIoTimer {
     fn sleep(&self, time: Duration) -> BoxFuture {
+        // Counts from the first poll. The cache polls a sleep at once, so the difference is nothing.
         Box::pin(async move {
             async_io::Timer::after(time).await;
         })
     }
 }
 
-/// The timer of a cache that was given none.
+/// Returns the timer of a cache built without `CacheBuilder::timer`.
 #[allow(
     clippy::unnecessary_wraps,
-    reason = "there is none without the feature"
+    reason = "without the feature there is no timer"
 )]
 pub(crate) fn default_timer() -> Option<Box<dyn Timer>> {
     #[cfg(feature = "async-io")]

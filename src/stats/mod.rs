@@ -1,4 +1,4 @@
-//! The counters inside, and their snapshot outside.
+//! The internal counters, and the public snapshot.
 
 mod striped;
 
@@ -6,16 +6,15 @@ pub(crate) use self::striped::StripedCounters;
 
 use std::ops::Sub;
 
-/// What a cache has counted since it was built.
+/// The counters of a cache since `build`, from [`HydraCache::stats`](crate::HydraCache::stats).
 ///
-/// Every counter only grows, but for one case written at [`hits`](Self::hits).
-/// Subtract an earlier snapshot to see what happened between the two.
+/// Every counter only grows. Subtract an earlier snapshot to count a period.
 ///
-/// A snapshot is taken shard by shard: calls that run meanwhile may be in it in
-/// part. When nothing else runs it is exact.
+/// A snapshot reads one shard after another, so a snapshot may contain a part of a concurrent
+/// call. If no other call runs, the snapshot is exact.
 ///
-/// A counter that is full goes on from zero, and no call fails for it: at a billion a
-/// second that happens after 584 years.
+/// After `u64::MAX` a counter continues at zero, and no call fails: at a billion per second, this
+/// happens after 584 years.
 ///
 /// # Examples
 ///
@@ -40,96 +39,108 @@ use std::ops::Sub;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CacheStats {
-    /// Calls that found a live entry: `get`, `get_bytes` and every loading call,
-    /// once a call, or once a key of a call for many, by what it first found.
+    /// Calls that found a fresh entry: `get`, `get_bytes` and every loading call.
     ///
-    /// An entry of another type, and one that `get` cannot decode, was found. A
-    /// loading call that cannot decode what it found counts a miss; one whose decoding
-    /// panics counts nothing. Not moved by `contains_key`, `peek`, `remove`, `put`.
+    /// Each call counts once, at the first look-up; a call for many keys counts once for each key.
+    /// An entry of another type is a hit, and so is an entry that `get` cannot decode. A loading
+    /// call counts undecodable bytes as a miss, and counts nothing if decoding panics. Not moved
+    /// by `contains_key`, `peek`, `update`, `remove` and `put`.
     pub hits: u64,
-    /// Calls that found nothing, or nothing live: the same calls as for
-    /// [`hits`](Self::hits).
+    /// Calls that found no fresh entry: the same calls as for [`hits`](Self::hits).
     ///
-    /// A call that then waits for another's load has missed too, and has counted it by
-    /// the time it waits: a test that needs all callers waiting watches this.
+    /// A waiter of another call's load counts a miss too, and counts before waiting: a test can
+    /// watch this counter until all callers wait.
     pub misses: u64,
-    /// Loaders that were started: for many keys, once a key that the loader is given. Not
-    /// moved by joining another's load.
+    /// Started loads. A call for many keys counts once for each key given to the loader. Not
+    /// moved by a call that joins another call's load.
     pub loads: u64,
-    /// Loads that ended because the loader gave an error, panicked or ran out of time, or
-    /// because encoding its value panicked.
+    /// Loads that failed: the loader returned an error, panicked or ran out of time, or the
+    /// encoding of the value panicked.
     ///
-    /// Not moved by a load whose caller was dropped, nor by a value that cannot
-    /// be encoded.
+    /// Not moved by a load whose leader was dropped, nor by a value that cannot be encoded.
     pub load_failures: u64,
-    /// Loads that began while their key had a value that was served all the same: ahead of
-    /// its end, or while it is stale; and those of `refresh`.
+    /// Loads that began while the key had a fresh value (`refresh_ahead`) or a stale value inside
+    /// `stale_while_revalidate`; and all loads of `refresh`.
     pub refreshes: u64,
-    /// Calls that got a value whose time to live was over. They count as misses too.
+    /// Calls that returned a stale value. Each such call counts a miss too, at the first look-up.
     pub stale_serves: u64,
-    /// Calls that ran out of their `load_timeout`, whether they loaded or waited.
-    pub timeouts: u64,
-    /// Calls that got their answer, value or error, from another call's load.
+    /// Loads and waits that ended by `load_timeout`, also if the call then returned a stale value.
     ///
-    /// Not moved by a call that waited for a load that was then dropped.
+    /// A background load counts at the deadline: `load_timeout`, else 30 seconds. Not moved by
+    /// `soft_timeout`.
+    pub timeouts: u64,
+    /// Calls that returned the value or the error of another call's load.
+    ///
+    /// Not moved by a waiter that looked the key up again, because the load was dropped, nor by a
+    /// waiter that returned a stale value instead.
     pub single_flight_joins: u64,
-    /// Finished loads whose value was not stored because the key, one of the
-    /// load's tags or the whole cache was invalidated, or the key was put, after
-    /// the load began.
+    /// Loads that ended with a value and were fenced, so the value was not stored: after the load
+    /// began, the key, a tag of the load or the whole cache was invalidated or expired, or the
+    /// key was put or refreshed.
     pub stale_load_discards: u64,
-    /// Live entries removed by `remove`, `invalidate_key`, `invalidate_tag` and
-    /// `invalidate_tags`. Not moved by `flush` or by overwriting.
+    /// Fresh entries removed by `remove`, `invalidate_key`, `invalidate_tag`, `invalidate_tags` or
+    /// `retain`, or by an `update` to `None`. Not moved by `flush` or by overwriting.
     pub invalidations: u64,
-    /// Live entries removed to hold `max_capacity` or `max_bytes`. Not moved by expired ones.
+    /// Fresh entries removed to hold `max_capacity` or `max_bytes`. Not moved by the removal of
+    /// stale or expired entries.
     pub evictions: u64,
-    /// Entries that left after their time had come, by whatever act: a look-up, a
-    /// write that reclaimed them, a load that replaced them, a removal, a flush. One
-    /// that is expired and still takes up memory is not counted yet, though nobody can
-    /// read it.
+    /// Entries removed after the end of the time to live, or after `expire`, for any reason: a
+    /// look-up, a write that gave the memory back, a replacing load, a removal, a flush.
+    ///
+    /// An expired entry is counted when the memory is given back, not at the instant of expiry.
     pub expirations: u64,
-    /// Values that were not stored because they were larger than `max_entry_bytes`,
-    /// because the entry would cost more than its shard's part of `max_bytes`, because the
-    /// capacity is zero, or because its shard has 2^32 tags and pairs of entry and tag.
+    /// Values that were not stored, because the value is larger than `max_entry_bytes`, the entry
+    /// costs more than the part of `max_bytes` of the shard, the capacity is zero, or the shard
+    /// has 2^32 tags and pairs of entry and tag.
     ///
     /// Not moved by a time to live of zero alone.
     pub rejections: u64,
-    /// Times that `get` or a loading call could not decode what it found, or what
-    /// the load it waited for gave. Not moved by `peek`.
+    /// Failed decodings, by `get` or a loading call, of an entry or of another call's loaded
+    /// value. Not moved by `peek`.
     pub decode_failures: u64,
 }
 
 impl CacheStats {
-    /// Returns the share of hits among hits and misses, from 0 to 1; 0 if there
-    /// were neither.
+    /// Returns the ratio of hits to hits and misses, from 0 to 1; 0 if there are neither.
     ///
     /// # Examples
     ///
     /// ```
-    /// assert_eq!(hydracache::CacheStats::default().hit_ratio(), 0.0);
+    /// use hydracache::CacheStats;
+    ///
+    /// assert_eq!(CacheStats::default().hit_ratio(), 0.0);
+    /// let mut stats = CacheStats::default();
+    /// (stats.hits, stats.misses) = (3, 1);
+    /// assert_eq!(stats.hit_ratio(), 0.75);
     /// ```
     #[allow(
         clippy::cast_precision_loss,
         reason = "a ratio of counts beyond 2^53 is still right to 15 digits"
     )]
     pub fn hit_ratio(&self) -> f64 {
+        // Added as floats: the sum of two full counters does not fit into a `u64`.
         let lookups = self.hits as f64 + self.misses as f64;
+        // Not NaN: a gauge of a new cache should show a number.
         if lookups == 0.0 {
             return 0.0;
         }
         self.hits as f64 / lookups
     }
 
-    /// Adds another shard's counters.
+    /// Adds the counters of another shard.
     pub(crate) fn add(self, other: Self) -> Self {
+        // Wrapping, as in `count`: the sum of the shards may be beyond `u64::MAX` too.
         self.zip(other, u64::wrapping_add)
     }
 
-    /// Every counter before it goes on from zero.
+    /// Returns every counter at `u64::MAX`.
     #[cfg(test)]
     pub(crate) fn full() -> Self {
         Self::default().zip(Self::default(), |_, _| u64::MAX)
     }
 
+    /// Combines two snapshots counter by counter. A new field must be added here: the literal
+    /// names every field, so the compiler tells.
     fn zip(self, other: Self, op: impl Fn(u64, u64) -> u64) -> Self {
         Self {
             hits: op(self.hits, other.hits),
@@ -150,18 +161,19 @@ impl CacheStats {
     }
 }
 
-/// What was counted between two snapshots: the later less the earlier. A counter
-/// that would fall below zero is zero, as is one that was full between the two.
+/// Subtracts an earlier snapshot, counter by counter. A difference below zero becomes zero, also
+/// if a counter passed `u64::MAX` between the snapshots.
 impl Sub for CacheStats {
     type Output = Self;
 
     fn sub(self, earlier: Self) -> Self {
+        // Saturating: snapshots in the wrong order must not panic in a metrics task.
         self.zip(earlier, u64::saturating_sub)
     }
 }
 
-/// Counts some more. Under a lock nothing may panic, in no build: what is full goes on from
-/// zero.
+/// Adds `more` to a counter. Wraps, because nothing may panic under a lock, not even in a debug
+/// build.
 #[inline]
 pub(crate) fn count(counter: &mut u64, more: u64) {
     *counter = counter.wrapping_add(more);
@@ -172,12 +184,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_ratio_of_nothing_is_zero() {
+    fn hit_ratio_without_lookups_is_zero() {
         assert!(CacheStats::default().hit_ratio().abs() < f64::EPSILON);
     }
 
     #[test]
-    fn a_ratio_survives_the_largest_counts() {
+    fn hit_ratio_of_the_largest_counts_is_right() {
         let stats = CacheStats {
             hits: u64::MAX,
             misses: u64::MAX,
@@ -187,11 +199,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_full_goes_on_from_zero() {
+    fn full_counters_continue_at_zero() {
         let mut full = CacheStats::full();
         let one = full.zip(full, |_, _| 1);
         assert_eq!(full.add(one), CacheStats::default());
         assert_eq!(full.add(full).add(one).add(one), CacheStats::default());
+        // One addition wraps to zero, the second counts.
         count(&mut full.loads, 2);
         assert_eq!(full.loads, 1);
         assert_eq!(

@@ -1,27 +1,33 @@
-//! Hits, misses and joins, old values and timeouts: what calls count that only read.
+//! The counters of read-only calls: hits, misses, joins, stale serves and timeouts.
 //!
-//! A counter that two threads add to is a line of memory that goes back and forth
-//! between them, at the price of a whole look-up. So there are some, and a thread adds
-//! to its own; their sum is exact. What nobody else writes to need not be locked, either.
+//! If two threads add to the same counter, the line of memory moves between the processors, at
+//! the cost of a whole look-up. So there are several stripes, and each thread adds to a stripe of
+//! its own. The sum is exact. A stripe with a single writer needs no locked instruction either.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// How many threads have counted so far.
+/// The number of threads that have counted so far, in all caches.
 static THREADS: AtomicUsize = AtomicUsize::new(0);
 
 thread_local! {
+    /// The number of this thread, never used again after the end of the thread.
     static NUMBER: usize = THREADS.fetch_add(1, Ordering::Relaxed);
 }
 
-/// So many threads have a stripe of their own. Further ones share as many.
+/// The number of threads with a stripe for a single writer. All further threads share as many
+/// shared stripes.
 const STRIPES: usize = 16;
 
+/// The counters of a cache, split into stripes.
 #[derive(Debug, Default)]
 pub(crate) struct StripedCounters {
+    /// The stripe `n` is written by thread `n` only.
     own: [Stripe; STRIPES],
+    /// Written by all further threads.
     shared: [Stripe; STRIPES],
 }
 
+/// The counters of a thread. Aligned to two lines of memory: processors fetch lines in pairs.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Stripe {
@@ -71,17 +77,21 @@ impl StripedCounters {
     }
 
     fn sum(&self, counter: impl Fn(&Stripe) -> &AtomicU64) -> u64 {
+        // `Acquire` pairs with `Release` in `add`.
         let stripes = self.own.iter().chain(&self.shared);
         let counts = stripes.map(|stripe| counter(stripe).load(Ordering::Acquire));
         counts.fold(0, u64::wrapping_add)
     }
 
-    /// Whoever sees the count sees what the call did before.
+    /// Adds one to a counter of this thread. `Release`: a thread that reads the new count also
+    /// sees the earlier writes of the counting call, for example the join before the miss.
     #[inline]
     fn add(&self, counter: impl Fn(&Stripe) -> &AtomicU64) {
-        // A thread that is ending and has no number any more shares.
+        // A thread that is ending may have no number left, and uses a shared stripe.
         let number = NUMBER.try_with(|number| *number).unwrap_or(usize::MAX);
         if let Some(stripe) = self.own.get(number) {
+            // The only writer of this stripe: a load and a store lose nothing, and cost less
+            // than an atomic addition.
             let counter = counter(stripe);
             let count = counter.load(Ordering::Relaxed);
             counter.store(count.wrapping_add(1), Ordering::Release);
@@ -97,9 +107,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_full_goes_on_from_zero() {
+    fn full_counters_continue_at_zero() {
         let counters = StripedCounters::default();
         for stripe in counters.own.iter().chain(&counters.shared) {
+            // All fields by name: a new counter must be added to this test.
             let Stripe {
                 hits,
                 misses,
@@ -111,6 +122,7 @@ mod tests {
                 counter.store(u64::MAX, Ordering::Relaxed);
             }
         }
+        // Each stripe counts as -1, so as many additions as stripes give zero.
         for _ in counters.own.iter().chain(&counters.shared) {
             counters.count_lookup(true);
             counters.count_lookup(false);

@@ -1,11 +1,11 @@
-//! What goes wrong in a simulation, and how often.
+//! The faults of a simulation, and the probability of each.
 
 use std::error::Error;
 use std::fmt;
 
-/// How often what goes wrong: each a probability from 0 to 1.
+/// The probability of each fault, from 0 to 1, for [`World::set_chaos`](super::World::set_chaos).
 ///
-/// A world begins with [`Chaos::none`]: only the order is drawn.
+/// A world begins with [`Chaos::none`]: only the order of the tasks is random.
 ///
 /// # Examples
 ///
@@ -13,59 +13,86 @@ use std::fmt;
 /// use hydracache::testing::{Chaos, simulate};
 ///
 /// simulate(17, |world| async move {
+///     assert_eq!(world.load(|| 7).await, Ok(7));
 ///     world.set_chaos(Chaos::none().fail(1.0));
 ///     assert!(world.load(|| 7).await.is_err());
 /// });
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-#[must_use = "it is for `World::set_chaos`"]
+#[must_use = "a `Chaos` has no effect before `World::set_chaos`"]
 pub struct Chaos {
+    // Of each load.
     pub(super) slow: f64,
     pub(super) fail: f64,
     pub(super) hang: f64,
     pub(super) panic: f64,
+    // Of each step of a task.
     pub(super) cancel: f64,
 }
 
 impl Chaos {
-    /// Creates one in which nothing goes wrong.
+    /// Creates a `Chaos` without faults.
     ///
     /// # Examples
     ///
     /// ```
-    /// let chaos = hydracache::testing::Chaos::none();
-    /// # drop(chaos);
+    /// use hydracache::testing::{Chaos, simulate};
+    ///
+    /// simulate(17, |world| async move {
+    ///     world.set_chaos(Chaos::none());
+    ///     assert_eq!(world.load(|| 7).await, Ok(7));
+    /// });
     /// ```
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// Creates one in which a little of everything does: one load in four is slow, one in ten
-    /// fails, of fifty one hangs and one panics, and of a hundred steps of a task one is its
-    /// last.
+    /// Creates a `Chaos` with a few faults of every kind.
+    ///
+    /// A load is slow with the probability 0.25, fails with 0.1, hangs with 0.02 and panics with
+    /// 0.02. At each step, a task is dropped with 0.01.
     ///
     /// # Examples
     ///
     /// ```
-    /// let chaos = hydracache::testing::Chaos::some();
-    /// # drop(chaos);
+    /// use hydracache::testing::{Chaos, simulate};
+    ///
+    /// simulate(17, |world| async move {
+    ///     world.set_chaos(Chaos::some().panic(0.0));
+    ///     let mut failures = 0;
+    ///     for _ in 0..1000 {
+    ///         failures += u32::from(world.load(|| 7).await.is_err());
+    ///     }
+    ///     assert!((50..200).contains(&failures)); // about 100
+    /// });
     /// ```
     pub fn some() -> Self {
         let none = Self::none().slow(0.25).fail(0.1);
         none.hang(0.02).panic(0.02).cancel(0.01)
     }
 
-    /// Sets how many loads take up to ten seconds.
+    /// Sets the probability of a slow load, which takes up to ten seconds.
     ///
     /// # Panics
     ///
-    /// Outside 0 to 1.
+    /// If the probability is not from 0 to 1.
     ///
     /// # Examples
     ///
     /// ```
-    /// let chaos = hydracache::testing::Chaos::none().slow(0.5);
-    /// # drop(chaos);
+    /// use std::time::Duration;
+    ///
+    /// use hydracache::Clock;
+    /// use hydracache::testing::{Chaos, simulate};
+    ///
+    /// simulate(17, |world| async move {
+    ///     world.set_chaos(Chaos::none().slow(1.0));
+    ///     let start = world.clock().now();
+    ///     for _ in 0..10 {
+    ///         assert_eq!(world.load(|| 7).await, Ok(7));
+    ///     }
+    ///     assert!(world.clock().now() - start > Duration::from_secs(10));
+    /// });
     /// ```
     #[track_caller]
     pub fn slow(self, slow: f64) -> Self {
@@ -73,32 +100,48 @@ impl Chaos {
         Self { slow, ..self }
     }
 
-    /// Sets how many loads end in a [`Fault`].
+    /// Sets the probability of a load with a [`Fault`].
     ///
     /// # Panics
     ///
-    /// Outside 0 to 1.
+    /// If the probability is not from 0 to 1.
     ///
     /// # Examples
     ///
-    /// See [`Chaos`].
+    /// ```
+    /// use hydracache::testing::{Chaos, simulate};
+    ///
+    /// simulate(17, |world| async move {
+    ///     world.set_chaos(Chaos::none().fail(1.0));
+    ///     assert!(world.load(|| 7).await.is_err());
+    /// });
+    /// ```
     #[track_caller]
     pub fn fail(self, fail: f64) -> Self {
         let fail = probability(fail);
         Self { fail, ..self }
     }
 
-    /// Sets how many loads take a day.
+    /// Sets the probability of a hung load, which takes a day.
     ///
     /// # Panics
     ///
-    /// Outside 0 to 1.
+    /// If the probability is not from 0 to 1.
     ///
     /// # Examples
     ///
     /// ```
-    /// let chaos = hydracache::testing::Chaos::none().hang(0.1);
-    /// # drop(chaos);
+    /// use std::time::Duration;
+    ///
+    /// use hydracache::Clock;
+    /// use hydracache::testing::{Chaos, simulate};
+    ///
+    /// simulate(17, |world| async move {
+    ///     world.set_chaos(Chaos::none().hang(1.0));
+    ///     let start = world.clock().now();
+    ///     assert_eq!(world.load(|| 7).await, Ok(7));
+    ///     assert!(world.clock().now() - start >= Duration::from_secs(86_400));
+    /// });
     /// ```
     #[track_caller]
     pub fn hang(self, hang: f64) -> Self {
@@ -106,18 +149,25 @@ impl Chaos {
         Self { hang, ..self }
     }
 
-    /// Sets how many loads panic. Such a panic ends the task that it unwinds through, and
-    /// nothing else.
+    /// Sets the probability of a panic in a load. The panic ends the task, and nothing else.
+    ///
+    /// In the scenario itself, the panic fails the simulation: call such loads in spawned tasks.
     ///
     /// # Panics
     ///
-    /// Outside 0 to 1.
+    /// If the probability is not from 0 to 1.
     ///
     /// # Examples
     ///
     /// ```
-    /// let chaos = hydracache::testing::Chaos::none().panic(0.1);
-    /// # drop(chaos);
+    /// use hydracache::testing::{Chaos, simulate};
+    ///
+    /// simulate(17, |world| async move {
+    ///     world.set_chaos(Chaos::none().panic(1.0));
+    ///     let backend = world.clone();
+    ///     let task = world.spawn(async move { backend.load(|| 7).await });
+    ///     assert_eq!(task.await, None);
+    /// });
     /// ```
     #[track_caller]
     pub fn panic(self, panic: f64) -> Self {
@@ -125,12 +175,13 @@ impl Chaos {
         Self { panic, ..self }
     }
 
-    /// Sets at how many of its steps a task is dropped instead: each that was spawned, and each
-    /// load in the background.
+    /// Sets the probability that a task is dropped instead of polled, at each step.
+    ///
+    /// Applies to spawned tasks and to background loads, not to the scenario.
     ///
     /// # Panics
     ///
-    /// Outside 0 to 1.
+    /// If the probability is not from 0 to 1.
     ///
     /// # Examples
     ///
@@ -149,18 +200,28 @@ impl Chaos {
     }
 }
 
+/// Checks a probability at the setter, so that the panic shows the line of the test.
 #[track_caller]
 fn probability(part: f64) -> f64 {
-    let is_one = (0.0..=1.0).contains(&part);
-    assert!(is_one, "a probability is from 0 to 1, not {part}");
+    // NaN is outside of every range.
+    let is_valid = (0.0..=1.0).contains(&part);
+    assert!(is_valid, "a probability is from 0 to 1, not {part}");
     part
 }
 
-/// The error of a simulated backend.
+/// The error of the simulated backend, from [`World::load`](super::World::load).
 ///
 /// # Examples
 ///
-/// See [`Chaos`].
+/// ```
+/// use hydracache::testing::{Chaos, simulate};
+///
+/// simulate(17, |world| async move {
+///     world.set_chaos(Chaos::none().fail(1.0));
+///     let fault = world.load(|| 7).await.unwrap_err();
+///     assert_eq!(fault.to_string(), "the simulated backend failed");
+/// });
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Fault;
@@ -171,7 +232,8 @@ impl fmt::Display for Fault {
     }
 }
 
+// A loader's own error, so that `source().downcast_ref::<Fault>()` finds the fault in a test.
 impl Error for Fault {}
 
-/// What a simulated panic unwinds with.
+/// The payload of a simulated panic, to tell this panic from a failed assertion.
 pub(super) struct Injected;

@@ -1,17 +1,17 @@
-//! A simulation for tests of services: tasks on one thread, in an order drawn from a seed,
-//! with a backend that is slow, hangs, fails and panics, and a time that passes only there.
+//! A simulation for tests of services: tasks on a single thread, in an order drawn from a seed.
+//! The simulated backend is slow, hangs, fails and panics; time passes only inside.
 //!
-//! A service with a cache goes wrong between two awaits. [`simulate`] runs the same scenario
-//! in another order for each seed: which task goes on at each point where one waits, how long
-//! the backend takes and whether it answers, which task is dropped half way. Nothing waits for
-//! real time, so thousands of orders take a second, and a failing seed fails again.
+//! The bugs of a cached service happen between two awaits. [`simulate`] runs the same scenario
+//! in another order for each seed: the seed chooses the task at each step, the time and the
+//! result of each load, and the tasks dropped midway. Nothing waits for real time, so thousands
+//! of orders take a second, and a failed seed fails again.
 //!
-//! It is behind the feature `testing`, for `[dev-dependencies]`.
+//! This module needs the feature `testing`, for `[dev-dependencies]`.
 //!
 //! # Examples
 //!
-//! A service that invalidates *before* it commits, which is wrong. A simulation finds the
-//! order in which a reader gets between the two, and what it read outlives the commit:
+//! A service with a bug: the invalidation comes *before* the commit. The simulation finds an
+//! order with a read between the two steps. The old value then stays in the cache:
 //!
 //! ```
 //! use std::cell::Cell;
@@ -32,8 +32,8 @@
 //!         world.clone().spawn(async move { read(&world, &cache, &row).await })
 //!     };
 //!     cache.remove("row").await.unwrap(); // too early
-//!     world.pause().await; // the database commits
-//!     row.set(2);
+//!     world.pause().await; // other tasks may run here
+//!     row.set(2); // the commit
 //!     reader.await;
 //!     if let Some(seen) = read(&world, &cache, &row).await {
 //!         assert_eq!(seen, 2, "stale");
@@ -41,8 +41,8 @@
 //! }
 //!
 //! let fails = |seed| std::panic::catch_unwind(|| simulate(seed, scenario)).is_err();
-//! let seed = (0..1_000).find(|&seed| fails(seed)).expect("one of them finds it");
-//! assert!(fails(seed)); // and finds it again
+//! let seed = (0..1_000).find(|&seed| fails(seed)).expect("a seed shows the bug");
+//! assert!(fails(seed)); // and shows the bug again
 //! ```
 
 mod chaos;
@@ -54,14 +54,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 pub use self::chaos::{Chaos, Fault};
 pub use self::world::{Spawned, World};
 
-/// Runs a scenario in the order of one seed, until its future ends.
+/// Runs a scenario in the order of a seed, until the future of the scenario ends.
 ///
-/// Tasks that it spawned and did not wait for are dropped then.
+/// Unfinished tasks are dropped at the end.
 ///
 /// # Panics
 ///
-/// If the scenario does, or a task of it; if everything waits and nothing can wake any of
-/// it; after a million steps. The seed is printed first: give it again to see the same.
+/// If the scenario or a task panics; if everything waits and nothing sleeps; after a million
+/// steps. The seed is printed to standard error first: the same seed fails in the same way.
 ///
 /// # Examples
 ///
@@ -76,6 +76,7 @@ pub use self::world::{Spawned, World};
 /// });
 /// ```
 pub fn simulate<Fut: Future<Output = ()>>(seed: u64, scenario: impl FnOnce(World) -> Fut) {
+    // The world is made inside, so that every run of a seed begins in the same state.
     let run = || {
         let (world, queues) = World::new(seed);
         executor::run(&world, &queues, scenario(world.clone()));
@@ -86,12 +87,13 @@ pub fn simulate<Fut: Future<Output = ()>>(seed: u64, scenario: impl FnOnce(World
     }
 }
 
-/// Runs a scenario in the orders of many seeds; or, if the variable `SIMULATE_SEED` is set, in
-/// the order of that one.
+/// Runs a scenario in the orders of many seeds.
+///
+/// If the environment variable `SIMULATE_SEED` is set, runs the order of this seed only.
 ///
 /// # Panics
 ///
-/// As [`simulate`], at the first seed that fails; if the variable is not a number.
+/// As [`simulate`], at the first failed seed; or if `SIMULATE_SEED` is not a number.
 ///
 /// # Examples
 ///
@@ -100,7 +102,7 @@ pub fn simulate<Fut: Future<Output = ()>>(seed: u64, scenario: impl FnOnce(World
 /// use hydracache::testing::explore;
 ///
 /// explore(0..100, |world| async move {
-///     let cache = world.builder().build();
+///     let cache = world.builder().build(); // a new cache for each seed
 ///     let load = || world.load(|| 7_u32);
 ///     let loaded = cache.get_or_load("row", CacheOptions::new(), load).await;
 ///     assert!(loaded.is_ok_and(|row| row == 7));
@@ -110,10 +112,11 @@ pub fn explore<Fut: Future<Output = ()>>(
     seeds: impl IntoIterator<Item = u64>,
     scenario: impl Fn(World) -> Fut,
 ) {
+    // A variable and not an argument: to repeat a failed seed, the test need not be changed.
     match std::env::var("SIMULATE_SEED") {
         Ok(seed) => {
             let seed = seed.trim().parse();
-            let seed = seed.unwrap_or_else(|_| panic!("SIMULATE_SEED is to be a number"));
+            let seed = seed.unwrap_or_else(|_| panic!("SIMULATE_SEED must be a number"));
             simulate(seed, scenario);
         }
         Err(_) => seeds.into_iter().for_each(|seed| simulate(seed, &scenario)),

@@ -1,4 +1,4 @@
-//! What a scenario has: time, chance, a backend, and tasks.
+//! The world of a scenario: time, random numbers, a backend, and tasks.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -17,39 +17,59 @@ use super::chaos::{Chaos, Fault, Injected};
 use crate::cache::{CacheBuilder, HydraCache};
 use crate::runtime::{BoxFuture, ManualClock, Timer};
 
-/// How long a load takes that hangs.
-const A_DAY: Duration = Duration::from_secs(86_400);
+/// The time of a hung load.
+const HANG: Duration = Duration::from_secs(86_400);
 
-/// How long a slow load takes at most, in milliseconds.
-const SLOW: u64 = 10_000;
+/// The longest time of a slow load, in milliseconds.
+const MAX_SLOW_MILLIS: u64 = 10_000;
 
-/// The surroundings of a scenario. A clone is the same world.
+/// The world of a scenario: a clock, random numbers, a simulated backend, and tasks.
+///
+/// A clone is the same world. [`simulate`](super::simulate) creates the world of a seed.
 ///
 /// # Examples
 ///
-/// See [`testing`](crate::testing).
+/// ```
+/// use hydracache::CacheOptions;
+///
+/// hydracache::testing::simulate(17, |world| async move {
+///     let cache = world.builder().build();
+///     let (reader, backend) = (cache.clone(), world.clone());
+///     let task = world.spawn(async move {
+///         let load = || backend.load(|| 7_u32);
+///         reader.get_or_load("row", CacheOptions::new(), load).await.ok()
+///     });
+///     assert_eq!(task.await, Some(Some(7)));
+///     assert_eq!(cache.get::<u32>("row").await.unwrap(), Some(7));
+/// });
+/// ```
 #[derive(Clone)]
 pub struct World(Rc<Shared>);
 
+/// The state behind all clones of a world.
 struct Shared {
     seed: u64,
+    /// The source of every random choice. Nothing else may be random, or a seed would not repeat.
     rng: RefCell<Rng>,
     chaos: Cell<Chaos>,
     clock: ManualClock,
+    /// To the executor: spawned tasks.
     tasks: Sender<LocalTask>,
+    /// To the executor: background loads. A channel, because a spawner must be `Send`.
     background: Sender<BoxFuture>,
 }
 
-/// A task of this thread.
+/// A task of this thread, not necessarily `Send`.
 pub(super) type LocalTask = Pin<Box<dyn Future<Output = ()>>>;
 
-/// What has been spawned and did not begin.
+/// Started tasks and background loads, before the first poll.
 pub(super) struct Queues {
     pub(super) tasks: Receiver<LocalTask>,
     pub(super) background: Receiver<BoxFuture>,
 }
 
 impl World {
+    /// Creates the world of a seed, and the queues for the executor.
     pub(super) fn new(seed: u64) -> (Self, Queues) {
         let (tasks, spawned) = channel();
         let (background, loads) = channel();
@@ -68,7 +88,7 @@ impl World {
         (Self(Rc::new(shared)), queues)
     }
 
-    /// Returns the seed.
+    /// Returns the seed of this world.
     ///
     /// # Examples
     ///
@@ -81,8 +101,10 @@ impl World {
         self.0.seed
     }
 
-    /// Returns the clock, which is the timer too. It moves a little between steps, and to the
-    /// next sleeper when everything waits; moving it by hand is allowed.
+    /// Returns the clock and timer of this world.
+    ///
+    /// The clock moves a little between steps, and to the end of the next sleep if every task
+    /// waits. The scenario may move the clock too.
     ///
     /// # Examples
     ///
@@ -100,28 +122,50 @@ impl World {
         &self.0.clock
     }
 
-    /// Returns a builder of a cache that goes by the world's clock and timer, and whose loads
-    /// in the background are tasks of the world.
+    /// Returns a builder for a cache with the clock and the timer of this world. Background loads
+    /// run as tasks of this world.
     ///
     /// # Examples
     ///
-    /// See [`testing`](crate::testing).
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use hydracache::CacheOptions;
+    ///
+    /// hydracache::testing::simulate(17, |world| async move {
+    ///     let cache = world.builder().build();
+    ///     let minute = Duration::from_secs(60);
+    ///     let options = CacheOptions::new().ttl(minute);
+    ///     cache.put("row", 7_u32, options).await.unwrap();
+    ///     world.clock().advance(minute);
+    ///     assert!(!cache.contains_key("row").await);
+    /// });
+    /// ```
     pub fn builder(&self) -> CacheBuilder {
         let background = self.0.background.clone();
         HydraCache::local()
             .clock(self.0.clock.clone())
             .timer(self.0.clock.clone())
             .spawner(move |load| {
-                // A world that is over runs nothing.
+                // Fails after the end of the simulation: the load is dropped.
                 let _ = background.send(load);
             })
     }
 
-    /// Sets what goes wrong from now on.
+    /// Sets the probabilities of faults, from now on. The default is [`Chaos::none`].
     ///
     /// # Examples
     ///
-    /// See [`Chaos`].
+    /// ```
+    /// use hydracache::testing::Chaos;
+    ///
+    /// hydracache::testing::simulate(17, |world| async move {
+    ///     world.set_chaos(Chaos::none().fail(1.0));
+    ///     assert!(world.load(|| 7).await.is_err());
+    ///     world.set_chaos(Chaos::none());
+    ///     assert_eq!(world.load(|| 7).await, Ok(7));
+    /// });
+    /// ```
     pub fn set_chaos(&self, chaos: Chaos) {
         self.0.chaos.set(chaos);
     }
@@ -130,7 +174,7 @@ impl World {
         self.0.chaos.get()
     }
 
-    /// Draws a number.
+    /// Returns a random number in the range, chosen by the seed.
     ///
     /// # Panics
     ///
@@ -147,65 +191,95 @@ impl World {
         self.0.rng.borrow_mut().u64(range)
     }
 
-    /// Whether something happens that does with this probability.
+    /// Returns `true` with this probability, else `false`.
     pub(super) fn happens(&self, probability: f64) -> bool {
+        // Never for 0, always for 1: the number is below 1.
         self.0.rng.borrow_mut().f64() < probability
     }
 
-    /// Waits while others may go on: not at all, or up to three times.
+    /// Yields to the other tasks, a random number of times from 0 to 3.
     ///
     /// # Examples
     ///
-    /// See [`testing`](crate::testing).
+    /// ```
+    /// use std::cell::Cell;
+    /// use std::rc::Rc;
+    ///
+    /// hydracache::testing::simulate(17, |world| async move {
+    ///     let done = Rc::new(Cell::new(false));
+    ///     let flag = Rc::clone(&done);
+    ///     let task = world.spawn(async move { flag.set(true) });
+    ///     while !done.get() {
+    ///         world.pause().await; // the task runs meanwhile
+    ///     }
+    ///     assert_eq!(task.await, Some(()));
+    /// });
+    /// ```
     pub async fn pause(&self) {
         for _ in 0..self.random(0..4) {
             yield_now().await;
         }
     }
 
-    /// Waits for a time of the world's clock.
+    /// Waits for a time, by the clock of this world.
     ///
     /// # Examples
     ///
     /// ```
     /// use std::time::Duration;
     ///
+    /// use hydracache::Clock;
+    ///
     /// hydracache::testing::simulate(17, |world| async move {
+    ///     let start = world.clock().now();
     ///     world.wait(Duration::from_secs(60)).await;
+    ///     assert!(world.clock().now() - start >= Duration::from_secs(60));
     /// });
     /// ```
     pub async fn wait(&self, time: Duration) {
         Timer::sleep(&self.0.clock, time).await;
     }
 
-    /// Asks the simulated backend: `read` is run at some moment while this waits, and its
-    /// answer comes some time later, unless the world's [`Chaos`] has it otherwise.
+    /// Asks the simulated backend. `read` runs at a random step, and the answer comes at a later
+    /// random step.
+    ///
+    /// The [`Chaos`] of this world decides about slow and hung answers, errors and panics.
     ///
     /// # Errors
     ///
-    /// A [`Fault`] as often as the chaos says.
+    /// A [`Fault`], with the probability of [`Chaos::fail`].
     ///
     /// # Panics
     ///
-    /// As often as the chaos says, which ends the task.
+    /// With the probability of [`Chaos::panic`]. The panic ends the task.
     ///
     /// # Examples
     ///
-    /// See [`testing`](crate::testing).
+    /// ```
+    /// use hydracache::testing::Chaos;
+    ///
+    /// hydracache::testing::simulate(17, |world| async move {
+    ///     assert_eq!(world.load(|| 7).await, Ok(7));
+    ///     world.set_chaos(Chaos::none().fail(1.0));
+    ///     assert!(world.load(|| 7).await.is_err());
+    /// });
+    /// ```
     pub async fn load<T>(&self, read: impl FnOnce() -> T) -> Result<T, Fault> {
+        // 1. The question is on the way, the backend reads, the answer is on the way.
         let chaos = self.chaos();
         self.pause().await;
         let answer = read();
         self.pause().await;
+        // 2. After the read, so that a late answer can be a stale answer.
         if self.happens(chaos.hang) {
-            self.wait(A_DAY).await;
+            self.wait(HANG).await;
         }
         if self.happens(chaos.slow) {
-            let time = Duration::from_millis(self.random(0..SLOW));
+            let time = Duration::from_millis(self.random(0..MAX_SLOW_MILLIS));
             self.wait(time).await;
         }
         if self.happens(chaos.panic) {
-            // No message is printed of it: no hook runs.
+            // Not `panic!`: without the panic hook, no message is printed.
             resume_unwind(Box::new(Injected));
         }
         if self.happens(chaos.fail) {
@@ -214,7 +288,7 @@ impl World {
         Ok(answer)
     }
 
-    /// Begins a task. It runs whether or not the result is awaited.
+    /// Starts a task. The task runs even if the result is not awaited.
     ///
     /// # Examples
     ///
@@ -225,19 +299,20 @@ impl World {
     /// });
     /// ```
     pub fn spawn<T: 'static>(&self, task: impl Future<Output = T> + 'static) -> Spawned<T> {
-        let slot = Rc::new(Slot {
+        let state = Rc::new(TaskState {
             output: Cell::new(None),
             is_over: Cell::new(false),
             waker: Cell::new(None),
         });
-        let end = End(Rc::clone(&slot));
+        // Moved into the future, so that dropping the task at any point marks the end.
+        let end = TaskEnd(Rc::clone(&state));
         let task = async move {
             let output = task.await;
             end.0.output.set(Some(output));
         };
-        // The receiver lives as long as the scenario.
+        // Never fails inside a scenario: the executor holds the receiver until the end.
         let _ = self.0.tasks.send(Box::pin(task));
-        Spawned(slot)
+        Spawned(state)
     }
 }
 
@@ -250,16 +325,18 @@ impl fmt::Debug for World {
     }
 }
 
-struct Slot<T> {
+/// The state shared by a task and the [`Spawned`] of the task.
+struct TaskState<T> {
+    /// `None` after the end if the task was dropped or panicked.
     output: Cell<Option<T>>,
     is_over: Cell<bool>,
     waker: Cell<Option<Waker>>,
 }
 
-/// Says that a task is over, whichever way.
-struct End<T>(Rc<Slot<T>>);
+/// Marks a task as over on drop, after the output, a cancellation or a panic.
+struct TaskEnd<T>(Rc<TaskState<T>>);
 
-impl<T> Drop for End<T> {
+impl<T> Drop for TaskEnd<T> {
     fn drop(&mut self) {
         self.0.is_over.set(true);
         if let Some(waker) = self.0.waker.take() {
@@ -268,19 +345,30 @@ impl<T> Drop for End<T> {
     }
 }
 
-/// The end of a task: its output, or `None` if it was dropped or panicked by chaos. Made by
-/// [`World::spawn`]; dropping it leaves the task alone.
+/// A future of the output of a task, from [`World::spawn`]. `None` if [`Chaos`] dropped the task
+/// or made the task panic.
+///
+/// Dropping this future does not affect the task.
 ///
 /// # Examples
 ///
-/// See [`World::spawn`].
-#[must_use = "the task runs by itself, but its output is here"]
-pub struct Spawned<T>(Rc<Slot<T>>);
+/// ```
+/// use hydracache::testing::Chaos;
+///
+/// hydracache::testing::simulate(17, |world| async move {
+///     assert_eq!(world.spawn(async { 7 }).await, Some(7));
+///     world.set_chaos(Chaos::none().cancel(1.0));
+///     assert_eq!(world.spawn(async { 7 }).await, None);
+/// });
+/// ```
+#[must_use = "the task runs by itself; await the `Spawned` for the output"]
+pub struct Spawned<T>(Rc<TaskState<T>>);
 
 impl<T> Future for Spawned<T> {
     type Output = Option<T>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<T>> {
+        // The output is taken, so a second poll after the end returns `None`.
         if self.0.is_over.get() {
             return Poll::Ready(self.0.output.take());
         }

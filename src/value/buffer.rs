@@ -1,26 +1,28 @@
-//! Memory for values, of exactly their size.
+//! Buffers for stored values, exactly as large as the value.
 //!
-//! `Bytes` made from a `Vec` keep their count in a block of its own, 24 bytes allocated
-//! at the first clone, and a slice keeps all of its buffer alive.
+//! `Bytes` made from a `Vec` allocate the reference count separately, 24 bytes at the first
+//! clone, and a slice of `Bytes` keeps the whole buffer alive.
 
 use bytes::Bytes;
 
-/// Bytes as they are put, in memory of their own.
+/// Returns the bytes in a buffer without other owners and without spare capacity.
 ///
-/// What others share, and what belongs to a foreign owner or to the program, is copied:
-/// no more can be found out about it. What nobody shares is moved, and only its spare
-/// room is given back.
+/// Shared, static and foreign bytes are copied, because `Bytes` does not tell the size of the
+/// buffer behind. Unshared bytes are moved, and only the spare capacity is given back.
 #[inline]
 pub(crate) fn into_exact(bytes: Bytes) -> Bytes {
     Vec::from(bytes).into_boxed_slice().into()
 }
 
-/// A value's bytes, in memory of their own together with their count if they are few.
+/// Returns the bytes in a buffer without other owners, with the reference count in the same
+/// allocation if there are at most 256 bytes.
 ///
-/// Who reads a value reads all of its bytes: so its count is best beside them, and is
-/// there already. Who hands bytes on may never look at them, and finds counts faster
-/// where they are apart, two a line of memory.
+/// For values read by decoding: a decoding read touches every byte, so a count beside the bytes
+/// is already in the processor's cache. A read of `get_bytes` may never touch the bytes; for
+/// such entries separate counts are faster, two per line of memory.
 pub(crate) fn with_inline_count(bytes: Bytes) -> Bytes {
+    // A fixed set of sizes, because `Bytes::from_owner` puts a value of a known size beside the
+    // count. Up to 128 bytes a step wastes less than 16 bytes, above less than a third.
     match bytes.len().div_ceil(16) {
         0 => Bytes::new(),
         1 => block::<16>(&bytes),
@@ -35,12 +37,14 @@ pub(crate) fn with_inline_count(bytes: Bytes) -> Bytes {
         13..=16 => block::<256>(&bytes),
         _ => {
             let bytes = into_exact(bytes);
+            // The first clone allocates the count: here, so that no read has to allocate.
             drop(bytes.clone());
             bytes
         }
     }
 }
 
+/// Copies the bytes into a block of `SIZE` bytes, allocated together with the count.
 fn block<const SIZE: usize>(bytes: &[u8]) -> Bytes {
     let mut block = [0; SIZE];
     block[..bytes.len()].copy_from_slice(bytes);
@@ -54,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_length_is_kept() {
+    fn buffers_of_every_length_keep_the_bytes() {
         for len in 0..600 {
             let value: Vec<u8> = (0..=250).cycle().take(len).collect();
             assert_eq!(into_exact(value.clone().into()), value);
@@ -63,14 +67,14 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_shares_is_not_copied() {
+    fn unshared_bytes_are_not_copied() {
         let value = Bytes::from(vec![1; 64]);
         let at = value.as_ptr();
         assert_eq!(into_exact(value).as_ptr(), at);
     }
 
     #[test]
-    fn a_slice_lets_go_of_its_buffer() {
+    fn stored_slice_does_not_keep_the_buffer_alive() {
         for len in [0, 1, 64, 5000] {
             let mut stored = Bytes::new();
             let left = allocation_counter::measure(|| {
@@ -82,25 +86,26 @@ mod tests {
     }
 
     #[test]
-    fn few_bytes_and_their_count_are_allocated_together() {
+    fn up_to_256_bytes_share_an_allocation_with_the_count() {
         let program = Bytes::from_static(&[1; 257]);
         for len in 0..=257 {
             let mut stored = Bytes::new();
             let made =
                 allocation_counter::measure(|| stored = with_inline_count(program.slice(..len)));
+            // None for no bytes, one up to 256, and two above: the buffer and the count.
             let blocks = [1, 0, 2][usize::from(len == 0) + 2 * usize::from(len == 257)];
-            assert_eq!(made.count_total, blocks, "{len}");
-            // The most that is wasted is a quarter, or less than a step, beside the count.
+            assert_eq!(made.count_total, blocks, "a value of {len} bytes");
+            // The bound: the next multiple of 16, or half of the length more; and the count.
             let most = len.next_multiple_of(16).max(len * 3 / 2) + 64;
             assert!(
                 usize::try_from(made.bytes_max).unwrap() <= most,
-                "{len}: {made:?}"
+                "a value of {len} bytes: {made:?}"
             );
         }
     }
 
     #[test]
-    fn a_value_with_its_count_is_read_without_allocating() {
+    fn clone_of_a_value_with_inline_count_allocates_nothing() {
         for len in [1, 64, 256, 257] {
             let value = with_inline_count(vec![1; len].into());
             let read = allocation_counter::measure(|| drop(value.clone()));

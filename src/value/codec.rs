@@ -1,4 +1,4 @@
-//! Values to bytes and back.
+//! Encoding values to bytes, and decoding bytes to values.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -6,67 +6,73 @@ use serde::de::DeserializeOwned;
 
 use crate::error::BoxError;
 
-/// How values become the bytes that are stored, and values again.
+/// Encodes values to the stored bytes, and decodes the bytes.
 ///
-/// A codec must write a value the same way behind a reference or a smart pointer
-/// as by itself, as serde does, and must refuse bytes that it did not use up: a
-/// read as another type must not succeed by luck. It is called without any lock
-/// held; a panic in it unwinds through the caller.
+/// A codec must write a value behind a reference or a smart pointer in the same way as the bare
+/// value, as serde does. A codec must refuse left-over bytes, so that a read as another type
+/// does not succeed by luck. The cache calls the codec without a lock; a panic in the codec
+/// unwinds through the caller. The default is [`Postcard`].
 ///
 /// # Examples
 ///
-/// A codec that stores a length and checks it, around the default one:
+/// A codec that writes a version before each value, and checks the version:
 ///
 /// ```
 /// use futures_lite::future::block_on;
 /// use hydracache::{BoxError, Bytes, CacheOptions, Codec, HydraCache, Postcard};
 /// use serde::{Serialize, de::DeserializeOwned};
 ///
-/// struct Marked;
+/// struct Versioned;
 ///
-/// impl Codec for Marked {
+/// impl Codec for Versioned {
 ///     fn encode<V: Serialize + ?Sized>(&self, value: &V) -> Result<Bytes, BoxError> {
 ///         let bytes = Postcard.encode(value)?;
 ///         Ok([b"v1:", &bytes[..]].concat().into())
 ///     }
 ///
 ///     fn decode<V: DeserializeOwned>(&self, bytes: &[u8]) -> Result<V, BoxError> {
-///         Postcard.decode(bytes.strip_prefix(b"v1:").ok_or("no version mark")?)
+///         Postcard.decode(bytes.strip_prefix(b"v1:").ok_or("not version 1")?)
 ///     }
 /// }
 ///
 /// # fn main() -> Result<(), hydracache::CacheError> {
-/// let cache = HydraCache::local().codec(Marked).build();
+/// let cache = HydraCache::local().codec(Versioned).build();
 /// block_on(cache.put("a", 7_u8, CacheOptions::new()))?;
 /// assert_eq!(block_on(cache.get_bytes("a"))?.as_deref(), Some(&b"v1:\x07"[..]));
 /// assert_eq!(block_on(cache.get::<u8>("a"))?, Some(7));
+///
+/// let old = Bytes::from_static(b"v0:\x07"); // another version is an error
+/// block_on(cache.put_bytes("b", old, CacheOptions::new()))?;
+/// assert!(block_on(cache.get::<u8>("b")).is_err_and(|error| error.is_decode()));
 /// # Ok(())
 /// # }
 /// ```
 pub trait Codec: Send + Sync + 'static {
-    /// Encodes a value.
+    /// Returns the bytes of a value.
     ///
     /// # Errors
     ///
-    /// If the value has no form in this codec.
+    /// If this codec cannot write the value. The verb returns an error with
+    /// [`is_encode`](crate::CacheError::is_encode), and this error as the source.
     fn encode<V: Serialize + ?Sized>(&self, value: &V) -> Result<Bytes, BoxError>;
 
-    /// Decodes what [`encode`](Self::encode) made.
+    /// Returns the value of the bytes made by [`encode`](Self::encode).
     ///
     /// # Errors
     ///
-    /// If the bytes are not a whole `V` and nothing else.
+    /// If the bytes are not exactly one complete `V`. A reading verb then returns an error
+    /// with [`is_decode`](crate::CacheError::is_decode); a loading verb loads and replaces the
+    /// bytes.
     fn decode<V: DeserializeOwned>(&self, bytes: &[u8]) -> Result<V, BoxError>;
 }
 
 /// The default codec: [postcard](https://docs.rs/postcard), compact and fast.
 ///
-/// Postcard does not describe its types: it writes fields without their names.
-/// Attributes of serde that need a self-describing format
-/// (`untagged`, `flatten`, `deserialize_any`) need another codec: with this one they
-/// are stored and then cannot be decoded, so that every loading call loads anew, which
-/// `decode_failures` of [`CacheStats`](crate::CacheStats) tells. Bytes left over after a
-/// value are an error here, though postcard itself ignores them.
+/// Postcard does not describe types: fields are written without names. Types that need a
+/// self-describing format (serde's `untagged`, `flatten`, `deserialize_any`) need another codec.
+/// With postcard such a value is stored and cannot be decoded, so every loading call loads again
+/// and counts a `decode_failures` of [`CacheStats`](crate::CacheStats). Bytes left over after a
+/// value are an error here, although postcard itself ignores left-over bytes.
 ///
 /// # Examples
 ///
@@ -76,7 +82,7 @@ pub trait Codec: Send + Sync + 'static {
 /// # fn main() -> Result<(), hydracache::BoxError> {
 /// let bytes = Postcard.encode("seven")?;
 /// assert_eq!(Postcard.decode::<String>(&bytes)?, "seven");
-/// assert!(Postcard.decode::<u8>(&bytes).is_err());
+/// assert!(Postcard.decode::<u8>(&bytes).is_err()); // left-over bytes
 /// # Ok(())
 /// # }
 /// ```
@@ -86,12 +92,14 @@ pub struct Postcard;
 impl Codec for Postcard {
     fn encode<V: Serialize + ?Sized>(&self, value: &V) -> Result<Bytes, BoxError> {
         let bytes = postcard::to_allocvec(value)?;
-        // A boxed slice has no spare capacity for the entry to carry along.
+        // A boxed slice has no spare capacity, so the cache stores the buffer without a copy.
         Ok(bytes.into_boxed_slice().into())
     }
 
     fn decode<V: DeserializeOwned>(&self, bytes: &[u8]) -> Result<V, BoxError> {
         let (value, rest) = postcard::take_from_bytes(bytes)?;
+        // Left-over bytes are an error: the bytes of a longer type would else decode as a
+        // shorter type.
         match rest.len() {
             0 => Ok(value),
             left => Err(format!("bytes left over after the value: {left}").into()),

@@ -1,4 +1,4 @@
-//! Values: how they are encoded, which type they are, and the forms in which they are stored.
+//! Values: encoding, type, and stored form.
 
 mod access;
 mod buffer;

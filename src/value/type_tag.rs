@@ -1,32 +1,30 @@
-//! Which type a value was stored as, and when two types are one.
+//! The type of a stored value, and the rules for two types to be the same.
 //!
-//! Two types are one if their `TypeId` is, lifetimes ignored. They are also one
-//! if one is the other behind outermost `&`, `&mut`, `Box`, `Arc`, `Rc` or
-//! `Cow`, with `str` as `String` and `[T]` as `Vec<T>`: serde writes these forms
-//! alike, and a caller puts a `&str` to read a `String`.
+//! Two types are the same if the `TypeId` is the same, lifetimes ignored. Outermost `&`,
+//! `&mut`, `Box`, `Arc`, `Rc` and `Cow` do not count, `str` equals `String`, and `[T]` equals
+//! `Vec<T>`: serde writes these forms alike, and a caller puts a `&str` to read a `String`.
 //!
-//! What stands behind such a form has no `TypeId` to ask from here, so it is
-//! compared by name. Names are no identity (two structs in two blocks of one
-//! function share theirs), so they decide only where peeling changed one. The form
-//! of a type's name is no promise of Rust's: should it change, a read behind a
-//! pointer becomes an error, never garbage.
+//! The type behind a pointer has no `TypeId` here, so the type is compared by name. Names are
+//! no identity (two structs in two blocks of the same function share a name), so names decide
+//! only if peeling changed a name. Rust does not promise the form of a type's name: if the form
+//! changes, a read behind a pointer becomes an error, never garbage.
 
 use std::any::{TypeId, type_name};
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
 
-/// The type of a stored value: one pointer.
+/// The type of a stored value, as large as a pointer.
 #[derive(Clone, Copy)]
 pub(crate) struct TypeTag(&'static Info);
 
-/// Functions in place of their results, which a constant cannot hold in Rust 1.85.
+/// Functions instead of the results: in Rust 1.85 a constant cannot hold the results.
 struct Info {
     id: fn() -> TypeId,
     name: fn() -> &'static str,
 }
 
-/// Where the `Info` of `V` lives.
+/// Holds the constant `Info` of `V`.
 struct InfoOf<V: ?Sized>(PhantomData<V>);
 
 impl<V: ?Sized> InfoOf<V> {
@@ -37,52 +35,59 @@ impl<V: ?Sized> InfoOf<V> {
 }
 
 impl TypeTag {
+    /// Returns the tag of `V`.
     #[inline]
     pub(crate) fn of<V: ?Sized>() -> Self {
         Self(InfoOf::<V>::INFO)
     }
 
-    /// Whether it is the same type.
+    /// Returns `true` if the `TypeId` is the same, `false` if not. Pointers count here.
     pub(crate) fn is(self, other: Self) -> bool {
         (self.0.id)() == (other.0.id)()
     }
 
-    /// Whether a value stored as this type may be read as the other.
+    /// Returns `true` if a value stored as this type may be read as `other`, `false` if not.
     ///
-    /// No equality: an `Arc` of either of two types with one name reads as both.
+    /// Not an equivalence: if two types share a name, an `Arc` of either reads as both.
     #[inline]
     pub(crate) fn reads_as(self, other: Self) -> bool {
-        std::ptr::eq(self.0, other.0) || self.is_one_with(other)
+        // Almost every read asks for the stored type, and the addresses are equal.
+        std::ptr::eq(self.0, other.0) || self.is_same_type(other)
     }
 
-    /// Answers from memory where it can: names take longer to compare than a key to look
-    /// up, and who puts a `&User` to read a `User` has them compared in every read.
-    fn is_one_with(self, other: Self) -> bool {
+    /// Compares two types with different addresses; a small table per thread remembers equal
+    /// pairs.
+    ///
+    /// Comparing names takes longer than looking a key up, and a caller that puts a `&User` and
+    /// reads a `User` would compare names in every read.
+    fn is_same_type(self, other: Self) -> bool {
         thread_local! {
-            /// Pairs that were found to be one, each in a place of its own or another's.
-            static ONE: [Cell<(usize, usize)>; 8] = const { [const { Cell::new((0, 0)) }; 8] };
+            /// Pairs found to be the same type. A newer pair overwrites an older pair of the
+            /// same place.
+            static SAME: [Cell<(usize, usize)>; 8] = const { [const { Cell::new((0, 0)) }; 8] };
         }
         let pair = (self.address(), other.address());
-        // Addresses of `Info` are multiples of eight, and sixteen apart.
+        // An `Info` takes 16 bytes and is aligned to 8, so the lowest bits tell nothing.
         let place = (pair.0 >> 4 ^ pair.1 >> 5) % 8;
-        let known = ONE.try_with(|one| one[place].get() == pair);
+        let known = SAME.try_with(|same| same[place].get() == pair);
         if known == Ok(true) {
             return true;
         }
-        let is_one = self.is(other) || same_behind_pointers(self.name(), other.name());
-        if is_one {
-            // A thread that is ending remembers nothing.
-            let _ = ONE.try_with(|one| one[place].set(pair));
+        let is_same = self.is(other) || same_behind_pointers(self.name(), other.name());
+        if is_same {
+            // Fails in a thread that is ending: the table is already dropped.
+            let _ = SAME.try_with(|same| same[place].set(pair));
         }
-        is_one
+        is_same
     }
 
-    /// Equal addresses are one type; one type may have several.
+    /// Returns the address of the `Info`. Equal addresses mean the same type; a type may have
+    /// several addresses.
     pub(crate) fn address(self) -> usize {
         std::ptr::from_ref(self.0).addr()
     }
 
-    /// The type's full path, for messages.
+    /// Returns the full path of the type, for messages.
     pub(crate) fn name(self) -> &'static str {
         (self.0.name)()
     }
@@ -94,16 +99,17 @@ impl fmt::Debug for TypeTag {
     }
 }
 
-/// Whether two names that differ in `TypeId` mean one type all the same.
+/// Returns `true` if two names mean the same type behind pointers, `false` if not. For types
+/// with different `TypeId`s.
 fn same_behind_pointers(a: &str, b: &str) -> bool {
     let (plain_a, plain_b) = (peel(a), peel(b));
-    // A `str` by itself, or a slice, is what a peeled pointer leaves.
+    // A bare `str` or slice counts as peeled: such a type exists behind a pointer only.
     let is_bare = |name: &str| name == "str" || slice_item(name).is_some();
     let peeled = plain_a != a || plain_b != b || is_bare(a) || is_bare(b);
     peeled && PlainName::of(plain_a) == PlainName::of(plain_b)
 }
 
-/// The name behind every outermost pointer.
+/// Returns the name behind all outermost pointers.
 fn peel(mut name: &str) -> &str {
     while let Some(inner) = peel_once(name) {
         name = inner;
@@ -111,6 +117,7 @@ fn peel(mut name: &str) -> &str {
     name
 }
 
+/// Returns the name behind the outermost pointer, `None` if there is none.
 fn peel_once(name: &str) -> Option<&str> {
     const POINTERS: [&str; 4] = [
         "alloc::boxed::Box<",
@@ -119,15 +126,16 @@ fn peel_once(name: &str) -> Option<&str> {
         "alloc::borrow::Cow<",
     ];
     if let Some(target) = name.strip_prefix('&') {
+        // `&'a T` and `&'a mut T` have the same prefix, with or without the lifetime.
         let target = without_lifetime(target, " ");
         return Some(target.strip_prefix("mut ").unwrap_or(target));
     }
     let inner = POINTERS.iter().find_map(|form| name.strip_prefix(form))?;
-    // `Cow<'_, str>` since Rust 1.91, `Cow<str>` before.
+    // `type_name` writes `Cow<'_, str>` since Rust 1.91, and `Cow<str>` before.
     Some(without_lifetime(inner.strip_suffix('>')?, ", "))
 }
 
-/// The name without a leading lifetime and what parts it from the rest.
+/// Returns the name without a leading lifetime and the separator `then` after the lifetime.
 fn without_lifetime<'a>(name: &'a str, then: &str) -> &'a str {
     match (name.starts_with('\''), name.split_once(then)) {
         (true, Some((_, rest))) => rest,
@@ -135,18 +143,20 @@ fn without_lifetime<'a>(name: &'a str, then: &str) -> &'a str {
     }
 }
 
-/// A peeled name, its borrowed forms taken for their owned ones.
+/// A peeled name, with borrowed forms replaced by the owned forms.
 #[derive(PartialEq)]
 enum PlainName<'a> {
     Named(&'a str),
-    SmallBytes,
+    /// `str` or `String`.
+    String,
+    /// `[T]` or `Vec<T>`, with the name of `T`.
     VecOf(&'a str),
 }
 
 impl<'a> PlainName<'a> {
     fn of(name: &'a str) -> Self {
         if name == "str" || name == "alloc::string::String" {
-            return Self::SmallBytes;
+            return Self::String;
         }
         if let Some(item) = slice_item(name) {
             return Self::VecOf(item);
@@ -159,9 +169,11 @@ impl<'a> PlainName<'a> {
     }
 }
 
-/// `T` of `[T]`. An array's name ends with its length.
+/// Returns the name of `T` for `[T]`, `None` for other names.
 fn slice_item(name: &str) -> Option<&str> {
     let item = name.strip_prefix('[')?.strip_suffix(']')?;
+    // The name of an array ends with `; ` and the length. A slice of a type such as
+    // `Marked<';'>` contains a semicolon too, but no digits after the last.
     let is_length = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     let is_array = matches!(item.rsplit_once("; "), Some((_, length)) if is_length(length));
     (!is_array).then_some(item)
@@ -176,14 +188,14 @@ mod tests {
 
     fn same<A: ?Sized, B: ?Sized>() -> bool {
         let (a, b) = (TypeTag::of::<A>(), TypeTag::of::<B>());
-        let there = a.reads_as(b);
-        assert_eq!(there, b.reads_as(a), "what reads there reads back");
-        there
+        let same = a.reads_as(b);
+        assert_eq!(same, b.reads_as(a), "`reads_as` must be symmetric");
+        same
     }
 
     #[test]
     fn lifetimes_are_ignored() {
-        #[allow(dead_code, reason = "only its type is looked at")]
+        #[allow(dead_code, reason = "only the type matters")]
         struct Borrows<'a>(&'a str);
         fn tag<'a>(_: &'a str) -> TypeTag {
             TypeTag::of::<Borrows<'a>>()
@@ -208,7 +220,8 @@ mod tests {
     }
 
     #[test]
-    fn inside_another_type_there_is_no_grace() {
+    fn pointers_inside_another_type_are_not_peeled() {
+        // A codec may encode both alike, but a field is not a value that a caller passed.
         assert!(!same::<Option<&str>, Option<String>>());
         assert!(!same::<Vec<&str>, Vec<String>>());
         assert!(!same::<&[&str], Vec<String>>());
@@ -227,7 +240,8 @@ mod tests {
     }
 
     #[test]
-    fn a_name_alone_is_no_identity() {
+    fn types_with_the_same_name_are_not_the_same() {
+        // Three structs called `User`. Rust gives the two in blocks the same path.
         fn first() -> TypeTag {
             struct User;
             TypeTag::of::<User>()
@@ -249,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_are_told_apart() {
+    fn integer_types_of_the_same_size_differ() {
         assert!(!same::<i64, u64>());
         assert!(!same::<&i64, Box<u64>>());
     }

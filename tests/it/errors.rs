@@ -173,7 +173,7 @@ fn messages_name_key_type_cause_and_remedy() {
         error.to_string(),
         "the entry of key \"key\" cannot be decoded as `u8`: \
          bytes left over after the value: 1; \
-         remove it, put it anew, or load over it"
+         remove it, put it again, or load over it"
     );
     assert_eq!(
         error.source().unwrap().to_string(),
