@@ -2,7 +2,6 @@
 
 use super::HydraCache;
 use crate::error::CacheResult;
-use crate::key::SmallBytes;
 use crate::tags::Effect;
 use crate::value::Codec;
 
@@ -141,11 +140,9 @@ impl<C: Codec> HydraCache<C> {
         // The names are collected before the first await. Otherwise the future would be `Send`
         // only if the iterator is, and iterators with closures over borrowed tags would fail to
         // compile.
-        let names: Vec<SmallBytes> = tags
-            .into_iter()
-            .map(|tag| SmallBytes::from(tag.as_ref()))
-            .collect();
-        Ok(self.engine.invalidate(names, Effect::Remove).await)
+        let hashed = |tag: &str| self.engine.hashed_tag(tag.into());
+        let tags = tags.into_iter().map(|tag| hashed(tag.as_ref())).collect();
+        Ok(self.engine.invalidate(tags, Effect::Remove).await)
     }
 
     /// Ends the freshness of a key. Returns `true` if the key had a fresh entry, `false` if not.
@@ -219,10 +216,8 @@ impl<C: Codec> HydraCache<C> {
     /// # }
     /// ```
     pub async fn expire_tag(&self, tag: &str) -> CacheResult<u64> {
-        Ok(self
-            .engine
-            .invalidate(vec![tag.into()], Effect::Expire)
-            .await)
+        let tag = self.engine.hashed_tag(tag.into());
+        Ok(self.engine.invalidate(vec![tag], Effect::Expire).await)
     }
 
     /// Removes every key rejected by `keep`, and returns the number of removed fresh entries.

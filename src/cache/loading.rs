@@ -113,8 +113,8 @@ impl<C: Codec> HydraCache<C> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<V, E>>,
     {
-        let (key, options) = (self.engine.key_of(key.as_bytes()), options.into());
-        load::<Value<V>, _, _>(&self.engine, key, options, None, Plain(loader))
+        let key = key.as_bytes();
+        load::<Value<V>, _, _>(&self.engine, key, options.into(), None, Plain(loader))
     }
 
     /// Returns the value of a key, and inserts the result of a fallible loader if the value is

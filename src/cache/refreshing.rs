@@ -5,9 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::HydraCache;
 use crate::error::{BoxError, CacheResult};
-use crate::load::{
-    Fetched, Full, Loaded, Old, Plain, Value, WithSource, load, load_owned, refresh,
-};
+use crate::load::{Fetched, Full, Loaded, Old, Owned, Plain, Value, WithSource, load, refresh};
 use crate::options::CacheOptions;
 use crate::value::Codec;
 
@@ -69,8 +67,8 @@ impl<C: Codec> HydraCache<C> {
         F: FnOnce(Option<Old<V>>) -> Fut,
         Fut: Future<Output = Result<Loaded<V>, E>>,
     {
-        let (key, options) = (self.engine.key_of(key.as_bytes()), options.into());
-        load::<WithSource<V>, _, _>(&self.engine, key, options, None, Full(loader))
+        let key = key.as_bytes();
+        load::<WithSource<V>, _, _>(&self.engine, key, options.into(), None, Full(loader))
     }
 
     /// Loads the value of a key now, in any state of the key, and replaces the entry.
@@ -125,8 +123,8 @@ impl<C: Codec> HydraCache<C> {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<V, E>>,
     {
-        let (key, options) = (self.engine.key_of(key.as_bytes()), options.into());
-        refresh::<Value<V>, _, _>(&self.engine, key, options, Plain(loader))
+        let key = key.as_bytes();
+        refresh::<Value<V>, _, _>(&self.engine, key, options.into(), Plain(loader))
     }
 
     /// Returns the value of a key as [`get_or_load`](Self::get_or_load) does, with an owned loader:
@@ -205,7 +203,8 @@ impl<C: Codec> HydraCache<C> {
         F: FnOnce() -> Fut + Send + 'static,
         Fut: Future<Output = Result<V, E>> + Send + 'static,
     {
-        let (key, options) = (self.engine.key_of(key.as_bytes()), options.into());
-        load_owned::<Value<V>, _, _>(&self.engine, key, options, None, Plain(loader))
+        let key = key.as_bytes();
+        let loader = Owned(Plain(loader));
+        load::<Value<V>, _, _>(&self.engine, key, options.into(), None, loader)
     }
 }

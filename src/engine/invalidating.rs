@@ -1,10 +1,9 @@
-//! Invalidations that reach every shard.
+//! Invalidations, which reach every shard.
 //!
-//! The first poll makes everything that is named unreachable, shard by shard, in
-//! a few steps however many entries there are. From then on dropping the future
-//! changes nothing. The memory is given back in slices, with a yield between two,
-//! so that no poll runs long; what a dropped future leaves, later writes give
-//! back.
+//! The first poll makes all named entries unreachable, shard by shard, in a few steps however
+//! many the entries are. From then on, dropping the future changes nothing. The memory is given
+//! back in slices, with a yield between two slices, so that no poll runs long. Later writes sweep
+//! the entries that a dropped future has left.
 
 use futures_lite::future::yield_now;
 
@@ -15,30 +14,38 @@ use crate::tags::{Effect, HashedTag, TagInvalidation};
 use crate::value::Codec;
 
 impl<C: Codec> Engine<C> {
-    /// Ends everything that carries one of the tags, or its freshness, and counts what was
-    /// fresh.
+    /// Hashes the name of a tag, once for all shards.
+    pub(crate) fn hashed_tag(&self, name: SmallBytes) -> HashedTag {
+        HashedTag::new(name, &self.hashing)
+    }
+
+    /// Invalidates or expires all entries with one of the tags, and returns how many were fresh.
     ///
-    /// The journal is written before a shard is visited: a load that names its own tags and
-    /// lands in between sees what was written, and one that landed before is visited.
-    pub(crate) async fn invalidate(&self, names: Vec<SmallBytes>, effect: Effect) -> u64 {
+    /// The log comes first, for a load whose loader chooses tag `g`:
+    ///
+    /// 1. The load starts at sequence 7 and reads version 1.
+    /// 2. The invalidation of `g` is logged as number 8, then visits the shards.
+    /// 3. If the load completes before the visit to its shard, the visit finds the entry. If the
+    ///    load completes after the visit, it finds number 8 in the log, and stores nothing.
+    pub(crate) async fn invalidate(&self, tags: Vec<HashedTag>, effect: Effect) -> u64 {
         let invalidation = Arc::new(TagInvalidation::new(effect, self.now().get()));
-        let hashed = |name| HashedTag::new(name, &self.hashing);
-        let tags: Vec<HashedTag> = names.into_iter().map(hashed).collect();
         // guard: the log is written before a shard is visited
         self.log.record(tags.iter().map(|tag| tag.hash));
         for shard in &self.shards {
             shard.invalidate(&tags, &invalidation);
         }
         drop(tags);
+        // Everything named is unreachable. The rest gives memory back.
         self.sweep_slices().await;
         invalidation.count()
     }
 
-    /// Ends every entry, and fences every load, whose key is not to be kept. Says how many
-    /// were fresh.
+    /// Removes every entry whose key `keep` refuses, and fences the load of such a key. Returns
+    /// how many entries were fresh.
     pub(crate) async fn retain(&self, mut keep: impl FnMut(&str) -> bool) -> u64 {
         let mut removed = 0;
         for shard in &self.shards {
+            // The keys are copied, because `keep` is the caller's code and runs without a lock.
             let keys = shard.keys(true, &self.now());
             for (number, key) in (1..).zip(&keys) {
                 if !keep(key) {
@@ -52,7 +59,7 @@ impl<C: Codec> Engine<C> {
         removed
     }
 
-    /// Ends everything.
+    /// Invalidates all entries and fences all loads.
     pub(crate) async fn flush(&self) {
         let at = self.now().get();
         for shard in &self.shards {
@@ -61,9 +68,9 @@ impl<C: Codec> Engine<C> {
         self.sweep_slices().await;
     }
 
-    /// Gives back what is unreachable, until a look at each shard found nothing
-    /// left. Others may add to it meanwhile, but an entry takes longer to write
-    /// than to give back, and whoever ends entries gives back as well.
+    /// Sweeps every shard, until a look at the shard finds nothing unreachable. Other calls may
+    /// add unreachable entries meanwhile, but an entry takes longer to write than to sweep, and
+    /// every invalidation sweeps.
     async fn sweep_slices(&self) {
         let mut slice = SWEEP_SLICE;
         for shard in &self.shards {

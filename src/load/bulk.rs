@@ -14,11 +14,11 @@
 use std::future::poll_fn;
 use std::task::Poll;
 
-use super::call::{Call, Look, Step};
 use super::join::{Join, join};
 use super::leader_group::LeaderGroup;
 use super::loaded_many::LoadedMany;
 use super::served::Served;
+use super::step::{LoaderKind, Look, Step, step};
 use super::timeouts::Timeouts;
 use crate::engine::Engine;
 use crate::error::CacheResult;
@@ -41,21 +41,23 @@ where
     C: Codec,
 {
     async move {
-        let mut call = Call::new(&mut options, false, false);
         let mut answers: Vec<Option<CacheResult<A::Held>>> = keys.iter().map(|_| None).collect();
         let mut missing: Vec<usize> = (0..keys.len()).collect();
         let mut waits = Vec::new();
         let mut look = Look::First;
+        let mut timeouts = None;
         while !(missing.is_empty() && waits.is_empty()) {
             // 1. A step for every key without an answer.
             let mut group = LeaderGroup::new();
             for index in missing.drain(..) {
                 let key = engine.key_of(keys[index].as_bytes());
-                match call.step::<A, C>(engine, key, look) {
+                match step::<A, C>(engine, key, &mut options, LoaderKind::PLAIN, look) {
                     Ok(Step::Serve(served)) => answers[index] = Some(Ok(served.value)),
                     Ok(Step::Lead(claim)) => group.add(index, claim),
                     Ok(Step::Join(other)) => {
-                        let timeouts = call.timeouts_of_wait(&engine.now());
+                        Timeouts::start(&mut timeouts, options.extra(), &engine.now());
+                        let timeouts = timeouts.as_deref().map(Timeouts::for_another_wait);
+                        let timeouts = timeouts.map(Box::new);
                         waits.push(Box::pin(wait::<A, C>(engine, index, key, other, timeouts)));
                     }
                     Err(error) => answers[index] = Some(Err(error)),
@@ -64,7 +66,7 @@ where
             look = Look::Again;
             // 2. The call's own loads, to their end.
             if !group.is_empty() {
-                let loaded = group.drive(&mut loader, &mut call.timeouts).await;
+                let loaded = group.drive(&mut loader, &mut timeouts).await;
                 group.complete::<A>(loaded, |index, served| {
                     answers[index] = Some(served.map(|served| served.value));
                 });

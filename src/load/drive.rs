@@ -8,7 +8,6 @@ use std::task::Poll;
 use super::leader::{Leader, Overrides};
 use super::loaded::Loaded;
 use super::loader::Loader;
-use super::reply::Reply;
 use super::served::{OnFailure, Served, open_old, serve_on_failure};
 use super::timeouts::Timeouts;
 use crate::error::{CacheError, CacheResult};
@@ -25,7 +24,7 @@ pub(crate) fn start<A, L, C>(
 ) -> L::Future
 where
     A: Access,
-    L: Loader<A::Value>,
+    L: Loader<A>,
     C: Codec,
 {
     let mut old_value = None;
@@ -39,16 +38,18 @@ where
     leader.run(|| loader.call(old_value))
 }
 
-/// Runs a loader to its end, within its time, and completes the load.
-pub(crate) fn drive<R, L, C>(
+/// Runs a loader to its end, within its time, and completes the load. `needs_age`: whether the
+/// entry keeps the time at which it was stored.
+pub(crate) fn drive<A, L, C>(
     leader: &mut Leader<'_, C>,
     mut loading: Pin<&mut L::Future>,
     mut timeouts: Option<Box<Timeouts>>,
     on_failure: OnFailure,
-) -> impl Future<Output = CacheResult<Served<R::Access>>>
+    needs_age: bool,
+) -> impl Future<Output = CacheResult<Served<A>>>
 where
-    R: Reply,
-    L: Loader<<R::Access as Access>::Value>,
+    A: Access,
+    L: Loader<A>,
     C: Codec,
 {
     async move {
@@ -67,10 +68,7 @@ where
             }
         });
         let error = match ended.await {
-            Ok(Ok(value)) => {
-                let needs_age = L::IS_FULL && R::REPORTS_AGE;
-                return complete::<R::Access, C>(leader, value.into(), needs_age);
-            }
+            Ok(Ok(value)) => return complete(leader, value.into(), needs_age),
             Ok(Err(error)) => CacheError::load(leader.key().bytes, Arc::new(error.into())),
             Err(time) => {
                 leader.engine.counters.count_timeout();

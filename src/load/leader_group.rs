@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::call::Claim;
 use super::drive::{complete, fail};
 use super::leader::Leader;
 use super::loaded::Loaded;
 use super::loaded_many::LoadedMany;
 use super::served::{OnFailure, Served};
+use super::step::Claim;
 use super::timeouts::Timeouts;
 use crate::error::{BoxError, CacheError, CacheResult};
 use crate::value::{Access, Codec};

@@ -1,28 +1,41 @@
-//! A caller's loader, in the two forms that verbs take.
+//! A caller's loader, in the forms that verbs take.
 
+use super::background::{Background, run_in_background};
+use super::join::Join;
 use super::loaded::{Loaded, Old};
+use crate::engine::Handle;
 use crate::error::BoxError;
+use crate::value::{Access, Codec};
 
 /// A closure that loads a missing value, and the future of the closure.
-pub(crate) trait Loader<V> {
-    /// `true` if the loader sees the old value and may choose tags of its own.
+pub(crate) trait Loader<A: Access>: Sized {
+    /// `true` if the loader sees the old value and may choose tags.
     const IS_FULL: bool;
 
-    /// What the loader returns: `V` or `Loaded<V>`.
-    type Value: Into<Loaded<V>>;
+    /// `true` if the loader was handed over, so that the load may run without its caller.
+    const MAY_RUN_ALONE: bool = false;
+
+    /// The result of the loader: a value, or a value with tags and times.
+    type Value: Into<Loaded<A::Value>>;
     type Error: Into<BoxError>;
     type Future: Future<Output = Result<Self::Value, Self::Error>>;
 
     /// Calls the closure.
-    fn call(self, old: Option<Old<V>>) -> Self::Future;
+    fn call(self, old: Option<Old<A::Value>>) -> Self::Future;
+
+    /// Hands the load to the spawner, if `MAY_RUN_ALONE`, and returns the load to wait for.
+    fn hand_over<C: Codec>(self, _engine: &Handle<C>, _background: Background<'_, C>) -> Join {
+        unreachable!("only a load with an owned loader gets a permit")
+    }
 }
 
-/// A loader without arguments, whose tags are those of the call.
+/// A loader without arguments. The tags are those of the call.
 pub(crate) struct Plain<F>(pub(crate) F);
 
-impl<V, T, E, F, Fut> Loader<V> for Plain<F>
+impl<A, T, E, F, Fut> Loader<A> for Plain<F>
 where
-    T: Into<Loaded<V>>,
+    A: Access,
+    T: Into<Loaded<A::Value>>,
     E: Into<BoxError>,
     F: FnOnce() -> Fut,
     Fut: Future<Output = Result<T, E>>,
@@ -33,7 +46,7 @@ where
     type Error = E;
     type Future = Fut;
 
-    fn call(self, _old: Option<Old<V>>) -> Fut {
+    fn call(self, _old: Option<Old<A::Value>>) -> Fut {
         (self.0)()
     }
 }
@@ -41,11 +54,12 @@ where
 /// A loader that sees the old value and may choose tags.
 pub(crate) struct Full<F>(pub(crate) F);
 
-impl<V, T, E, F, Fut> Loader<V> for Full<F>
+impl<A, T, E, F, Fut> Loader<A> for Full<F>
 where
-    T: Into<Loaded<V>>,
+    A: Access,
+    T: Into<Loaded<A::Value>>,
     E: Into<BoxError>,
-    F: FnOnce(Option<Old<V>>) -> Fut,
+    F: FnOnce(Option<Old<A::Value>>) -> Fut,
     Fut: Future<Output = Result<T, E>>,
 {
     const IS_FULL: bool = true;
@@ -54,7 +68,31 @@ where
     type Error = E;
     type Future = Fut;
 
-    fn call(self, old: Option<Old<V>>) -> Fut {
+    fn call(self, old: Option<Old<A::Value>>) -> Fut {
         (self.0)(old)
+    }
+}
+
+/// A loader that the cache may keep: the load may run on the spawner.
+pub(crate) struct Owned<L>(pub(crate) L);
+
+impl<A, L> Loader<A> for Owned<L>
+where
+    A: Access + 'static,
+    L: Loader<A, Future: Send> + Send + 'static,
+{
+    const IS_FULL: bool = L::IS_FULL;
+    const MAY_RUN_ALONE: bool = true;
+
+    type Value = L::Value;
+    type Error = L::Error;
+    type Future = L::Future;
+
+    fn call(self, old: Option<Old<A::Value>>) -> L::Future {
+        self.0.call(old)
+    }
+
+    fn hand_over<C: Codec>(self, engine: &Handle<C>, background: Background<'_, C>) -> Join {
+        run_in_background::<A, L, C>(engine, background, self.0)
     }
 }

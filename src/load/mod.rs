@@ -27,10 +27,9 @@ mod served;
 mod step;
 mod timeouts;
 
-pub(crate) use self::background::load_owned;
 pub(crate) use self::bulk::load_many;
 pub(crate) use self::call::{load, refresh};
 pub use self::loaded::{Fetched, Loaded, Old, Source};
 pub use self::loaded_many::LoadedMany;
-pub(crate) use self::loader::{Full, Loader, Plain};
+pub(crate) use self::loader::{Full, Loader, Owned, Plain};
 pub(crate) use self::reply::{SharedValue, Value, WithSource};

@@ -1,16 +1,76 @@
 //! One step of a loading call: a look, and what follows from it.
 
-use super::call::{Call, Claim, Look, Step};
 use super::join::Join;
 use super::leader::Leader;
+use super::loader::Loader;
 use super::permit::Permit;
-use super::served::{decode_counted, serve};
+use super::served::{Served, decode_counted, serve};
 use super::timeouts::background_time;
 use crate::engine::Engine;
 use crate::error::{CacheError, CacheResult};
 use crate::key::Key;
-use crate::shard::{Claimed, FoundEntry, LoadLookup, LoadRequest};
+use crate::options::CallOptions;
+use crate::shard::{Claimed, FoundEntry, LoadLookup, LoadRequest, NoHit, OldEntry};
 use crate::value::{Access, Codec, TypedValue};
+
+/// What a call does after a look.
+pub(crate) enum Step<'a, C: Codec, A: Access> {
+    Serve(Served<A>),
+    Join(Join),
+    Lead(Claim<'a, C>),
+}
+
+/// The slot of a key, which a call has claimed.
+pub(crate) struct Claim<'a, C: Codec> {
+    pub(crate) leader: Leader<'a, C>,
+    /// The value that the load may replace.
+    pub(crate) old: Option<Box<OldEntry>>,
+    /// Given if the load may run in the background.
+    pub(crate) permit: Option<Permit<'a, C>>,
+}
+
+/// What a step has to know of the call's loader.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LoaderKind {
+    /// The loader sees the old value and may choose tags.
+    is_full: bool,
+    /// The loader was handed over, so that the load may run in the background.
+    may_run_alone: bool,
+}
+
+impl LoaderKind {
+    /// A loader without arguments, which stays with its call.
+    pub(crate) const PLAIN: Self = Self {
+        is_full: false,
+        may_run_alone: false,
+    };
+
+    pub(crate) fn of<A: Access, L: Loader<A>>() -> Self {
+        Self {
+            is_full: L::IS_FULL,
+            may_run_alone: L::MAY_RUN_ALONE,
+        }
+    }
+}
+
+/// Which look of a call a step makes. The first one is counted as a hit or a miss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    First,
+    /// The first look was made, not yet counted, and found that a load must start.
+    MustLoad,
+    Again,
+}
+
+impl Look {
+    /// Returns the look that follows a first one without a hit.
+    pub(crate) fn after(no_hit: NoHit) -> Self {
+        match no_hit {
+            NoHit::MustLoad => Self::MustLoad,
+            NoHit::Unsure => Self::First,
+        }
+    }
+}
 
 /// Why a step has to look again, or fails.
 enum Failed {
@@ -19,146 +79,147 @@ enum Failed {
     Undecodable(TypedValue),
 }
 
-impl Call<'_, '_> {
-    /// Finds out what to do: serve a value, join a load, or lead one. Counts the first look of
-    /// a call. A value that cannot be decoded counts as missing.
-    pub(crate) fn step<'k, A: Access, C: Codec>(
-        &mut self,
-        engine: &'k Engine<C>,
-        key: Key<'k>,
-        look: Look,
-    ) -> CacheResult<Step<'k, C, A>> {
-        let mut look = look;
-        let mut undecodable: Option<TypedValue> = None;
-        loop {
-            let mut request = LoadRequest::new(A::type_tag());
-            request.undecodable = undecodable.as_ref();
-            let lookup = match look {
-                Look::MustLoad => LoadLookup::Missing(None),
-                Look::First | Look::Again => {
-                    let shard = engine.shard_of(key.hash);
-                    shard.probe_load(key, &request, &engine.now())
-                }
-            };
-            let is_hit = lookup.is_hit();
-            let done = match lookup {
-                LoadLookup::Hit(found) => serve_step(engine, key, &found),
-                lookup => self.claim(engine, key, request, lookup),
-            };
-            let is_undecodable = matches!(done, Err(Failed::Undecodable(_)));
-            // guard: a miss counts after the call has joined or claimed
-            // Tests and loaders wait on `CacheStats::misses`: once a miss is visible, the call
-            // has its place.
-            if look != Look::Again {
-                engine.counters.count_lookup(is_hit && !is_undecodable);
-                look = Look::Again;
-            }
-            match done {
-                Ok(step) => return Ok(step),
-                Err(Failed::Error(error)) => return Err(error),
-                Err(Failed::Undecodable(value)) => undecodable = Some(value),
-            }
-        }
-    }
-
-    /// Joins the load that a look found, or claims the slot if there is none.
-    fn claim<'k, A: Access, C: Codec>(
-        &mut self,
-        engine: &'k Engine<C>,
-        key: Key<'k>,
-        mut request: LoadRequest<'_>,
-        lookup: LoadLookup,
-    ) -> Result<Step<'k, C, A>, Failed> {
-        let shard = engine.shard_of(key.hash);
-        let options = self.options.resolve(&engine.settings.default_options);
-        if matches!(lookup, LoadLookup::Missing(_) | LoadLookup::Join { .. }) {
-            engine.check_timer(key.bytes, options)?;
-        }
-        let mut permit = None;
-        let lookup = match lookup {
-            LoadLookup::Missing(old) => {
-                // 1. A fresh value counts as one that a load refreshes only if it can be
-                //    decoded.
-                if let Some(old) = old.as_ref().filter(|old| old.is_fresh()) {
-                    let decoded = decode_counted::<A, C>(engine, key, &old.value);
-                    decoded.map_err(|error| Failed::of(error, &old.value))?;
-                }
-                // 2. A load that may run in the background needs a permit.
-                if let Some(old) = old {
-                    if self.may_run_alone && Permit::has_background(engine) {
-                        permit = Permit::acquire(engine);
-                        if permit.is_none() {
-                            return serve_step(engine, key, &old);
-                        }
-                        let time = background_time(options.extra.as_deref());
-                        request.deadline = Some(engine.now().get().after(time));
-                    }
-                }
-                // 3. While a load may choose tags, invalidated tags are logged.
-                let reader = self.is_full.then(|| engine.log.reader());
-                request.started_at = reader.as_ref().map(|reader| reader.sequence);
-                // 4. The look as a writer. The clock is asked again: a back-off that began a
-                //    moment ago would lie in the future of an older reading.
-                let lookup = shard.claim(key, &request, &options.tags, &engine.now());
-                if let (LoadLookup::Lead(_), Some(reader)) = (&lookup, reader) {
-                    reader.keep_open();
-                }
-                lookup
-            }
-            lookup => lookup,
-        };
-        match lookup {
-            LoadLookup::Hit(found) => serve_step(engine, key, &found),
-            LoadLookup::BackedOff(error) => Err(Failed::Error(error)),
-            LoadLookup::Join { flight, has_old } => {
-                if !flight.ty.reads_as(request.ty) {
-                    let (held, asked) = (flight.ty.name(), request.ty.name());
-                    return Err(CacheError::wrong_type(key.bytes, held, asked).into());
-                }
-                let joined_at = flight.started_at.map(|_| engine.log.sequence());
-                Ok(Step::Join(Join {
-                    flight,
-                    has_old,
-                    joined_at,
-                    is_own: false,
-                }))
-            }
-            LoadLookup::Lead(Claimed { flight, old }) => {
-                let leader = Leader::new(engine, key, flight, options);
-                let permit = permit.filter(|_| old.is_some());
-                Ok(Step::Lead(Claim {
-                    leader,
-                    old,
-                    permit,
-                }))
-            }
-            LoadLookup::Missing(_) => unreachable!("a claim never returns `Missing`"),
-        }
-    }
-
-    /// Claims the slot for a refresh.
-    pub(super) fn claim_refresh<'k, A: Access, C: Codec>(
-        &mut self,
-        engine: &'k Engine<C>,
-        key: Key<'k>,
-    ) -> CacheResult<Leader<'k, C>> {
-        let shard = engine.shard_of(key.hash);
-        let options = self.options.resolve(&engine.settings.default_options);
-        engine.check_timer(key.bytes, options)?;
+/// Finds out what to do: serve a value, join a load, or lead one. Counts the first look of
+/// a call. A value that cannot be decoded counts as missing.
+pub(crate) fn step<'k, A: Access, C: Codec>(
+    engine: &'k Engine<C>,
+    key: Key<'k>,
+    options: &mut CallOptions<'_>,
+    loader: LoaderKind,
+    look: Look,
+) -> CacheResult<Step<'k, C, A>> {
+    let mut look = look;
+    let mut undecodable: Option<TypedValue> = None;
+    loop {
         let mut request = LoadRequest::new(A::type_tag());
-        let reader = self.is_full.then(|| engine.log.reader());
-        request.started_at = reader.as_ref().map(|reader| reader.sequence);
-        let claimed = shard.claim_refresh(key, &request, &options.tags, &engine.now());
-        let is_fresh = |old: &Option<FoundEntry>| old.as_ref().is_some_and(FoundEntry::is_fresh);
-        let is_hit = claimed.as_ref().map_or(true, |(_, old)| is_fresh(old));
-        engine.counters.count_lookup(is_hit);
-        let (flight, _) = claimed
-            .map_err(|held| CacheError::wrong_type(key.bytes, held.name(), request.ty.name()))?;
-        if let Some(reader) = reader {
-            reader.keep_open();
+        request.undecodable = undecodable.as_ref();
+        let lookup = match look {
+            Look::MustLoad => LoadLookup::Missing(None),
+            Look::First | Look::Again => {
+                let shard = engine.shard_of(key.hash);
+                shard.probe_load(key, &request, &engine.now())
+            }
+        };
+        let is_hit = lookup.is_hit();
+        let done = match lookup {
+            LoadLookup::Hit(found) => serve_step(engine, key, &found),
+            lookup => claim(engine, key, options, loader, request, lookup),
+        };
+        let is_undecodable = matches!(done, Err(Failed::Undecodable(_)));
+        // guard: a miss counts after the call has joined or claimed
+        // Tests and loaders wait on `CacheStats::misses`: once a miss is visible, the call
+        // has its place.
+        if look != Look::Again {
+            engine.counters.count_lookup(is_hit && !is_undecodable);
+            look = Look::Again;
         }
-        Ok(Leader::new(engine, key, flight, options))
+        match done {
+            Ok(step) => return Ok(step),
+            Err(Failed::Error(error)) => return Err(error),
+            Err(Failed::Undecodable(value)) => undecodable = Some(value),
+        }
     }
+}
+
+/// Joins the load that a look found, or claims the slot if there is none.
+fn claim<'k, A: Access, C: Codec>(
+    engine: &'k Engine<C>,
+    key: Key<'k>,
+    options: &mut CallOptions<'_>,
+    loader: LoaderKind,
+    mut request: LoadRequest<'_>,
+    lookup: LoadLookup,
+) -> Result<Step<'k, C, A>, Failed> {
+    let shard = engine.shard_of(key.hash);
+    let options = options.resolve(&engine.settings.default_options);
+    if matches!(lookup, LoadLookup::Missing(_) | LoadLookup::Join { .. }) {
+        engine.check_timer(key.bytes, options)?;
+    }
+    let mut permit = None;
+    let lookup = match lookup {
+        LoadLookup::Missing(old) => {
+            // 1. A fresh value counts as one that a load refreshes only if it can be
+            //    decoded.
+            if let Some(old) = old.as_ref().filter(|old| old.is_fresh()) {
+                let decoded = decode_counted::<A, C>(engine, key, &old.value);
+                decoded.map_err(|error| Failed::of(error, &old.value))?;
+            }
+            // 2. A load that may run in the background needs a permit.
+            if let Some(old) = old {
+                if loader.may_run_alone && Permit::has_background(engine) {
+                    permit = Permit::acquire(engine);
+                    if permit.is_none() {
+                        return serve_step(engine, key, &old);
+                    }
+                    let time = background_time(options.extra.as_deref());
+                    request.deadline = Some(engine.now().get().after(time));
+                }
+            }
+            // 3. While a load may choose tags, invalidated tags are logged.
+            let reader = loader.is_full.then(|| engine.log.reader());
+            request.started_at = reader.as_ref().map(|reader| reader.sequence);
+            // 4. The look as a writer. The clock is asked again: a back-off that began a
+            //    moment ago would lie in the future of an older reading.
+            let lookup = shard.claim(key, &request, &options.tags, &engine.now());
+            if let (LoadLookup::Lead(_), Some(reader)) = (&lookup, reader) {
+                reader.keep_open();
+            }
+            lookup
+        }
+        lookup => lookup,
+    };
+    match lookup {
+        LoadLookup::Hit(found) => serve_step(engine, key, &found),
+        LoadLookup::BackedOff(error) => Err(Failed::Error(error)),
+        LoadLookup::Join { flight, has_old } => {
+            if !flight.ty.reads_as(request.ty) {
+                let (held, asked) = (flight.ty.name(), request.ty.name());
+                return Err(CacheError::wrong_type(key.bytes, held, asked).into());
+            }
+            let joined_at = flight.started_at.map(|_| engine.log.sequence());
+            Ok(Step::Join(Join {
+                flight,
+                has_old,
+                joined_at,
+                is_own: false,
+            }))
+        }
+        LoadLookup::Lead(Claimed { flight, old }) => {
+            let leader = Leader::new(engine, key, flight, options);
+            let permit = permit.filter(|_| old.is_some());
+            Ok(Step::Lead(Claim {
+                leader,
+                old,
+                permit,
+            }))
+        }
+        LoadLookup::Missing(_) => unreachable!("a claim never returns `Missing`"),
+    }
+}
+
+/// Claims the slot for a refresh.
+pub(super) fn claim_refresh<'k, A: Access, C: Codec>(
+    engine: &'k Engine<C>,
+    key: Key<'k>,
+    options: &mut CallOptions<'_>,
+    loader: LoaderKind,
+) -> CacheResult<Leader<'k, C>> {
+    let shard = engine.shard_of(key.hash);
+    let options = options.resolve(&engine.settings.default_options);
+    engine.check_timer(key.bytes, options)?;
+    let mut request = LoadRequest::new(A::type_tag());
+    let reader = loader.is_full.then(|| engine.log.reader());
+    request.started_at = reader.as_ref().map(|reader| reader.sequence);
+    let claimed = shard.claim_refresh(key, &request, &options.tags, &engine.now());
+    let is_fresh = |old: &Option<FoundEntry>| old.as_ref().is_some_and(FoundEntry::is_fresh);
+    let is_hit = claimed.as_ref().map_or(true, |(_, old)| is_fresh(old));
+    engine.counters.count_lookup(is_hit);
+    let (flight, _) = claimed
+        .map_err(|held| CacheError::wrong_type(key.bytes, held.name(), request.ty.name()))?;
+    if let Some(reader) = reader {
+        reader.keep_open();
+    }
+    Ok(Leader::new(engine, key, flight, options))
 }
 
 /// Serves a value that a step has found.

@@ -48,6 +48,17 @@ impl Timeouts {
         Some(Box::new(Self { hard, soft, ..none }))
     }
 
+    /// Starts the timeouts of a call that begins to wait, unless an earlier wait has.
+    pub(crate) fn start(
+        timeouts: &mut Option<Box<Self>>,
+        extra: Option<&ExtraOptions>,
+        now: &Now<'_>,
+    ) {
+        if timeouts.is_none() {
+            *timeouts = Self::new(extra, now);
+        }
+    }
+
     /// Returns the timeouts of a background load.
     pub(crate) fn for_background(extra: Option<&ExtraOptions>, now: &Now<'_>) -> Self {
         Self {

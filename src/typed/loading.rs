@@ -74,7 +74,7 @@ where
                 Err(no_hit) => no_hit,
             };
             let bytes = self.key(key)?;
-            let key = self.engine.key_of(bytes.as_bytes());
+            let key = bytes.as_bytes();
             let (options, loader) = (self.call_options(options), Plain(loader));
             load::<SharedValue<V>, _, _>(&self.engine, key, options, Some(no_hit), loader).await
         }

@@ -10,9 +10,9 @@ use serde::de::DeserializeOwned;
 
 use super::TypedCache;
 use crate::error::{BoxError, CacheResult};
-use crate::load::{Loaded, Loader, Old, SharedValue, load_owned, refresh};
+use crate::load::{Loaded, Loader, Old, Owned, SharedValue, load, refresh};
 use crate::options::CacheOptions;
-use crate::value::{Codec, Postcard};
+use crate::value::{ByArc, Codec, Postcard};
 
 /// The loader of a cache, erased, so that the type of the handle does not name the loader.
 type AnyLoader<K, V> = dyn Fn(K) -> Loading<V> + Send + Sync;
@@ -55,7 +55,7 @@ struct KeyLoader<K, V> {
     key: K,
 }
 
-impl<K, V> Loader<V> for KeyLoader<K, V> {
+impl<K, V: Serialize + Send + Sync + 'static> Loader<ByArc<V>> for KeyLoader<K, V> {
     const IS_FULL: bool = true;
 
     type Value = Loaded<V>;
@@ -171,12 +171,12 @@ where
         let loader = KeyLoader { loader, key };
         let options = typed.call_options(CacheOptions::new());
         // Boxed, so that the future of a hit is small.
-        let loading = load_owned::<SharedValue<V>, _, _>(
+        let loading = load::<SharedValue<V>, _, _>(
             &typed.engine,
-            typed.engine.key_of(bytes.as_bytes()),
+            bytes.as_bytes(),
             options,
             Some(no_hit),
-            loader,
+            Owned(loader),
         );
         Box::pin(loading).await
     }
@@ -222,7 +222,7 @@ where
         let (loader, key) = (Arc::clone(&self.loader), key.to_owned());
         let loader = KeyLoader { loader, key };
         let options = typed.call_options(CacheOptions::new());
-        let key = typed.engine.key_of(bytes.as_bytes());
+        let key = bytes.as_bytes();
         refresh::<SharedValue<V>, _, _>(&typed.engine, key, options, loader).await
     }
 

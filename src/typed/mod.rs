@@ -291,10 +291,8 @@ where
     /// ```
     pub async fn invalidate_all(&self) -> CacheResult<u64> {
         self.check()?;
-        Ok(self
-            .engine
-            .invalidate(vec![self.tag()], Effect::Remove)
-            .await)
+        let tag = self.engine.hashed_tag(self.tag());
+        Ok(self.engine.invalidate(vec![tag], Effect::Remove).await)
     }
 }
 
