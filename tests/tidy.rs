@@ -5,6 +5,11 @@
     reason = "in a test an error that nobody asked for is a failure"
 )]
 
+#[path = "tidy/circles.rs"]
+mod circles;
+#[path = "tidy/words.rs"]
+mod words;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -31,7 +36,7 @@ fn rust_files(folders: &[&str]) -> BTreeMap<PathBuf, String> {
 
 /// The floor of each room, as `docs/architecture.md` has it: rows that begin with
 /// a room in backticks and a number.
-fn floors() -> BTreeMap<String, u32> {
+fn levels() -> BTreeMap<String, u32> {
     let page = include_str!("../docs/architecture.md");
     let row = |line: &str| {
         let mut cells = line.strip_prefix("| `")?.split('|').map(str::trim);
@@ -50,13 +55,16 @@ fn room(path: &Path) -> String {
     name.trim_end_matches("_tests").to_owned()
 }
 
-/// The rooms that a file's code names, those of its comments left out.
-fn rooms_used(text: &str) -> Vec<String> {
-    let code = text
-        .lines()
-        .filter(|line| !line.trim_start().starts_with("//"));
+/// The lines of a file without its comments.
+fn code_lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+}
+
+/// The folders that a file's code names.
+fn folders_used(text: &str) -> Vec<String> {
     let mut rooms = Vec::new();
-    for line in code {
+    for line in code_lines(text) {
         for used in line.split("crate::").skip(1) {
             let end = used.find(|c: char| !c.is_alphanumeric() && c != '_');
             rooms.push(used[..end.unwrap_or(used.len())].to_owned());
@@ -67,7 +75,7 @@ fn rooms_used(text: &str) -> Vec<String> {
 
 #[test]
 fn arrows_point_down_only() {
-    let floors = floors();
+    let floors = levels();
     for (path, text) in rust_files(&["src"]) {
         if path.ends_with("lib.rs") {
             continue;
@@ -75,7 +83,7 @@ fn arrows_point_down_only() {
         let here = room(&path);
         let floor = floors.get(&here);
         let floor = floor.unwrap_or_else(|| panic!("docs/architecture.md has no floor for {here}"));
-        for used in rooms_used(&text) {
+        for used in folders_used(&text) {
             let below = floors.get(&used);
             let below = below.unwrap_or_else(|| panic!("{}: no room {used}", path.display()));
             assert!(
@@ -88,10 +96,13 @@ fn arrows_point_down_only() {
 }
 
 #[test]
-fn every_room_on_the_plan_exists() {
+fn every_folder_of_the_table_exists() {
     let rooms: Vec<String> = rust_files(&["src"]).keys().map(|path| room(path)).collect();
-    for planned in floors().keys() {
-        assert!(rooms.contains(planned), "there is no {planned}");
+    for planned in levels().keys() {
+        assert!(
+            rooms.contains(planned),
+            "the table names {planned}, which does not exist"
+        );
     }
 }
 
@@ -114,10 +125,7 @@ fn only_in(word: &str, allowed: &[&str]) {
         if allowed.iter().any(|file| path.ends_with(file)) {
             continue;
         }
-        let code = text
-            .lines()
-            .filter(|line| !line.trim_start().starts_with("//"));
-        for line in code {
+        for line in code_lines(&text) {
             assert!(!line.contains(word), "{}: {line}", path.display());
         }
     }
@@ -161,6 +169,31 @@ fn nothing_is_spawned_and_nothing_sleeps() {
     }
 }
 
+/// Asserts that no file of some folders of `src` has one of these words in its code.
+#[track_caller]
+fn none_in(folders: &[&str], words: &[&str]) {
+    let folders: Vec<String> = folders.iter().map(|name| format!("src/{name}")).collect();
+    let folders: Vec<&str> = folders.iter().map(String::as_str).collect();
+    for (path, text) in rust_files(&folders) {
+        for line in code_lines(&text) {
+            let mut named = line.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+            let found = named.find(|word| words.contains(word));
+            assert_eq!(found, None, "{}: {line}", path.display());
+        }
+    }
+}
+
+/// The data structures of entries and tags take `&mut self` and the time: plain data.
+#[test]
+fn store_and_tags_know_no_lock_no_clock_and_no_await() {
+    let locks = ["Mutex", "RwLock", "OnceCell", "lock", "read_lock"];
+    let clocks = ["Clock", "SystemClock", "ManualClock", "Instant"];
+    let waits = ["async", "await", "Future", "Waker"];
+    for words in [&locks[..], &clocks, &waits] {
+        none_in(&["store", "tags", "index"], words);
+    }
+}
+
 /// With features comes the duty to test each set of them: `.ci/run` has a step for the default
 /// timer and without it, and one for what `testing` adds.
 #[test]
@@ -176,11 +209,11 @@ fn there_are_two_features_to_combine() {
 #[test]
 fn the_rules_see_what_they_look_for() {
     assert_eq!(
-        rooms_used("use crate::store::{Id, Key};\n// crate::load"),
+        folders_used("use crate::store::{Id, Key};\n// crate::load"),
         ["store"]
     );
-    assert_eq!(rooms_used("fn f(_: crate::tags::Held) {}"), ["tags"]);
+    assert_eq!(folders_used("fn f(_: crate::tags::Held) {}"), ["tags"]);
     assert_eq!(room(Path::new("src/shard/core.rs")), "shard");
     assert_eq!(room(Path::new("src/tags_tests.rs")), "tags");
-    assert!(floors().len() > 10);
+    assert!(levels().len() > 10);
 }

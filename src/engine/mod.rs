@@ -1,8 +1,7 @@
-//! Everything that the clones of one cache share, and the acts that wait for
-//! nobody.
+//! The state that all clones of a cache share, and the verbs that wait for nobody.
 //!
-//! Here the caller's own code runs, before a shard is locked or after: values are
-//! encoded and decoded, and types compared.
+//! The caller's code runs here, before a shard is locked or after the unlock: values are encoded
+//! and decoded, and types compared. Each kind of verb has a file.
 
 mod coding;
 mod counting;
@@ -27,10 +26,10 @@ use crate::shard::{InvalidationLog, Shard};
 use crate::stats::StripedCounters;
 use crate::value::Codec;
 
-/// How many entries are given back at a time, between two chances for others.
+/// How many entries a sweep frees between two yields.
 pub(crate) const SWEEP_SLICE: usize = 256;
 
-/// What a handle holds, and a load that outlives its call.
+/// The reference that handles hold, and loads that outlive their call.
 pub(crate) type Handle<C> = Arc<Engine<C>>;
 
 pub(crate) struct Engine<C> {
@@ -46,8 +45,10 @@ pub(crate) struct Engine<C> {
 }
 
 impl<C> Engine<C> {
-    /// The shard's own table uses the hash as it is. Of foldhash's fast variant no few bits
-    /// are spread evenly under every seed: they are multiplied before some are taken.
+    /// Returns the shard of a hash.
+    ///
+    /// The bits are mixed first: no few bits of foldhash's fast variant are even under every seed.
+    /// (The table of a shard uses the hash without that.)
     #[inline]
     pub(crate) fn shard_of(&self, hash: u64) -> &Shard {
         let spread = hash.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 48;
@@ -77,14 +78,14 @@ impl<C: Codec> Engine<C> {
         }
     }
 
-    /// A key with its hash.
+    /// Returns a key with its hash.
     #[inline]
     pub(crate) fn key_of<'a>(&self, bytes: &'a [u8]) -> Key<'a> {
         let hash = hash_key(&self.hashing, bytes);
         Key { hash, bytes }
     }
 
-    /// That, and the shard it falls in.
+    /// Returns a key with its hash, and the shard of the key.
     #[allow(clippy::inline_always, reason = "every hit runs through it: measured")]
     #[inline(always)]
     pub(crate) fn locate<'a>(&self, bytes: &'a [u8]) -> (Key<'a>, &Shard) {
@@ -97,13 +98,14 @@ impl<C: Codec> Engine<C> {
         Now::of(&*self.settings.clock)
     }
 
-    /// Fills in what a call's options leave to the builder's.
+    /// Fills in the options that a call leaves to the builder.
     #[inline]
     pub(crate) fn fill_in(&self, options: &mut CacheOptions) {
         options.fill_in(&self.settings.default_options);
     }
 
-    /// An error if a call with these options would wait for a time, and there is no timer.
+    /// Returns an error if a call with these options may have to wait for a timeout, and the cache
+    /// has no timer.
     #[inline]
     pub(crate) fn check_timer(&self, key: &[u8], options: &CacheOptions) -> CacheResult<()> {
         let needs = options
@@ -117,7 +119,7 @@ impl<C: Codec> Engine<C> {
     }
 }
 
-/// Shows no key and no value.
+/// Shows the settings, but no key and no value.
 impl<C> fmt::Debug for Engine<C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HydraCache")
@@ -153,10 +155,10 @@ mod tests {
         }
     }
 
-    /// Under one seed in a hundred the bits of foldhash's fast variant are not: six
-    /// deviations from the mean are a chance of one in a billion.
+    /// Under one seed in a hundred, the unmixed bits of foldhash's fast variant are uneven. Six
+    /// standard deviations from the mean have a chance of one in a billion.
     #[test]
-    fn keys_fall_into_shards_evenly_under_every_seed() {
+    fn keys_are_spread_evenly_over_shards_under_every_seed() {
         let keys: Vec<String> = (0..20_000).map(|id| format!("user:{id}")).collect();
         for _ in 0..500 {
             let engine = Engine::new(settings(8 * MIN_ENTRIES_PER_SHARD), Postcard);
@@ -167,7 +169,7 @@ mod tests {
                 let place = engine.shards.iter().position(|it| std::ptr::eq(it, shard));
                 counts[place.unwrap()] += 1;
             }
-            // The mean is 2,500, a deviation 47.
+            // The mean is 2,500, a standard deviation 47.
             assert!(
                 counts.iter().all(|&count| count < 2500 + 6 * 47),
                 "{counts:?}"

@@ -8,43 +8,52 @@
 use std::pin::pin;
 
 use super::drive::{drive, start};
+use super::handover::Handover;
 use super::join::Join;
-use super::leader::Leader;
+use super::loaded::Old;
 use super::loader::Loader;
-use super::permit::Permit;
 use super::served::OnFailure;
-use super::timeouts::Timeouts;
 use crate::engine::Handle;
-use crate::shard::OldEntry;
 use crate::sync::Arc;
 use crate::value::{Access, Codec};
 
-/// The parts of a load that moves to the spawner.
-pub(crate) struct Background<'a, C: Codec> {
-    pub(crate) leader: Leader<'a, C>,
-    pub(crate) old: Option<Box<OldEntry>>,
-    pub(crate) permit: Permit<'a, C>,
-    /// The deadline of the load.
-    pub(crate) timeouts: Timeouts,
+/// A loader that the cache may keep: the load may run on the spawner.
+pub(crate) struct Owned<L>(pub(crate) L);
+
+impl<A, L> Loader<A> for Owned<L>
+where
+    A: Access + 'static,
+    L: Loader<A, Future: Send> + Send + 'static,
+{
+    const IS_FULL: bool = L::IS_FULL;
+    const MAY_RUN_ALONE: bool = true;
+
+    type Value = L::Value;
+    type Error = L::Error;
+    type Future = L::Future;
+
+    fn call(self, old: Option<Old<A::Value>>) -> L::Future {
+        self.0.call(old)
+    }
+
+    fn hand_over<C: Codec>(self, engine: &Handle<C>, handover: Handover<'_, C>) -> Join {
+        run_in_background::<A, L, C>(engine, handover, self.0)
+    }
 }
 
 /// Hands a load to the spawner, and returns the load for the caller to wait for.
-pub(crate) fn run_in_background<A, L, C>(
-    engine: &Handle<C>,
-    background: Background<'_, C>,
-    loader: L,
-) -> Join
+fn run_in_background<A, L, C>(engine: &Handle<C>, handover: Handover<'_, C>, loader: L) -> Join
 where
     A: Access + 'static,
     L: Loader<A, Future: Send> + Send + 'static,
     C: Codec,
 {
-    let Background {
+    let Handover {
         leader,
         old,
         permit,
         timeouts,
-    } = background;
+    } = handover;
     let join = Join {
         flight: Arc::clone(leader.flight()),
         has_old: true,

@@ -16,8 +16,8 @@
 
 use std::pin::pin;
 
-use super::background::Background;
 use super::drive::{drive, start};
+use super::handover::Handover;
 use super::join::join;
 use super::loader::Loader;
 use super::reply::Reply;
@@ -76,13 +76,13 @@ where
         } = claim;
         // 3. A load that the spawner runs: the caller gets the stale value, or waits.
         if let Some(permit) = permit {
-            let background = Background {
+            let handover = Handover {
                 leader,
                 old: old.clone(),
                 permit,
                 timeouts: Timeouts::for_background(options.extra(), &engine.now()),
             };
-            let own = loader.hand_over(engine, background);
+            let own = loader.hand_over(engine, handover);
             let servable = old.filter(|old| old.found.times.state.is_servable());
             // Matched in place: a named value would live over the wait, and make the future as
             // little `Send` as the value is.

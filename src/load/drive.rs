@@ -14,8 +14,8 @@ use crate::error::{CacheError, CacheResult};
 use crate::shard::OldEntry;
 use crate::value::{Access, Codec};
 
-/// Calls a loader, with the old value if the loader takes one. If the old value cannot be
-/// decoded, a failed load cannot serve that value either.
+/// Calls a loader, with the old value for a full loader. An old value that cannot be decoded
+/// cannot be served after a failed load either.
 pub(crate) fn start<A, L, C>(
     leader: &mut Leader<'_, C>,
     old: Option<Box<OldEntry>>,

@@ -33,7 +33,7 @@ impl<C> Deref for EngineRef<'_, C> {
     }
 }
 
-/// What a loader sets for its value, in place of the call's options.
+/// The settings of a loader for the loaded value, in place of the call's options.
 pub(crate) struct Overrides {
     pub(crate) ttl: Option<Duration>,
     pub(crate) tags: TagNames,

@@ -1,6 +1,6 @@
 //! A caller's loader, in the forms that verbs take.
 
-use super::background::{Background, run_in_background};
+use super::handover::Handover;
 use super::join::Join;
 use super::loaded::{Loaded, Old};
 use crate::engine::Handle;
@@ -24,7 +24,7 @@ pub(crate) trait Loader<A: Access>: Sized {
     fn call(self, old: Option<Old<A::Value>>) -> Self::Future;
 
     /// Hands the load to the spawner, if `MAY_RUN_ALONE`, and returns the load to wait for.
-    fn hand_over<C: Codec>(self, _engine: &Handle<C>, _background: Background<'_, C>) -> Join {
+    fn hand_over<C: Codec>(self, _engine: &Handle<C>, _handover: Handover<'_, C>) -> Join {
         unreachable!("only a load with an owned loader gets a permit")
     }
 }
@@ -70,29 +70,5 @@ where
 
     fn call(self, old: Option<Old<A::Value>>) -> Fut {
         (self.0)(old)
-    }
-}
-
-/// A loader that the cache may keep: the load may run on the spawner.
-pub(crate) struct Owned<L>(pub(crate) L);
-
-impl<A, L> Loader<A> for Owned<L>
-where
-    A: Access + 'static,
-    L: Loader<A, Future: Send> + Send + 'static,
-{
-    const IS_FULL: bool = L::IS_FULL;
-    const MAY_RUN_ALONE: bool = true;
-
-    type Value = L::Value;
-    type Error = L::Error;
-    type Future = L::Future;
-
-    fn call(self, old: Option<Old<A::Value>>) -> L::Future {
-        self.0.call(old)
-    }
-
-    fn hand_over<C: Codec>(self, engine: &Handle<C>, background: Background<'_, C>) -> Join {
-        run_in_background::<A, L, C>(engine, background, self.0)
     }
 }

@@ -1,16 +1,16 @@
-//! How many loads run in the background.
+//! The number of background loads.
 
 use std::sync::atomic::Ordering;
 
 use super::leader::EngineRef;
 use crate::engine::{Engine, Handle};
 
-/// One of the `max_background_loads`, given back when dropped.
+/// A place among the `max_background_loads`, given back on drop.
 pub(crate) struct Permit<'a, C>(EngineRef<'a, C>);
 
 impl<'a, C> Permit<'a, C> {
-    /// Returns `true` if the cache has a spawner and a timer, so that a loader which was
-    /// handed over can run without its caller; `false` if one of the two is missing.
+    /// Returns `true` if the cache has a spawner and a timer, so that a load can run without a
+    /// caller; `false` if the spawner or the timer is missing.
     pub(crate) fn has_background(engine: &Engine<C>) -> bool {
         engine.settings.spawner.is_some() && engine.settings.timer.is_some()
     }

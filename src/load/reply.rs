@@ -1,4 +1,4 @@
-//! What loading verbs return.
+//! The outputs of loading verbs.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -12,12 +12,12 @@ use crate::engine::Engine;
 use crate::runtime::Moment;
 use crate::value::{Access, ByArc, ByValue, Codec};
 
-/// The output of a verb. An implementation is a marker and is never created.
+/// The output of a verb. An implementation is a marker: no value of the type exists.
 pub(crate) trait Reply {
     /// How the verb holds values.
     type Access: Access;
 
-    /// What the verb returns.
+    /// The output of the verb.
     type Output;
 
     /// `true` if the output tells the age of the value, so that the entry must keep the

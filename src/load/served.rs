@@ -44,7 +44,7 @@ impl<A: Access> Served<A> {
     }
 }
 
-/// What a call returns if its load fails.
+/// The answer of a call whose load failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnFailure {
     /// The error.

@@ -1,4 +1,4 @@
-//! One step of a loading call: a look, and what follows from it.
+//! A step of a loading call: a look, and the next move of the call.
 
 use super::join::Join;
 use super::leader::Leader;
@@ -13,7 +13,7 @@ use crate::options::CallOptions;
 use crate::shard::{Claimed, FoundEntry, LoadLookup, LoadRequest, NoHit, OldEntry};
 use crate::value::{Access, Codec, TypedValue};
 
-/// What a call does after a look.
+/// The next move of a call.
 pub(crate) enum Step<'a, C: Codec, A: Access> {
     Serve(Served<A>),
     Join(Join),
@@ -29,7 +29,7 @@ pub(crate) struct Claim<'a, C: Codec> {
     pub(crate) permit: Option<Permit<'a, C>>,
 }
 
-/// What a step has to know of the call's loader.
+/// The facts about a loader that a step needs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LoaderKind {
     /// The loader sees the old value and may choose tags.
@@ -53,17 +53,17 @@ impl LoaderKind {
     }
 }
 
-/// Which look of a call a step makes. The first one is counted as a hit or a miss.
+/// The place of a look among the looks of a call. The first look counts as a hit or a miss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Look {
     First,
-    /// The first look was made, not yet counted, and found that a load must start.
+    /// The first look was made, but not counted: a load must start.
     MustLoad,
     Again,
 }
 
 impl Look {
-    /// Returns the look that follows a first one without a hit.
+    /// Returns the look after a first look without a hit.
     pub(crate) fn after(no_hit: NoHit) -> Self {
         match no_hit {
             NoHit::MustLoad => Self::MustLoad,
@@ -72,7 +72,7 @@ impl Look {
     }
 }
 
-/// Why a step has to look again, or fails.
+/// The reason of a step to look again, or to fail.
 enum Failed {
     Error(CacheError),
     /// The stored value cannot be decoded, and so counts as missing.
@@ -222,7 +222,7 @@ pub(super) fn claim_refresh<'k, A: Access, C: Codec>(
     Ok(Leader::new(engine, key, flight, options))
 }
 
-/// Serves a value that a step has found.
+/// Serves the value found by a step.
 fn serve_step<'k, A: Access, C: Codec>(
     engine: &Engine<C>,
     key: Key<'_>,

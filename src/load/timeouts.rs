@@ -27,7 +27,7 @@ pub(crate) fn background_time(extra: Option<&ExtraOptions>) -> Duration {
     own.unwrap_or(BACKGROUND_TIME)
 }
 
-/// One length of time, and the timer's future once the wait has begun.
+/// A length of time, and the timer's future once the wait has begun.
 struct Timeout {
     time: Duration,
     sleep: Option<BoxFuture>,

@@ -1,9 +1,8 @@
-//! One load in progress, and the calls that wait for it.
+//! A load in progress, and the record that its waiters wait on.
 //!
-//! A flight belongs to one call, its leader, and ends with the leader. The waiters only
-//! wait. If the leader is dropped, nobody inherits the flight: the waiters look again, and
-//! one of them starts a flight of its own. So a waiter that is never polled again delays
-//! nobody.
+//! A flight belongs to the leader, and ends with the leader. Waiters only wait. If the leader is
+//! dropped, no waiter inherits the flight: all waiters look again, and the first starts a new
+//! flight. So a waiter without polls delays nobody.
 
 use async_lock::OnceCell;
 

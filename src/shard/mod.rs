@@ -1,4 +1,4 @@
-//! One lock over entries, tags and loads: a whole small cache.
+//! A lock over entries, tags and loads: a whole small cache.
 //!
 //! Only this file takes the lock. Every function here is one critical section: no guard
 //! leaves the function, nothing waits under the lock, and none of the caller's code runs

@@ -51,7 +51,7 @@ pub(crate) enum NoHit {
     Unsure,
 }
 
-/// What a loading call looks for.
+/// The request of a loading call.
 #[derive(Debug)]
 pub(crate) struct LoadRequest<'a> {
     /// The type that the call's own load would have.
@@ -90,7 +90,7 @@ impl FoundEntry {
     }
 }
 
-/// What a loading call finds.
+/// The result of a look of a loading call.
 #[derive(Debug)]
 pub(crate) enum LoadLookup {
     /// A value to serve at once: fresh; or stale, while another call loads or after a load

@@ -1,9 +1,9 @@
-//! A tag's name with its hash.
+//! The name of a tag, with the hash of the name.
 
 use crate::key::{Hashing, SmallBytes};
 
-/// A tag's name with its hash, so that an invalidation hashes a name once, and not once in
-/// every shard.
+/// The name of a tag and the hash of the name. An invalidation computes the hash once, for all
+/// shards.
 #[derive(Debug)]
 pub(crate) struct HashedTag {
     pub(crate) hash: u64,

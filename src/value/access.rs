@@ -11,7 +11,7 @@ use super::stored::{AnyArc, NewValue, StoredValue, TypedValue, ValueHandle};
 use super::type_tag::TypeTag;
 use crate::error::BoxError;
 
-/// How a verb hands out values. An implementation is a marker and is never created.
+/// How a verb hands out values. An implementation is a marker: no value of the type exists.
 pub(crate) trait Access {
     /// The value that a loader returns.
     type Value;
@@ -19,7 +19,8 @@ pub(crate) trait Access {
     /// The value as a caller gets it.
     type Held;
 
-    /// What a look-up takes from an entry under the lock, to be finished after the unlock.
+    /// The part of an entry that a look-up takes under the lock, and `finish` converts after the
+    /// unlock.
     type Snapshot;
 
     /// Returns the type of the values.
