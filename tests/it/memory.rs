@@ -204,3 +204,20 @@ fn stored_value_has_no_spare_capacity() {
     });
     assert!(held < (1 << 20) + 10_000, "{held} bytes");
 }
+
+/// The entries of a dropped invalidation take up memory until later writes to other keys sweep
+/// them.
+#[test]
+fn later_writes_sweep_a_dropped_tag_invalidation() {
+    let cache = HydraCache::local().max_capacity(10_000).build();
+    let held = held_after(&cache, |cache| {
+        for n in 0..5000 {
+            put(cache, &format!("key {n}"), n, tagged("tag"));
+        }
+        drop(Hand::start(cache.invalidate_tag("tag")));
+        for n in 0..400 {
+            put(cache, "another key", n, options());
+        }
+    });
+    assert!(held < 20_000, "{held} bytes");
+}
