@@ -1,4 +1,4 @@
-//! What a full loader is given and gives, and what its caller gets.
+//! The types of `fetch`: the argument and the result of a full loader, and the result of the call.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use crate::key::SmallBytes;
 use crate::options::TagNames;
 use crate::value::TypedValue;
 
-/// A value that a loader gives, with wishes of its own.
+/// The result of a loader: a value, with a time to live and tags chosen by the loader.
 ///
-/// Its time to live stands instead of the call's, and its tags are added to the call's. Any
-/// value becomes one by `into`.
+/// A time to live set here replaces the time to live of the call. Tags are added to the tags of
+/// the call. `into` converts any value into a `Loaded` without choices.
 ///
 /// # Examples
 ///
@@ -31,23 +31,34 @@ use crate::value::TypedValue;
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-#[must_use = "a loader has to return it"]
+#[must_use = "a `Loaded` has no effect unless the loader returns it"]
 pub struct Loaded<V> {
     pub(crate) value: V,
     pub(crate) ttl: Option<Duration>,
     pub(crate) tags: TagNames,
-    /// What is stored, if the value is that very one.
+    /// The stored value, if the loader confirmed this value as unchanged.
     pub(crate) unchanged: Option<TypedValue>,
 }
 
 impl<V> Loaded<V> {
-    /// Creates one that wishes for nothing.
+    /// Creates a `Loaded` without a time to live and without tags: the options of the call apply.
     ///
     /// # Examples
     ///
     /// ```
-    /// let loaded = hydracache::Loaded::new("Ada");
-    /// # drop(loaded);
+    /// use std::time::Duration;
+    ///
+    /// use futures_lite::future::block_on;
+    /// use hydracache::{CacheOptions, HydraCache, Loaded};
+    ///
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let cache = HydraCache::local().build();
+    /// let minute = Duration::from_secs(60);
+    /// let load = async |_| Ok::<_, std::io::Error>(Loaded::new(String::from("Ada")));
+    /// let name = block_on(cache.fetch("name", CacheOptions::new().ttl(minute), load))?;
+    /// assert_eq!((name.value.as_str(), name.time_left), ("Ada", Some(minute)));
+    /// # Ok(())
+    /// # }
     /// ```
     pub fn new(value: V) -> Self {
         Self {
@@ -58,23 +69,33 @@ impl<V> Loaded<V> {
         }
     }
 
-    /// Sets the time to live, instead of the call's. Zero stores nothing.
+    /// Sets the time to live, in place of the time to live of the call. Zero stores nothing.
     ///
     /// # Examples
     ///
-    /// A missing row is remembered, but not for long:
+    /// The absence of a row is stored for a second, a row for a minute:
     ///
     /// ```
     /// use std::time::Duration;
     ///
-    /// use hydracache::Loaded;
+    /// use futures_lite::future::block_on;
+    /// use hydracache::{CacheOptions, HydraCache, Loaded};
     ///
-    /// let row: Option<String> = None;
-    /// let loaded = match row {
-    ///     Some(row) => Loaded::new(Some(row)),
-    ///     None => Loaded::new(None).ttl(Duration::from_secs(1)),
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let cache = HydraCache::local().build();
+    /// let second = Duration::from_secs(1);
+    /// let load = async |_| {
+    ///     let row: Option<String> = None; // from the database
+    ///     Ok::<_, std::io::Error>(match row {
+    ///         Some(row) => Loaded::new(Some(row)),
+    ///         None => Loaded::new(None).ttl(second),
+    ///     })
     /// };
-    /// # drop(loaded);
+    /// let options = CacheOptions::new().ttl(60 * second);
+    /// let row = block_on(cache.fetch("user:7", options, load))?;
+    /// assert_eq!((row.value, row.time_left), (None, Some(second)));
+    /// # Ok(())
+    /// # }
     /// ```
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
@@ -86,8 +107,16 @@ impl<V> Loaded<V> {
     /// # Examples
     ///
     /// ```
-    /// let loaded = hydracache::Loaded::new("Ada").tag("users");
-    /// # drop(loaded);
+    /// use futures_lite::future::block_on;
+    /// use hydracache::{CacheOptions, HydraCache, Loaded};
+    ///
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let cache = HydraCache::local().build();
+    /// let load = async |_| Ok::<_, std::io::Error>(Loaded::new(7_u32).tag("users"));
+    /// block_on(cache.fetch("count", CacheOptions::new(), load))?;
+    /// assert_eq!(block_on(cache.invalidate_tag("users"))?, 1);
+    /// # Ok(())
+    /// # }
     /// ```
     pub fn tag(mut self, tag: impl AsRef<str>) -> Self {
         self.tags.push(tag.as_ref().into());
@@ -98,9 +127,23 @@ impl<V> Loaded<V> {
     ///
     /// # Examples
     ///
+    /// A list of rows, with a tag for each row:
+    ///
     /// ```
-    /// let loaded = hydracache::Loaded::new("Ada").tags(["users", "tenant:1"]);
-    /// # drop(loaded);
+    /// use futures_lite::future::block_on;
+    /// use hydracache::{CacheOptions, HydraCache, Loaded};
+    ///
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let cache = HydraCache::local().build();
+    /// let load = async |_| {
+    ///     let ids = vec![7_u32, 8]; // from the database
+    ///     let tags: Vec<_> = ids.iter().map(|id| format!("user:{id}")).collect();
+    ///     Ok::<_, std::io::Error>(Loaded::new(ids).tags(tags))
+    /// };
+    /// block_on(cache.fetch("newest", CacheOptions::new(), load))?;
+    /// assert_eq!(block_on(cache.invalidate_tag("user:8"))?, 1);
+    /// # Ok(())
+    /// # }
     /// ```
     pub fn tags(mut self, tags: impl IntoIterator<Item = impl AsRef<str>>) -> Self {
         let names = tags.into_iter().map(|tag| SmallBytes::from(tag.as_ref()));
@@ -108,14 +151,22 @@ impl<V> Loaded<V> {
         self
     }
 
-    /// Gives the value to those who wait for it, and stores nothing. What was stored under
-    /// the key is removed, as by a time to live of zero.
+    /// Stores nothing: only the caller and the waiters get the value. An existing entry of the
+    /// key is removed, as with a time to live of zero.
     ///
     /// # Examples
     ///
     /// ```
-    /// let loaded = hydracache::Loaded::new("a secret").no_store();
-    /// # drop(loaded);
+    /// use futures_lite::future::block_on;
+    /// use hydracache::{CacheOptions, HydraCache, Loaded};
+    ///
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let cache = HydraCache::local().build();
+    /// let load = async |_| Ok::<_, std::io::Error>(Loaded::new(7_u32).no_store());
+    /// assert_eq!(block_on(cache.fetch("pin", CacheOptions::new(), load))?.value, 7);
+    /// assert!(!block_on(cache.contains_key("pin")));
+    /// # Ok(())
+    /// # }
     /// ```
     pub fn no_store(self) -> Self {
         self.ttl(Duration::ZERO)
@@ -128,11 +179,13 @@ impl<V> From<V> for Loaded<V> {
     }
 }
 
-/// The value that a load may replace: still fresh, or kept by one of its windows.
+/// The existing value of the key, given to the loader of
+/// [`fetch`](crate::HydraCache::fetch): fresh, or stale inside a window.
 ///
 /// # Examples
 ///
-/// "Not modified" is an answer too, and only to be had with an old value:
+/// With an old value, a loader can ask the server for changes only, and the server can answer
+/// "not modified":
 ///
 /// ```
 /// use std::time::Duration;
@@ -141,7 +194,7 @@ impl<V> From<V> for Loaded<V> {
 /// use hydracache::{CacheOptions, HydraCache, Loaded, ManualClock, Old};
 ///
 /// async fn ask(old: Option<Old<String>>) -> Result<Loaded<String>, std::io::Error> {
-///     let modified = old.is_none(); // what the server says
+///     let modified = old.is_none(); // the answer of the server
 ///     Ok(match old {
 ///         Some(old) if !modified => old.unchanged(),
 ///         _ => Loaded::new("the page".into()),
@@ -175,44 +228,93 @@ impl<V> Old<V> {
     /// # Examples
     ///
     /// ```
-    /// use hydracache::Old;
+    /// use std::time::Duration;
     ///
-    /// fn length(old: &Old<String>) -> usize {
-    ///     old.value().len()
-    /// }
+    /// use futures_lite::future::block_on;
+    /// use hydracache::{CacheOptions, HydraCache, Loaded, ManualClock, Old};
+    ///
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let clock = ManualClock::new();
+    /// let cache = HydraCache::local().clock(clock.clone()).build();
+    /// let minute = Duration::from_secs(60);
+    /// let options = CacheOptions::new().ttl(minute).stale_if_error(minute);
+    /// block_on(cache.put("count", 7_u32, options.clone()))?;
+    /// clock.advance(minute); // stale
+    ///
+    /// let load = async |old: Option<Old<u32>>| {
+    ///     let count = old.map_or(0, |old| *old.value());
+    ///     Ok::<_, std::io::Error>(Loaded::new(count + 1))
+    /// };
+    /// assert_eq!(block_on(cache.fetch("count", options, load))?.value, 8);
+    /// # Ok(())
+    /// # }
     /// ```
     pub fn value(&self) -> &V {
         &self.value
     }
 
-    /// Returns how long ago it was stored, or said to be unchanged.
+    /// Returns the time since the value was stored, or last confirmed as unchanged.
     ///
     /// # Examples
     ///
     /// ```
-    /// use hydracache::Old;
+    /// use std::time::Duration;
     ///
-    /// fn modified_since(old: &Old<String>) -> String {
-    ///     format!("{} seconds ago", old.age().as_secs())
-    /// }
+    /// use futures_lite::future::block_on;
+    /// use hydracache::{CacheOptions, HydraCache, Loaded, ManualClock, Old};
+    ///
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let clock = ManualClock::new();
+    /// let cache = HydraCache::local().clock(clock.clone()).build();
+    /// let minute = Duration::from_secs(60);
+    /// let options = CacheOptions::new().ttl(minute).stale_if_error(10 * minute);
+    /// block_on(cache.put("seconds", 0_u64, options.clone()))?;
+    /// clock.advance(2 * minute); // stale
+    ///
+    /// let load = async |old: Option<Old<u64>>| {
+    ///     let seconds = old.map_or(0, |old| old.age().as_secs()); // for If-Modified-Since
+    ///     Ok::<_, std::io::Error>(Loaded::new(seconds))
+    /// };
+    /// assert_eq!(block_on(cache.fetch("seconds", options, load))?.value, 120);
+    /// # Ok(())
+    /// # }
     /// ```
     pub fn age(&self) -> Duration {
         self.age
     }
 
-    /// Returns it as what was loaded: stored anew, with the tags it has.
+    /// Converts the old value into the result of the loader. The cache stores the value again,
+    /// with the existing tags, for the time to live of the call.
     ///
-    /// A value that was removed or invalidated in the meantime is not revived: the load is
-    /// discarded, as any load that was overtaken.
+    /// An invalidation during the load fences the load as usual: the value is not stored again.
     ///
     /// # Examples
     ///
     /// ```
-    /// use hydracache::{Loaded, Old};
+    /// use std::time::Duration;
     ///
-    /// fn not_modified(old: Old<String>) -> Loaded<String> {
-    ///     old.unchanged().tag("confirmed")
-    /// }
+    /// use futures_lite::future::block_on;
+    /// use hydracache::{CacheOptions, HydraCache, Loaded, ManualClock, Old};
+    ///
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let clock = ManualClock::new();
+    /// let cache = HydraCache::local().clock(clock.clone()).build();
+    /// let minute = Duration::from_secs(60);
+    /// let options = CacheOptions::new().ttl(minute).stale_if_error(minute);
+    /// block_on(cache.put("page", String::from("text"), options.clone().tag("www")))?;
+    /// clock.advance(minute); // stale
+    ///
+    /// let load = async |old: Option<Old<String>>| {
+    ///     Ok::<_, std::io::Error>(match old {
+    ///         Some(old) => old.unchanged(), // the server answers "not modified"
+    ///         None => Loaded::new(String::from("the text of the server")),
+    ///     })
+    /// };
+    /// assert_eq!(block_on(cache.fetch("page", options, load))?.value, "text");
+    /// assert!(block_on(cache.contains_key("page"))); // fresh again
+    /// assert_eq!(block_on(cache.invalidate_tag("www"))?, 1); // with the existing tag
+    /// # Ok(())
+    /// # }
     /// ```
     pub fn unchanged(self) -> Loaded<V> {
         Loaded {
@@ -224,33 +326,56 @@ impl<V> Old<V> {
     }
 }
 
-/// What [`fetch`](crate::HydraCache::fetch) found or loaded.
+/// The result of [`fetch`](crate::HydraCache::fetch): a value, with source and times.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use futures_lite::future::block_on;
+/// use hydracache::{CacheOptions, HydraCache, Loaded, ManualClock, Source};
+///
+/// # fn main() -> Result<(), hydracache::CacheError> {
+/// let clock = ManualClock::new();
+/// let cache = HydraCache::local().clock(clock.clone()).build();
+/// let second = Duration::from_secs(1);
+/// let options = CacheOptions::new().ttl(60 * second);
+/// let load = async |_| Ok::<_, std::io::Error>(Loaded::new(7_u32));
+/// block_on(cache.fetch("rate", options.clone(), load))?;
+///
+/// clock.advance(20 * second);
+/// let rate = block_on(cache.fetch("rate", options, load))?;
+/// assert_eq!((rate.value, rate.source), (7, Source::Hit));
+/// assert_eq!((rate.age, rate.time_left), (20 * second, Some(40 * second)));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Fetched<V> {
     /// The value.
     pub value: V,
-    /// Where it comes from.
+    /// The origin of the value: the cache, or a loader.
     pub source: Source,
-    /// How long ago it was stored. Zero of what was just loaded, and of an entry that has
-    /// no record of it: one stored by another verb than `fetch`, with no option of times
-    /// beyond its time to live.
+    /// The time since the value was stored. Zero if the value was just loaded, or if the entry
+    /// keeps no timestamp: only `fetch`, or an option such as `stale_if_error`, records one.
     pub age: Duration,
-    /// How long it is still fresh: `None` is without end, and zero is an old value, or one
-    /// that was not stored.
+    /// The time for which the value stays fresh. `None`: without end. Zero: the value is stale,
+    /// or was not stored.
     pub time_left: Option<Duration>,
 }
 
-/// Where a value comes from.
+/// The origin of a value returned by [`fetch`](crate::HydraCache::fetch).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Source {
-    /// The cache, where it was fresh.
+    /// A fresh entry of the cache.
     Hit,
-    /// The cache, where its time to live was over.
+    /// A stale entry of the cache: the time to live is over.
     Stale,
     /// The loader of this call.
     Loaded,
-    /// The loader of another call, which this one waited for.
+    /// The loader of another call: this call waited for the load.
     Joined,
 }

@@ -1,15 +1,17 @@
-//! What a loader of many values gives.
+//! The result of a loader for many keys.
 
 use std::sync::Arc;
 
 use crate::error::BoxError;
 
-/// What the loader of [`get_or_load_many`](crate::TypedCache::get_or_load_many) gives: a value
-/// for each key that it was given, in their order.
+/// The result of the loader of [`get_or_load_many`](crate::TypedCache::get_or_load_many): a value
+/// for each key given to the loader, in the order of the keys.
 ///
-/// Either `Result<Vec<V>, E>`, where one error is that of every key, or
-/// `Vec<Result<V, E>>`, where each key may have one of its own. One that gives another number
-/// of values has failed for all of its keys.
+/// Either `Result<Vec<V>, E>`, with a common error for all keys, or `Vec<Result<V, E>>`, with a
+/// result for each key. A wrong number of values is an error of all keys.
+///
+/// The values are plain values, not [`Loaded`](crate::Loaded): a loader for many keys cannot
+/// choose a time to live or tags for a key.
 ///
 /// # Examples
 ///
@@ -19,8 +21,8 @@ use crate::error::BoxError;
 ///
 /// let squares = HydraCache::local().build().typed::<u32, u32>("squares");
 /// let load = |keys: Vec<u32>| async move {
-///     let one = |key: u32| key.checked_mul(key).ok_or("too large");
-///     keys.into_iter().map(one).collect::<Vec<_>>()
+///     let square = |key: u32| key.checked_mul(key).ok_or("too large");
+///     keys.into_iter().map(square).collect::<Vec<_>>()
 /// };
 /// let found = block_on(squares.get_or_load_many([7, 70_000], CacheOptions::new(), load));
 /// assert_eq!(**found[0].as_ref().unwrap(), 49);
@@ -30,13 +32,16 @@ pub trait LoadedMany<V>: sealed::Sealed<V> {}
 
 impl<V, T: sealed::Sealed<V>> LoadedMany<V> for T {}
 
-/// The values in the order of their keys, or what went wrong with each or with all.
+/// The results in the order of the keys, or the common error of all keys.
 pub(crate) type Each<V> = Result<Vec<Result<V, Arc<BoxError>>>, Arc<BoxError>>;
 
 pub(crate) mod sealed {
     use super::{Arc, BoxError, Each};
 
-    #[expect(unnameable_types, reason = "nobody else is to implement it")]
+    #[expect(
+        unnameable_types,
+        reason = "sealed: no implementation outside this crate"
+    )]
     pub trait Sealed<V> {
         #[doc(hidden)]
         fn into_each(self) -> Each<V>;

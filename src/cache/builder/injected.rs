@@ -49,9 +49,14 @@ impl<C: Codec> CacheBuilder<C> {
     /// use of `AsyncIoTimer` starts a thread.
     ///
     /// Without a timer, a call with a timeout returns an error
-    /// ([`is_no_timer`](crate::CacheError::is_no_timer)) if the call would load or wait. The timer
-    /// must follow the same time as the clock: tests use a [`ManualClock`](crate::ManualClock) as
-    /// both.
+    /// ([`is_no_timer`](crate::CacheError::is_no_timer)) if the call would load or wait.
+    ///
+    /// The timer must follow the same time as the clock: tests use a
+    /// [`ManualClock`](crate::ManualClock) as both. The timer matters only for calls with a timeout
+    /// and for background loads; times to live, windows and back-offs follow the clock alone. With
+    /// a `ManualClock` and a real timer, no value is wrong, but `advance` ends no timeout: calls
+    /// wait the real time. A background load past the deadline on the clock still runs until the
+    /// real deadline, while another call may start a second load.
     ///
     /// # Examples
     ///
@@ -94,7 +99,7 @@ impl<C: Codec> CacheBuilder<C> {
     ///     let clock = ManualClock::new();
     ///     let cache = HydraCache::local()
     ///         .clock(clock.clone())
-    ///         .timer(tokio::time::sleep)
+    ///         .timer(clock.clone())
     ///         .spawner(|load| drop(tokio::spawn(load)))
     ///         .build();
     ///     let minute = Duration::from_secs(60);
