@@ -74,7 +74,7 @@ pub(crate) fn join<A: Access, C: Codec>(
             Waited::Ended(Some(Ok(value))) => {
                 let joined_at = join.joined_at;
                 let is_stale = joined_at.is_some_and(|note| value.overlap.overlaps_until(note));
-                // guard: a joiner that came after the invalidation looks again
+                // guard: a waiter that joined after the invalidation looks again
                 (!is_stale).then(|| take_value(engine, *key, join, value))
             }
             Waited::Ended(Some(Err(error))) => {

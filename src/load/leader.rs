@@ -145,7 +145,7 @@ impl<'a, C: Codec> Leader<'a, C> {
         overrides: Overrides,
         needs_age: bool,
     ) -> Moment {
-        // guard: a listener that panics leaves a completed load completed
+        // guard: a panic of a listener does not turn a stored load into a failed load
         // The loader has returned. If a listener panics, the value is stored, and the waiters
         // look again and find it.
         self.phase = Phase::Suspended;
@@ -241,7 +241,7 @@ impl<C: Codec> Drop for Leader<'_, C> {
     fn drop(&mut self) {
         match self.phase {
             Phase::Ended => {}
-            // guard: a dropped leader frees the slot, then tells the waiters
+            // guard: a dropped leader frees the slot, then wakes the waiters
             Phase::Suspended => {
                 self.abandon(&Failure::None);
                 self.finish(None);

@@ -101,14 +101,14 @@ pub(crate) fn step<'k, A: Access, C: Codec>(
             }
         };
         let is_hit = lookup.is_hit();
+        // guard: a miss is counted after the call has joined or claimed
+        // Tests and loaders wait on `CacheStats::misses`: once a miss is visible, the call has
+        // joined a load or claimed the slot.
         let done = match lookup {
             LoadLookup::Hit(found) => serve_step(engine, key, &found),
             lookup => claim(engine, key, options, loader, request, lookup),
         };
         let is_undecodable = matches!(done, Err(Failed::Undecodable(_)));
-        // guard: a miss counts after the call has joined or claimed
-        // Tests and loaders wait on `CacheStats::misses`: once a miss is visible, the call
-        // has its place.
         if look != Look::Again {
             engine.counters.count_lookup(is_hit && !is_undecodable);
             look = Look::Again;

@@ -156,6 +156,7 @@ impl Moment {
     #[inline]
     pub(crate) fn has_passed(self, now: Self) -> bool {
         // A clock may show `u64::MAX` nanoseconds, and even then `NEVER` has not come.
+        // guard: a deadline has passed at the very moment of the deadline
         self != Self::NEVER && self <= now
     }
 
@@ -197,6 +198,7 @@ impl<'a> Now<'a> {
     #[inline]
     pub(crate) fn is_past(&self, deadline: Moment) -> bool {
         // `NEVER` first: an entry without an end does not ask the clock.
+        // guard: an entry is no longer fresh at the very moment of the deadline
         deadline != Moment::NEVER && self.get() >= deadline
     }
 }

@@ -53,6 +53,7 @@ impl Backoffs {
         let now = now();
         // A clock that went back would prolong the back-off by the same time. A load is
         // cheaper.
+        // guard: a back-off does not apply before the time of the failure
         let lasts = failure.since <= now && !failure.until.has_passed(now);
         lasts.then(|| failure.error.clone())
     }

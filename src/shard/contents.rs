@@ -65,6 +65,7 @@ impl Contents {
             return Probe::Missing;
         };
         // Cheap for most hits: a counter of dead tags, and one time of the entry.
+        // guard: a read returns no entry with a dead tag
         if self.tags.is_invalidated(id) || now.is_past(self.store.surely_fresh_until(id)) {
             return Probe::Checked(id, self.state(id, now));
         }
@@ -169,6 +170,7 @@ impl Contents {
     /// Returns the reason for a removal of the entry now.
     #[inline]
     pub(super) fn liveness(&self, id: EntryId, now: &Now<'_>) -> Liveness {
+        // guard: an entry with a dead tag is not counted as live
         self.liveness_if_invalidated(id).unwrap_or_else(|| {
             if self.store.state(id, now).is_fresh() {
                 Liveness::Live
@@ -183,17 +185,12 @@ impl Contents {
     fn liveness_if_invalidated(&self, id: EntryId) -> Option<Liveness> {
         // An entry already expired at that time was not live, and is not counted.
         let invalidation = self.tags.invalidated(id)?.first;
-        Some(
-            if self
-                .store
-                .state(id, &Now::Known(invalidation.at))
-                .is_fresh()
-            {
-                Liveness::Invalidated(Arc::clone(invalidation))
-            } else {
-                Liveness::Expired
-            },
-        )
+        let state = self.store.state(id, &Now::Known(invalidation.at));
+        Some(if state.is_fresh() {
+            Liveness::Invalidated(Arc::clone(invalidation))
+        } else {
+            Liveness::Expired
+        })
     }
 
     /// Records a read, for the policy and for the time to idle.
@@ -257,6 +254,7 @@ impl Contents {
     ) -> StoredValue {
         // The cost depends on tags and times: subtract before, add after.
         self.cost -= self.cost_of(id);
+        // guard: a replaced entry leaves the lists of the old tags
         self.tags.detach(id);
         self.tags.attach(id, tags);
         self.types.set(id, value.ty);

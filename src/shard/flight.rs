@@ -36,6 +36,7 @@ pub(crate) struct Flight {
     /// again.
     pub(crate) deadline: Option<Moment>,
     /// Set once, when the load ends; waiters sleep on it. `None`: the leader was dropped.
+    // guard: no look sees the result, so no call inherits the slot of a dropped leader
     result: OnceCell<Option<FlightResult>>,
 }
 

@@ -64,7 +64,7 @@ impl InFlight {
 
     /// Removes the slot of a key if the slot has this very flight.
     pub(super) fn take_own(&mut self, key: Key<'_>, flight: &Arc<Flight>) -> Option<Slot> {
-        // guard: a load completes only in its own slot
+        // guard: a load completes only in the slot of the same load
         self.take_if(key, |slot| Arc::ptr_eq(&slot.flight, flight))
     }
 

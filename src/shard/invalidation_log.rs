@@ -192,6 +192,7 @@ impl LogRecords {
         // Of each tag, the first record after the start; of all tags, the earliest.
         let first_after_start = |hash: u64| {
             let numbers = self.numbers_by_hash.get(&hash)?;
+            // guard: the first invalidation after the start of a load is seen
             let place = numbers.partition_point(|&number| number <= start);
             numbers.get(place).copied()
         };

@@ -181,6 +181,7 @@ impl Shard {
         tags: &TagNames,
         now: &Now<'_>,
     ) -> usize {
+        // guard: an entry and the tags of the entry are stored in one critical section
         self.write_with_trash(|core, trash| core.put(key, entry, tags, now, trash))
     }
 
@@ -196,7 +197,7 @@ impl Shard {
     ) -> Option<usize> {
         self.write_with_trash(|core, trash| {
             let is_unchanged = core.is_unchanged(key, read, now);
-            // guard: an update stores only over the value that it read
+            // guard: an update stores only over the value that the update read
             is_unchanged.then(|| core.put(key, entry, tags, now, trash))
         })
     }
@@ -206,7 +207,7 @@ impl Shard {
     pub(crate) fn remove_if(&self, key: Key<'_>, read: Option<&TypedValue>, now: &Now<'_>) -> bool {
         self.write_with_trash(|core, trash| {
             let is_unchanged = core.is_unchanged(key, read, now);
-            // guard: an update removes only the value that it read
+            // guard: an update removes only the value that the update read
             if is_unchanged {
                 core.remove(key, now, trash);
             }
@@ -254,6 +255,7 @@ impl Shard {
         tags: &TagNames,
         now: &Now<'_>,
     ) -> LoadLookup {
+        // guard: no writer comes between the look and the claim
         self.write(|core| core.claim(key, request, tags, now))
     }
 
@@ -286,6 +288,7 @@ impl Shard {
         completion: Completion<'_>,
         now: &Now<'_>,
     ) -> Completed {
+        // guard: no writer comes between the check of the slot and the store
         self.write_with_trash(|core, trash| core.complete(key, completion, now, trash))
     }
 

@@ -146,6 +146,7 @@ impl Core {
     /// Removes nothing: an expired entry stays until the load completes or a write sweeps
     /// it, and a past back-off stays until a load completes. Dropping either may panic in
     /// the caller's code, and would leave a slot without a leader.
+    // guard: the claim looks again under the writers' lock
     pub(in crate::shard) fn claim(
         &mut self,
         key: Key<'_>,
@@ -153,7 +154,6 @@ impl Core {
         tags: &TagNames,
         now: &Now<'_>,
     ) -> LoadLookup {
-        // guard: the look and the claim are one critical section
         let old = match self.probe_load(key, request, now) {
             LoadLookup::Missing(old) => old,
             other => return other,
@@ -162,7 +162,7 @@ impl Core {
             .as_ref()
             .is_some_and(|old| old.times.state.is_servable());
         count(&mut self.stats.refreshes, is_refresh.into());
-        // guard: a past back-off stays past, even if the clock goes back
+        // guard: an ended back-off stays ended, even if the clock goes back
         self.backoffs.end_now(key);
         let old_tags = match self.contents.find(key) {
             Some(id) if old.is_some() && request.started_at.is_some() => {
@@ -211,7 +211,7 @@ impl Core {
         deadline: Option<Moment>,
         old_tags: &[SmallBytes],
     ) -> Arc<Flight> {
-        // guard: a refresh fences the load that it replaces
+        // guard: a refresh fences the replaced load
         self.fence(key);
         let flight = Arc::new(Flight::new(request.ty, request.started_at, deadline));
         let tags = self.pin(tags);
@@ -223,6 +223,7 @@ impl Core {
     }
 
     /// Ends a load that has a value, and stores the value unless the load was fenced.
+    // guard: one critical section checks the slot and stores the value
     pub(in crate::shard) fn complete(
         &mut self,
         key: Key<'_>,
@@ -240,6 +241,7 @@ impl Core {
         // 1. The clock is foreign code: it is asked while nothing has changed.
         self.ask_time(entry.needs_time(), now);
         // 2. The slot, if the load still has it.
+        // guard: the slot is taken under the lock of the store
         let slot = self.in_flight.take_own(key, flight);
         // 3. The value for the waiters. The slot and the leader have a handle each, and so has
         //    every waiter; nobody can join without the slot.
@@ -261,7 +263,7 @@ impl Core {
             // guard: a load with a dead tag is not stored
             !revives_dead && (slot.tags.is_incomplete || !tags.any_dead(&slot.tags))
         };
-        // guard: a load is not stored over an invalidation of a tag that it chose
+        // guard: a load is not stored if a tag chosen by the loader was invalidated meanwhile
         let has_no_overlap = matches!(overlap, Overlap::None);
         let fresh_until = match slot {
             Some(mut slot) if has_no_overlap && is_alive(&slot) => {

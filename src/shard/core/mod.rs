@@ -140,6 +140,7 @@ impl Core {
         // 2. B puts a fresh value.
         // 3. A takes the lock here, and must not remove B's value: check again.
         if let Some(id) = self.contents.find(key) {
+            // guard: a read removes an entry only if the entry is still expired
             if self.contents.state(id, now) == State::Expired {
                 let liveness = self.contents.liveness(id, now);
                 self.remove_entry(id, &liveness, RemovalCause::Invalidated, trash);
@@ -158,6 +159,7 @@ impl Core {
         if let (Some(id), Some(liveness)) = (id, liveness) {
             self.remove_entry(id, &liveness, RemovalCause::Invalidated, trash);
         }
+        // guard: a remove fences the load of the key
         self.fence(key);
         self.clear_backoff(key, trash);
         live
@@ -186,7 +188,8 @@ impl Core {
             }
             _ => {}
         }
-        // 2. A load that began earlier would bring back a fresh value: fence the load.
+        // 2. A load that began earlier would bring back a fresh value.
+        // guard: an expire fences the load of the key
         self.fence(key);
         live
     }
@@ -204,7 +207,8 @@ impl Core {
     ) -> usize {
         // 1. Read the clock while nothing is changed.
         self.ask_time(write.needs_time(), now);
-        // 2. Fence the load of the key, since the put is newer.
+        // 2. The put is newer than the load of the key.
+        // guard: a put fences the load of the key
         self.fence(key);
         // 3. Store with pinned tags, as a load does.
         let tags = self.pin(tags);

@@ -79,6 +79,7 @@ impl Core {
             if self.contents.cost() - self.contents.cost_of(id) + cost <= self.limits.bytes {
                 let replaced = self.contents.replace(id, value, lifetime, tags);
                 trash.replaced(replaced, key, liveness.cause(RemovalCause::Replaced));
+                // guard: an invalidated entry is counted when overwritten
                 self.count_liveness(&liveness);
                 return Some(fresh_until);
             }

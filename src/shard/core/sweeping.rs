@@ -29,6 +29,7 @@ impl Core {
         // 1. Load A claims a slot.
         // 2. B flushes: the slots go to the trash.
         // 3. A completes, finds no slot, and does not store.
+        // guard: a flush fences all loads
         trash.loads(mem::take(&mut self.in_flight));
         trash.backoffs(mem::take(&mut self.backoffs));
         // The entries are set aside as a whole, and swept in slices.

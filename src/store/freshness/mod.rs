@@ -228,6 +228,7 @@ impl Deadlines {
         // First, because the end of the error window depends on the current times.
         self.on_error_until = self.error_window_end(at);
         // Not `at`: a clock that goes back to before `at` would make the entry fresh again.
+        // guard: an entry ended by `expire` stays ended, even if the clock goes back
         self.fresh_until = Moment::ZERO;
         self.servable_until = Moment::ZERO;
     }
