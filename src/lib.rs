@@ -66,7 +66,7 @@
 //!
 //! - `async-io`, on by default: `AsyncIoTimer`, the timer for timeouts if the builder gets no other
 //!   timer. The first use starts the single thread of the crate async-io. Without this feature, ten
-//!   dependencies fewer are built.
+//!   fewer dependencies are built.
 //! - `testing`: the module `testing`, a simulation for tests of a service.
 //!
 //! `bytes` and `serde` are public dependencies: a new major version of either means a new major

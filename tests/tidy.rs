@@ -1,4 +1,4 @@
-//! The house rules that a reader could forget.
+//! The rules of the project that a program can check.
 
 #![allow(
     clippy::unwrap_used,
@@ -34,21 +34,21 @@ fn rust_files(folders: &[&str]) -> BTreeMap<PathBuf, String> {
     files
 }
 
-/// The floor of each room, as `docs/architecture.md` has it: rows that begin with
-/// a room in backticks and a number.
+/// The level of each folder, from the table of `docs/architecture.md`: rows that begin with a
+/// folder in backticks and a number.
 fn levels() -> BTreeMap<String, u32> {
     let page = include_str!("../docs/architecture.md");
     let row = |line: &str| {
         let mut cells = line.strip_prefix("| `")?.split('|').map(str::trim);
-        let room = cells.next()?.trim_end_matches(['`', '/']);
-        let floor = cells.next()?.parse().ok()?;
-        Some((room.trim_end_matches(".rs").to_owned(), floor))
+        let folder = cells.next()?.trim_end_matches(['`', '/']);
+        let level = cells.next()?.parse().ok()?;
+        Some((folder.trim_end_matches(".rs").to_owned(), level))
     };
     page.lines().filter_map(row).collect()
 }
 
-/// The room of a file of `src`: its folder there, or its own name.
-fn room(path: &Path) -> String {
+/// The folder of a file in `src`, or the name of a file directly in `src`.
+fn folder_of(path: &Path) -> String {
     let inside = path.strip_prefix("src").unwrap();
     let first = inside.components().next().unwrap().as_os_str();
     let name = first.to_str().unwrap().trim_end_matches(".rs");
@@ -63,32 +63,32 @@ fn code_lines(text: &str) -> impl Iterator<Item = &str> {
 
 /// The folders that a file's code names.
 fn folders_used(text: &str) -> Vec<String> {
-    let mut rooms = Vec::new();
+    let mut folders = Vec::new();
     for line in code_lines(text) {
         for used in line.split("crate::").skip(1) {
             let end = used.find(|c: char| !c.is_alphanumeric() && c != '_');
-            rooms.push(used[..end.unwrap_or(used.len())].to_owned());
+            folders.push(used[..end.unwrap_or(used.len())].to_owned());
         }
     }
-    rooms
+    folders
 }
 
 #[test]
 fn arrows_point_down_only() {
-    let floors = levels();
+    let levels = levels();
     for (path, text) in rust_files(&["src"]) {
         if path.ends_with("lib.rs") {
             continue;
         }
-        let here = room(&path);
-        let floor = floors.get(&here);
-        let floor = floor.unwrap_or_else(|| panic!("docs/architecture.md has no floor for {here}"));
+        let here = folder_of(&path);
+        let level = levels.get(&here);
+        let level = level.unwrap_or_else(|| panic!("docs/architecture.md has no level for {here}"));
         for used in folders_used(&text) {
-            let below = floors.get(&used);
-            let below = below.unwrap_or_else(|| panic!("{}: no room {used}", path.display()));
+            let below = levels.get(&used);
+            let below = below.unwrap_or_else(|| panic!("{}: no folder {used}", path.display()));
             assert!(
-                used == here || below < floor,
-                "{} (floor {floor}) uses {used} (floor {below}): arrows point down only",
+                used == here || below < level,
+                "{} (level {level}) uses {used} (level {below}): arrows point down only",
                 path.display(),
             );
         }
@@ -97,11 +97,38 @@ fn arrows_point_down_only() {
 
 #[test]
 fn every_folder_of_the_table_exists() {
-    let rooms: Vec<String> = rust_files(&["src"]).keys().map(|path| room(path)).collect();
+    let folders: Vec<String> = rust_files(&["src"])
+        .keys()
+        .map(|path| folder_of(path))
+        .collect();
     for planned in levels().keys() {
         assert!(
-            rooms.contains(planned),
+            folders.contains(planned),
             "the table names {planned}, which does not exist"
+        );
+    }
+}
+
+/// Every file of `src` has its line on the page, below the heading of its folder.
+#[test]
+fn every_file_is_named_in_the_architecture() {
+    let page = include_str!("../docs/architecture.md");
+    for path in rust_files(&["src"]).keys() {
+        let inside = path.strip_prefix("src").unwrap();
+        let folder = folder_of(path);
+        let heading = format!("### {folder}/");
+        let Some((_, section)) = page.split_once(&heading) else {
+            let name = inside.display();
+            assert!(page.contains(&format!("`{name}`")), "no line for {name}");
+            continue;
+        };
+        let section = section.split("\n##").next().unwrap();
+        let file = inside.strip_prefix(&folder).unwrap().display().to_string();
+        let name = file.rsplit('/').next().unwrap();
+        let is_named = section.contains(&format!("`{file}`")) || section.contains(name);
+        assert!(
+            is_named,
+            "docs/architecture.md has no line for {folder}/{file}"
         );
     }
 }
@@ -139,8 +166,8 @@ fn only_the_clock_asks_the_system_for_the_time() {
 
 #[test]
 fn one_file_takes_the_lock() {
-    // That of shards; the journal has a small one of its own, taken last, the names of typed
-    // caches another, and the manual clock.
+    // The lock of the shards. The invalidation log, the names of typed caches and the manual
+    // clock have small locks, under which no other lock is taken.
     only_in(".lock()", &["invalidation_log.rs", "manual.rs", "names.rs"]);
     only_in("RwLock", &["shard/mod.rs", "sync.rs"]);
     only_in("Guard", &["manual.rs"]);
@@ -213,7 +240,7 @@ fn the_rules_see_what_they_look_for() {
         ["store"]
     );
     assert_eq!(folders_used("fn f(_: crate::tags::Held) {}"), ["tags"]);
-    assert_eq!(room(Path::new("src/shard/core.rs")), "shard");
-    assert_eq!(room(Path::new("src/tags_tests.rs")), "tags");
+    assert_eq!(folder_of(Path::new("src/shard/core.rs")), "shard");
+    assert_eq!(folder_of(Path::new("src/tags_tests.rs")), "tags");
     assert!(levels().len() > 10);
 }

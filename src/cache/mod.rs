@@ -1,4 +1,4 @@
-//! The handle of a cache and every public verb of it, a few lines each.
+//! The handle of a cache and every public verb of the cache, a few lines each.
 //!
 //! The verbs only forward to the engine, which holds all state. One file for each kind of verb.
 

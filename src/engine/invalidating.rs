@@ -1,7 +1,7 @@
 //! Invalidations, which reach every shard.
 //!
-//! The first poll makes all named entries unreachable, shard by shard, in a few steps however
-//! many the entries are. From then on, dropping the future changes nothing. The memory is given
+//! The first poll makes all named entries unreachable, shard by shard, in a few steps for any
+//! number of entries. From then on, dropping the future changes nothing. The memory is given
 //! back in slices, with a yield between two slices, so that no poll runs long. Later writes sweep
 //! the entries that a dropped future has left.
 

@@ -1,4 +1,4 @@
-//! The state that all clones of a cache share, and the verbs that wait for nobody.
+//! The state that all clones of a cache share, and the verbs without a load.
 //!
 //! The caller's code runs here, before a shard is locked or after the unlock: values are encoded
 //! and decoded, and types compared. Each kind of verb has a file.

@@ -45,9 +45,9 @@ impl<C: Codec> Engine<C> {
     /// Reads a snapshot for a typed cache. Counts nothing and removes nothing: the key type calls
     /// this method inside `serialize`, perhaps twice.
     #[inline]
-    pub(crate) fn peek_as<T: Access>(&self, key: impl Lookup) -> Peeked<T::Snapshot> {
+    pub(crate) fn peek_as<A: Access>(&self, key: impl Lookup) -> Peeked<A::Snapshot> {
         let shard = self.shard_of(key.hash());
-        shard.peek_as::<T>(key, &self.now())
+        shard.peek_as::<A>(key, &self.now())
     }
 
     /// Finds the value that most loading calls find. Counts nothing.

@@ -2,8 +2,8 @@
 //!
 //! A loader that was handed over runs on the spawner if there is an old value, which can be
 //! served meanwhile, and the caller waits no longer than necessary. Such a load has a deadline
-//! and a permit, is the only load of the key, and is fenced like any other load: a hung loader
-//! holds the key until the deadline, and no longer.
+//! and a permit, and is fenced like any other load: a hung loader holds the key until the
+//! deadline, and no longer.
 
 use std::pin::pin;
 
@@ -53,11 +53,12 @@ where
         old,
         permit,
         timeouts,
+        needs_age,
     } = handover;
     let join = Join {
         flight: Arc::clone(leader.flight()),
         has_old: true,
-        // No invalidation can lie between the start of the load and this call.
+        // The call began before the load, so the call may take any value of the load.
         joined_at: None,
         is_own: true,
     };
@@ -71,7 +72,7 @@ where
         let loading = pin!(loading);
         let timeouts = Some(Box::new(timeouts));
         // The flight tells the result.
-        let _ = drive::<A, L, C>(&mut leader, loading, timeouts, on_failure, false).await;
+        let _ = drive::<A, L, C>(&mut leader, loading, timeouts, on_failure, needs_age).await;
         drop(permit);
     };
     if let Some(spawner) = &engine.settings.spawner {

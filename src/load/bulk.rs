@@ -1,7 +1,7 @@
 //! Loading many keys with one loader.
 //!
-//! The call looks up every key and claims the free slots of the missing ones; one loader loads
-//! them all. These loads complete before the call waits for the loads of other calls, so two
+//! The call looks up every key and claims the free slots of the missing keys; one loader loads
+//! all these keys. These loads complete before the call waits for the loads of other calls, so two
 //! calls with overlapping keys cannot wait for each other:
 //!
 //! 1. A claims `x`, B claims `y`, and each joins the other's load.

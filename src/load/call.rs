@@ -46,9 +46,10 @@ where
 {
     async move {
         let key = engine.key_of(key);
-        // 1. The look that most calls end with.
+        // 1. The look that most calls end with. A hit carries no times, so verbs that report them
+        //    look closer.
         let mut look = no_hit.map_or(Look::First, Look::after);
-        if !L::IS_FULL && no_hit.is_none() {
+        if !R::REPORTS_AGE && no_hit.is_none() {
             match find_hit::<R::Access, C>(engine, key)? {
                 Ok(value) => return Ok(R::reply(engine, Served::hit(value))),
                 Err(no_hit) => look = Look::after(no_hit),
@@ -75,12 +76,13 @@ where
             permit,
         } = claim;
         // 3. A load that the spawner runs: the caller gets the stale value, or waits.
-        if let Some(permit) = permit {
+        if let Some(permit) = permit.filter(|_| L::MAY_RUN_ALONE) {
             let handover = Handover {
                 leader,
                 old: old.clone(),
                 permit,
                 timeouts: Timeouts::for_background(options.extra(), &engine.now()),
+                needs_age: R::REPORTS_AGE,
             };
             let own = loader.hand_over(engine, handover);
             let servable = old.filter(|old| old.found.times.state.is_servable());

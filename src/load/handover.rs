@@ -13,4 +13,6 @@ pub(crate) struct Handover<'a, C: Codec> {
     pub(crate) permit: Permit<'a, C>,
     /// The deadline of the load.
     pub(crate) timeouts: Timeouts,
+    /// Whether the entry keeps the time at which it was stored.
+    pub(crate) needs_age: bool,
 }

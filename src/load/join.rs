@@ -36,7 +36,7 @@ enum Waited<'a, A: Access> {
     Stale(Served<A>),
 }
 
-/// Waits for a load. `None` means that the load has no result for this call, which looks
+/// Waits for a load. The key is borrowed, so that nested futures do not repeat it. `None` means that the load has no result for this call, which looks
 /// again.
 ///
 /// A joiner of a load with tags of its own can be older than the load's value:
@@ -49,39 +49,40 @@ enum Waited<'a, A: Access> {
 pub(crate) fn join<A: Access, C: Codec>(
     engine: &Engine<C>,
     key: &Key<'_>,
-    join: &Join,
+    other: &Join,
     timeouts: &mut Option<Box<Timeouts>>,
 ) -> impl Future<Output = Option<CacheResult<Served<A>>>> {
     async move {
         // A background load may never be polled again: its deadline bounds the wait.
-        if let Some(deadline) = join.flight.deadline {
+        if let Some(deadline) = other.flight.deadline {
             let left = deadline.since(engine.now().get());
             Timeouts::set_deadline(timeouts, left, &engine.now());
         }
-        let mut end = pin!(join.flight.wait());
-        let mut has_old = join.has_old;
+        let mut end = pin!(other.flight.wait());
+        let mut has_old = other.has_old;
         let waited = poll_fn(|cx| {
             if let Poll::Ready(result) = end.as_mut().poll(cx) {
                 return Poll::Ready(Waited::Ended(result.as_ref()));
             }
             match timeouts {
-                Some(timeouts) => poll_timeouts(engine, *key, join, &mut has_old, timeouts, cx),
+                Some(timeouts) => poll_timeouts(engine, *key, other, &mut has_old, timeouts, cx),
                 None => Poll::Pending,
             }
         });
         match waited.await {
             Waited::Ended(None) => None,
             Waited::Ended(Some(Ok(value))) => {
-                let joined_at = join.joined_at;
-                let is_stale = joined_at.is_some_and(|note| value.overlap.overlaps_until(note));
+                let joined_at = other.joined_at;
+                let is_stale =
+                    joined_at.is_some_and(|sequence| value.overlap.overlaps_until(sequence));
                 // guard: a waiter that joined after the invalidation looks again
-                (!is_stale).then(|| take_value(engine, *key, join, value))
+                (!is_stale).then(|| take_value(engine, *key, other, value))
             }
             Waited::Ended(Some(Err(error))) => {
-                let on_failure = OnFailure::stale_if(join.has_old && !error.is_encode());
+                let on_failure = OnFailure::stale_if(other.has_old && !error.is_encode());
                 let stale = serve_on_failure(engine, *key, on_failure);
                 Some(stale.ok_or_else(|| {
-                    if !join.is_own {
+                    if !other.is_own {
                         engine.counters.count_join();
                     }
                     error.clone()
@@ -89,10 +90,10 @@ pub(crate) fn join<A: Access, C: Codec>(
             }
             Waited::TimedOut(time) => {
                 // An own background load counts its timeout itself.
-                if !join.is_own {
+                if !other.is_own {
                     engine.counters.count_timeout();
                 }
-                let stale = serve_on_failure(engine, *key, OnFailure::stale_if(join.has_old));
+                let stale = serve_on_failure(engine, *key, OnFailure::stale_if(other.has_old));
                 Some(stale.ok_or_else(|| CacheError::timeout(key.bytes, time)))
             }
             Waited::Stale(served) => Some(Ok(served)),

@@ -1,4 +1,4 @@
-//! The number of background loads.
+//! The bound on the number of background loads.
 
 use std::sync::atomic::Ordering;
 

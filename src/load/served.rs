@@ -1,4 +1,4 @@
-//! The answer of a loading call: a value, and where the value comes from.
+//! The answer of a loading call: a value and its source, and the reads that find or serve one.
 
 use super::loaded::{Old, Source};
 use crate::engine::Engine;

@@ -57,7 +57,8 @@ impl LoaderKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Look {
     First,
-    /// The first look was made, but not counted: a load must start.
+    /// The first look was made, but not counted: a load must start. The claim looks again as a
+    /// writer; a value stored in between is served, and the call still counts a miss.
     MustLoad,
     Again,
 }
@@ -86,9 +87,8 @@ pub(crate) fn step<'k, A: Access, C: Codec>(
     key: Key<'k>,
     options: &mut CallOptions<'_>,
     loader: LoaderKind,
-    look: Look,
+    mut look: Look,
 ) -> CacheResult<Step<'k, C, A>> {
-    let mut look = look;
     let mut undecodable: Option<TypedValue> = None;
     loop {
         let mut request = LoadRequest::new(A::type_tag());
@@ -106,7 +106,7 @@ pub(crate) fn step<'k, A: Access, C: Codec>(
         // joined a load or claimed the slot.
         let done = match lookup {
             LoadLookup::Hit(found) => serve_step(engine, key, &found),
-            lookup => claim(engine, key, options, loader, request, lookup),
+            lookup => join_or_claim(engine, key, options, loader, request, lookup),
         };
         let is_undecodable = matches!(done, Err(Failed::Undecodable(_)));
         if look != Look::Again {
@@ -122,7 +122,7 @@ pub(crate) fn step<'k, A: Access, C: Codec>(
 }
 
 /// Joins the load that a look found, or claims the slot if there is none.
-fn claim<'k, A: Access, C: Codec>(
+fn join_or_claim<'k, A: Access, C: Codec>(
     engine: &'k Engine<C>,
     key: Key<'k>,
     options: &mut CallOptions<'_>,

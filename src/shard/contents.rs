@@ -154,8 +154,8 @@ impl Contents {
 
     /// Returns the part of an entry's value that this form of access needs.
     #[inline]
-    pub(super) fn snapshot<T: Access>(&self, id: EntryId) -> T::Snapshot {
-        T::snapshot(self.store.value(id), || self.types.get(id))
+    pub(super) fn snapshot<A: Access>(&self, id: EntryId) -> A::Snapshot {
+        A::snapshot(self.store.value(id), || self.types.get(id))
     }
 
     /// Returns a handle of an entry's value, and the type.

@@ -1,8 +1,8 @@
-//! A load in progress, and the record that its waiters wait on.
+//! A load in progress, and the record on which the waiters wait.
 //!
 //! A flight belongs to the leader, and ends with the leader. Waiters only wait. If the leader is
 //! dropped, no waiter inherits the flight: all waiters look again, and the first starts a new
-//! flight. So a waiter without polls delays nobody.
+//! flight. So an unpolled waiter delays nobody.
 
 use async_lock::OnceCell;
 

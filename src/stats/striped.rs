@@ -1,8 +1,9 @@
 //! The counters of read-only calls: hits, misses, joins, stale serves and timeouts.
 //!
-//! If two threads add to the same counter, the line of memory moves between the processors, at
-//! the cost of a whole look-up. So there are several stripes, and each thread adds to a stripe of
-//! its own. The sum is exact. A stripe with a single writer needs no locked instruction either.
+//! If two threads add to the same counter, the line of memory moves between the processors, and
+//! this costs as much as a whole look-up. So there are several stripes, and each thread
+//! adds to a stripe of its own. The sum is exact. A stripe with a single writer needs no locked
+//! instruction either.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 

@@ -1,5 +1,5 @@
 //! A simulation for tests of services: tasks on a single thread, in an order drawn from a seed.
-//! The simulated backend is slow, hangs, fails and panics; time passes only inside.
+//! The simulated backend is slow, hangs, fails and panics; only simulated time passes.
 //!
 //! The bugs of a cached service happen between two awaits. [`simulate`] runs the same scenario
 //! in another order for each seed: the seed chooses the task at each step, the time and the

@@ -119,8 +119,8 @@ impl Core {
     }
 
     #[inline]
-    pub(super) fn snapshot<T: Access>(&self, id: EntryId) -> T::Snapshot {
-        self.contents.snapshot::<T>(id)
+    pub(super) fn snapshot<A: Access>(&self, id: EntryId) -> A::Snapshot {
+        self.contents.snapshot::<A>(id)
     }
 
     /// Finds an entry with the state, and records a read if the entry is fresh.

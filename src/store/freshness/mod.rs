@@ -98,11 +98,11 @@ impl Lifetime {
         if extra.is_none() && !needs_age {
             return Self::Plain(ttl.map_or(Moment::NEVER, |ttl| now().after(ttl)));
         }
-        Self::extra(ttl, extra, needs_age, now, random)
+        Self::with_extra(ttl, extra, needs_age, now, random)
     }
 
     /// Computes the times for options beyond the time to live.
-    fn extra(
+    fn with_extra(
         ttl: Option<Duration>,
         extra: Option<&ExtraOptions>,
         needs_age: bool,
