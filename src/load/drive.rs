@@ -1,4 +1,4 @@
-//! Running a loader to its end, within its time, and completing the load.
+//! Running a loader to the end, within the timeouts, and completing the load.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -14,8 +14,8 @@ use crate::error::{CacheError, CacheResult};
 use crate::shard::OldEntry;
 use crate::value::{Access, Codec};
 
-/// Calls a loader, with the old value for a full loader. An old value that cannot be decoded
-/// cannot be served after a failed load either.
+/// Calls a loader, with the old value for a full loader. An undecodable old value cannot be served
+/// after a failed load either.
 pub(crate) fn start<A, L, C>(
     leader: &mut Leader<'_, C>,
     old: Option<Box<OldEntry>>,
@@ -38,8 +38,8 @@ where
     leader.run(|| loader.call(old_value))
 }
 
-/// Runs a loader to its end, within its time, and completes the load. `needs_age`: whether the
-/// entry keeps the time at which it was stored.
+/// Runs a loader to the end, within the timeouts, and completes the load. `needs_age`: whether
+/// the entry keeps the time of storing.
 pub(crate) fn drive<A, L, C>(
     leader: &mut Leader<'_, C>,
     mut loading: Pin<&mut L::Future>,
@@ -79,7 +79,7 @@ where
     }
 }
 
-/// Completes a load with the value that the loader returned.
+/// Completes a load with the value from the loader.
 pub(crate) fn complete<A: Access, C: Codec>(
     leader: &mut Leader<'_, C>,
     loaded: Loaded<A::Value>,

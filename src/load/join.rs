@@ -36,16 +36,16 @@ enum Waited<'a, A: Access> {
     Stale(Served<A>),
 }
 
-/// Waits for a load. The key is borrowed, so that nested futures do not repeat it. `None` means that the load has no result for this call, which looks
-/// again.
+/// Waits for a load. Returns `None` if the load has no result for this call: then the call looks
+/// again. The key is borrowed, so that nested futures do not repeat the key.
 ///
-/// A joiner of a load with tags of its own can be older than the load's value:
+/// A waiter can be newer than the loaded value, if the loader chooses tags:
 ///
-/// 1. A's load starts and reads version 1.
-/// 2. B invalidates tag `g`, which nobody knows to be a tag of the load.
+/// 1. The load of A starts and reads version 1.
+/// 2. B invalidates tag `g`, not yet known as a tag of the load.
 /// 3. C joins the load, and notes the sequence of the log.
-/// 4. A's loader returns version 1 with tag `g`. C came after the invalidation, so C must
-///    not get version 1: the overlap reaches back before C's note, and C looks again.
+/// 4. The loader of A returns version 1 with tag `g`. C came after the invalidation and must not
+///    get version 1: the overlap began before the sequence of C, so C looks again.
 pub(crate) fn join<A: Access, C: Codec>(
     engine: &Engine<C>,
     key: &Key<'_>,
@@ -101,8 +101,8 @@ pub(crate) fn join<A: Access, C: Codec>(
     }
 }
 
-/// Polls the timeouts of a waiting call. `has_old` becomes `false` once the old value is
-/// gone: then the soft timeout has no part in the wait any more.
+/// Polls the timeouts of a waiting call. `has_old` becomes `false` once the old value has
+/// expired: from then on the soft timeout has no effect.
 fn poll_timeouts<A: Access, C: Codec>(
     engine: &Engine<C>,
     key: Key<'_>,

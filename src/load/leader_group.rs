@@ -1,4 +1,4 @@
-//! The leaders of one call for many keys, which share one loader.
+//! The leaders of a call for many keys, with a common loader.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -16,7 +16,7 @@ use super::timeouts::Timeouts;
 use crate::error::{BoxError, CacheError, CacheResult};
 use crate::value::{Access, Codec};
 
-/// The loads of one call, which have one loader.
+/// The loads of a call, with a common loader.
 pub(crate) struct LeaderGroup<'a, C: Codec> {
     members: Vec<GroupMember<'a, C>>,
     /// Whether the loader runs: a panic then is the panic of every load.
@@ -59,7 +59,7 @@ impl<'a, C: Codec> LeaderGroup<'a, C> {
         result
     }
 
-    /// Runs the loader to its end, within its time. An error is the length of the timeout.
+    /// Runs the loader to the end, within the timeouts. An error is the length of the timeout.
     pub(crate) async fn drive<Fut: Future>(
         &mut self,
         loader: impl FnOnce(Vec<usize>) -> Fut,
@@ -86,8 +86,8 @@ impl<'a, C: Codec> LeaderGroup<'a, C> {
         .await
     }
 
-    /// Completes every load with the value of its key. `answer` gets the place of the key and
-    /// what the call returns for the key.
+    /// Completes every load with the value of the key. `answer` gets the place of the key, and the
+    /// value or the error for the key.
     pub(crate) fn complete<A: Access>(
         mut self,
         loaded: Result<impl LoadedMany<A::Value>, Duration>,

@@ -1,4 +1,5 @@
-//! The answer of a loading call: a value and its source, and the reads that find or serve one.
+//! The answer of a loading call: a value with a source, and the reads that find or serve a
+//! value.
 
 use super::loaded::{Old, Source};
 use crate::engine::Engine;
@@ -9,7 +10,7 @@ use crate::shard::{FoundEntry, NoHit, OldEntry};
 use crate::stats::count;
 use crate::value::{Access, Codec, TypedValue};
 
-/// A value, its source and its times.
+/// A value with the source and the times.
 pub(crate) struct Served<A: Access> {
     pub(crate) value: A::Held,
     pub(crate) source: Source,
@@ -24,7 +25,7 @@ impl<A: Access> Served<A> {
         Self::from(value, Source::Hit, Moment::NEVER)
     }
 
-    /// The value of a load that this call ran or handed over.
+    /// The value of a load run or handed over by this call.
     pub(crate) fn loaded(value: A::Held, fresh_until: Moment) -> Self {
         Self::from(value, Source::Loaded, fresh_until)
     }
@@ -49,10 +50,10 @@ impl<A: Access> Served<A> {
 pub(crate) enum OnFailure {
     /// The error.
     Error,
-    /// The value that may still be served at that moment; without one, the error.
+    /// The old value, if still servable at that moment; otherwise the error.
     Stale,
-    /// The same, but a fresh value only if its entry has a window: `refresh` asked for a
-    /// new value.
+    /// The same, but a fresh value only for an entry with a window: `refresh` asked for a new
+    /// value.
     StaleOnly,
 }
 
@@ -63,7 +64,7 @@ impl OnFailure {
     }
 }
 
-/// Looks for a fresh value, which is what most loading calls find. Counts a hit, or nothing.
+/// Looks for a fresh value, the usual case of a loading call. Counts a hit, or nothing.
 #[inline]
 pub(crate) fn find_hit<A: Access, C: Codec>(
     engine: &Engine<C>,
@@ -122,8 +123,8 @@ pub(crate) fn serve_on_failure<A: Access, C: Codec>(
     serve(engine, key, &found).ok()
 }
 
-/// Decodes the value that a load may replace, for the loader. An error means that the old
-/// value cannot be served after a failed load either.
+/// Decodes the old value for the loader. After an error, the old value cannot be served for a
+/// failed load either.
 pub(crate) fn open_old<A: Access, C: Codec>(
     engine: &Engine<C>,
     key: Key<'_>,

@@ -64,14 +64,16 @@ where
 /// # Examples
 ///
 /// ```
+/// use std::future::pending;
 /// use std::time::Duration;
 ///
 /// use futures_lite::future::block_on;
-/// use hydracache::{AsyncIoTimer, Timer};
+/// use hydracache::{AsyncIoTimer, CacheOptions, HydraCache};
 ///
-/// let start = std::time::Instant::now();
-/// block_on(AsyncIoTimer.sleep(Duration::from_millis(1)));
-/// assert!(start.elapsed() >= Duration::from_millis(1));
+/// let cache = HydraCache::local().timer(AsyncIoTimer).build();
+/// let options = CacheOptions::new().load_timeout(Duration::from_millis(1));
+/// let hung_load = cache.get_or_load("key", options, pending::<Result<u8, &str>>);
+/// assert!(block_on(hung_load).is_err_and(|error| error.is_timeout()));
 /// ```
 #[cfg(feature = "async-io")]
 #[derive(Clone, Copy, Debug, Default)]

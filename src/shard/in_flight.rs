@@ -7,8 +7,8 @@ use crate::key::{Key, Lookup, SmallBytes};
 use crate::sync::Arc;
 use crate::tags::PinnedTags;
 
-/// The place of a load in the table. Removing the slot fences the load, because a load
-/// stores its value only while the slot of its key has the load's own flight.
+/// The place of a load in the table. Removing the slot fences the load: a value is stored only
+/// while the slot of the key holds the flight of the load.
 #[derive(Debug)]
 pub(super) struct Slot {
     key: SmallBytes,
@@ -37,7 +37,7 @@ impl InFlight {
         self.0.find(hash, is_slot)
     }
 
-    /// Adds the slot of a key that has none.
+    /// Adds the slot of a key without a slot.
     pub(super) fn insert(
         &mut self,
         key: Key<'_>,
@@ -56,7 +56,7 @@ impl InFlight {
         self.0.insert_unique(key.hash, slot, |slot| slot.hash);
     }
 
-    /// Removes the slot of a key, and with it fences the load.
+    /// Removes the slot of a key, and so fences the load.
     #[inline]
     pub(super) fn take(&mut self, key: Key<'_>) -> Option<Slot> {
         self.take_if(key, |_| true)

@@ -13,39 +13,37 @@ use crate::error::BoxError;
 
 /// How a verb hands out values. An implementation is a marker: no value of the type exists.
 pub(crate) trait Access {
-    /// The value that a loader returns.
+    /// The value from a loader.
     type Value;
 
-    /// The value as a caller gets it.
+    /// The value for a caller.
     type Held;
 
-    /// The part of an entry that a look-up takes under the lock, and `finish` converts after the
-    /// unlock.
+    /// The part of an entry taken under the lock, for `finish` to convert after the unlock.
     type Snapshot;
 
     /// Returns the type of the values.
     fn type_tag() -> TypeTag;
 
-    /// Converts a loader's value to the form that is stored and the form that the leader
-    /// gets. `unchanged` is the stored value if the loader returned that very value.
+    /// Converts the value from a loader to the stored form and to the form for the leader.
+    /// `unchanged` is the stored value, if the loader returned the stored value.
     fn encode<C: Codec>(
         codec: &C,
         value: Self::Value,
         unchanged: Option<TypedValue>,
     ) -> Result<(NewValue, Self::Held), BoxError>;
 
-    /// Converts a stored value to the form that a caller gets.
+    /// Converts a stored value to the form for a caller.
     fn decode<C: Codec>(codec: &C, read: &TypedValue) -> Result<Self::Held, Unreadable>;
 
     /// Takes from an entry what `finish` needs. Runs none of the caller's code.
     fn snapshot(stored: &StoredValue, type_tag: impl FnOnce() -> Option<TypeTag>)
     -> Self::Snapshot;
 
-    /// Converts a snapshot to the form that a caller gets.
+    /// Converts a snapshot to the form for a caller.
     fn finish<C: Codec>(codec: &C, snapshot: Self::Snapshot) -> Result<Self::Held, Unreadable>;
 
-    /// Returns the value by itself, for a loader that sees the old value; `None` if others
-    /// share the value.
+    /// Returns the owned value, for a full loader; `None` for a shared value.
     fn into_old(held: Self::Held) -> Option<Self::Value>;
 }
 
