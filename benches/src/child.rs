@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 use anyhow::{Context, Result, bail};
 use clap::{Subcommand, ValueEnum};
 
+use crate::calls::Call;
 use crate::draw;
 use crate::fill;
 use crate::memory;
@@ -42,6 +43,16 @@ pub enum Task {
         /// The number of batches: one or two.
         batches: u32,
     },
+    /// Runs batches of a call of hydracache under callgrind.
+    #[command(hide = true)]
+    Call {
+        /// The call.
+        call: Call,
+        /// The number of entries in the cache.
+        entries: u32,
+        /// The number of batches: one or two.
+        batches: u32,
+    },
 }
 
 /// The operation that `instructions` counts.
@@ -65,6 +76,14 @@ impl Task {
                 batches,
             } => {
                 operate(contender, operation, entries, batches);
+                Ok(())
+            }
+            Self::Call {
+                call,
+                entries,
+                batches,
+            } => {
+                call.run(entries, batches);
                 Ok(())
             }
         }

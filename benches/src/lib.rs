@@ -4,6 +4,8 @@
 //! `README.md` explains how to run the benches and read the figures.
 
 pub mod bench;
+pub mod callgrind;
+pub mod calls;
 pub mod child;
 pub mod draw;
 pub mod fill;

@@ -140,8 +140,10 @@ impl<C: Codec> HydraCache<C> {
         // The names are collected before the first await. Otherwise the future would be `Send`
         // only if the iterator is, and iterators with closures over borrowed tags would fail to
         // compile.
-        let hashed = |tag: &str| self.engine.hashed_tag(tag.into());
-        let tags = tags.into_iter().map(|tag| hashed(tag.as_ref())).collect();
+        let tags = tags
+            .into_iter()
+            .map(|tag| self.engine.hashed_tag(tag.as_ref().into()))
+            .collect();
         Ok(self.engine.invalidate(tags, Effect::Remove).await)
     }
 

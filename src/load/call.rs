@@ -76,7 +76,7 @@ where
             permit,
         } = claim;
         // 3. A load that the spawner runs: the caller gets the stale value, or waits.
-        if let Some(permit) = permit.filter(|_| L::MAY_RUN_ALONE) {
+        if let Some(permit) = permit {
             let handover = Handover {
                 leader,
                 old: old.clone(),

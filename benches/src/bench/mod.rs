@@ -1,5 +1,6 @@
 //! The benches, one per file.
 
+pub mod calls;
 pub mod flight;
 pub mod growth;
 pub mod hit;
@@ -43,6 +44,8 @@ pub enum Bench {
     Growth,
     /// Instructions and locked operations of a hit and of an insert.
     Instructions,
+    /// The loading calls of hydracache: instructions, and the bytes of a future.
+    Calls,
 }
 
 impl Bench {
@@ -60,6 +63,7 @@ impl Bench {
             Self::Ratio => ratio::run(settings, targets),
             Self::Growth => growth::run(settings, targets),
             Self::Instructions => instructions::run(settings, targets),
+            Self::Calls => calls::run(settings, targets),
         }
     }
 }
