@@ -92,9 +92,14 @@ pub(crate) fn complete<A: Access, C: Codec>(
         unchanged,
     } = loaded;
     let unchanged = unchanged.filter(|value| leader.is_old(value));
+    // Hashed before the shard is locked.
+    let mut hashed_tags = Vec::new();
+    if !tags.is_empty() {
+        hashed_tags.extend(tags.into_iter().map(|name| leader.engine.hashed_tag(name)));
+    }
     let overrides = Overrides {
         ttl,
-        tags,
+        tags: &hashed_tags,
         is_unchanged: unchanged.is_some(),
     };
     // A panic in the encoding is a panic of the load.
@@ -104,7 +109,7 @@ pub(crate) fn complete<A: Access, C: Codec>(
         .encode_as::<A>(leader.key().bytes, value, unchanged)
     {
         Ok((encoded, held)) => {
-            let fresh_until = leader.complete(encoded, overrides, needs_age);
+            let fresh_until = leader.complete(encoded, &overrides, needs_age);
             Ok(Served::loaded(held, fresh_until))
         }
         Err(error) => Err(leader.fail(error, false)),

@@ -9,7 +9,7 @@ use super::timeouts::Timeouts;
 use crate::engine::{Engine, Handle};
 use crate::error::CacheError;
 use crate::key::Key;
-use crate::options::{CacheOptions, SharedExtra, TagNames};
+use crate::options::{CacheOptions, SharedExtra};
 use crate::runtime::Moment;
 use crate::shard::{Completion, Failure, Flight, FlightResult, NewEntry, Shard};
 use crate::sync::Arc;
@@ -34,9 +34,10 @@ impl<C> Deref for EngineRef<'_, C> {
 }
 
 /// The settings of a loader for the loaded value, in place of the call's options.
-pub(crate) struct Overrides {
+pub(crate) struct Overrides<'a> {
     pub(crate) ttl: Option<Duration>,
-    pub(crate) tags: TagNames,
+    /// The tags that the loader chose.
+    pub(crate) tags: &'a [HashedTag],
     /// Whether the value is the old one.
     pub(crate) is_unchanged: bool,
 }
@@ -142,7 +143,7 @@ impl<'a, C: Codec> Leader<'a, C> {
     pub(crate) fn complete(
         &mut self,
         value: NewValue,
-        overrides: Overrides,
+        overrides: &Overrides<'_>,
         needs_age: bool,
     ) -> Moment {
         // guard: a panic of a listener does not turn a stored load into a failed load
@@ -156,13 +157,10 @@ impl<'a, C: Codec> Leader<'a, C> {
             needs_age,
         };
         let now = self.engine.now();
-        let hashing = &self.engine.hashing;
-        let hashed = |name| HashedTag::new(name, hashing);
-        let own_tags: Vec<HashedTag> = overrides.tags.into_iter().map(hashed).collect();
         let completion = Completion {
             flight: &self.flight,
             entry: &mut entry,
-            own_tags: &own_tags,
+            own_tags: overrides.tags,
             is_unchanged: overrides.is_unchanged,
             log: &self.engine.log,
         };

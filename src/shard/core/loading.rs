@@ -34,6 +34,8 @@ impl Core {
         Err(self.why_no_hit(key, probe))
     }
 
+    // Apart, so that the path of a hit is short.
+    #[inline(never)]
     fn why_no_hit(&self, key: impl Lookup, probe: Probe) -> NoHit {
         let has_value = !matches!(probe, Probe::Missing | Probe::Checked(_, State::Expired));
         if has_value || !self.backoffs.is_empty() || self.in_flight.get(key).is_some() {
