@@ -23,13 +23,13 @@ impl<C: Codec> Engine<C> {
         let value = self.encode(key, value)?;
         let (at, shard) = self.locate(key);
         let now = self.now();
-        let mut write = NewEntry {
+        let mut entry = NewEntry {
             value,
             ttl: options.ttl,
             extra: options.extra.as_deref(),
             needs_age: false,
         };
-        let writes = shard.put_if(at, read, &mut write, &options.tags, &now);
+        let writes = shard.put_if(at, read, &mut entry, &options.tags, &now);
         if let Some(writes) = writes {
             self.reclaim_another_shard(writes, &now);
         }

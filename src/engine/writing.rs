@@ -60,16 +60,16 @@ impl<C: Codec> Engine<C> {
             filled = self.filled_in(options);
             &filled
         };
-        // The value stays in `write` if the shard refuses the value: dropped after the unlock.
+        // The value stays in `entry` if the shard refuses the value: dropped after the unlock.
         let (at, shard) = self.locate(key);
         let now = self.now();
-        let mut write = NewEntry {
+        let mut entry = NewEntry {
             value,
             ttl: options.ttl.or(self.settings.default_options.ttl),
             extra: options.extra.as_deref(),
             needs_age: false,
         };
-        let writes = shard.put(at, &mut write, &options.tags, &now);
+        let writes = shard.put(at, &mut entry, &options.tags, &now);
         self.reclaim_another_shard(writes, &now);
     }
 

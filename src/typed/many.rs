@@ -129,20 +129,20 @@ where
         Fut: Future<Output = R>,
     {
         let keys: Vec<Q> = keys.into_iter().collect();
-        let mut asked = UniqueKeys::default();
-        // For each key its place among those asked for, or why it has none.
+        let mut unique = UniqueKeys::default();
+        // For each key its place among those unique for, or why it has none.
         let places: Vec<CacheResult<usize>> = keys
             .iter()
             .enumerate()
-            .map(|(number, key)| Ok(asked.place(self.key(key.borrow())?, number)))
+            .map(|(number, key)| Ok(unique.place(self.key(key.borrow())?, number)))
             .collect();
         let load = |places: Vec<usize>| {
-            let key = |place: usize| keys[asked.first[place]].borrow().to_owned();
+            let key = |place: usize| keys[unique.first[place]].borrow().to_owned();
             loader(places.into_iter().map(key).collect())
         };
         let options = self.call_options(options);
         let answers =
-            load_many::<ByArc<V>, _, _, _>(&self.engine, &asked.keys, options, load).await;
+            load_many::<ByArc<V>, _, _, _>(&self.engine, &unique.keys, options, load).await;
         let answer = |place: usize| match &answers[place] {
             Ok(value) => Ok(Arc::clone(value)),
             Err(error) => Err(error.clone()),

@@ -200,19 +200,19 @@ impl Core {
     pub(super) fn put(
         &mut self,
         key: Key<'_>,
-        write: &mut NewEntry<'_>,
+        entry: &mut NewEntry<'_>,
         tags: &TagNames,
         now: &Now<'_>,
         trash: &mut Trash,
     ) -> usize {
         // 1. Read the clock while nothing is changed.
-        self.ask_time(write.needs_time(), now);
+        self.ask_time(entry.needs_time(), now);
         // 2. The put is newer than the load of the key.
         // guard: a put fences the load of the key
         self.fence(key);
         // 3. Store with pinned tags, as a load does.
         let tags = self.pin(tags);
-        self.store(key, write, tags, now, trash);
+        self.store(key, entry, tags, now, trash);
         self.compact(trash);
         self.writes
     }

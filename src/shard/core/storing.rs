@@ -27,7 +27,7 @@ impl Core {
     pub(super) fn store(
         &mut self,
         key: Key<'_>,
-        write: &mut NewEntry<'_>,
+        entry: &mut NewEntry<'_>,
         tags: PinnedTags,
         now: &Now<'_>,
         trash: &mut Trash,
@@ -40,9 +40,9 @@ impl Core {
         //    decides the counter and the cause.
         let random = || self.contents.random(key.hash, self.writes);
         let lifetime = Lifetime::new(
-            write.ttl,
-            write.extra,
-            write.needs_age,
+            entry.ttl,
+            entry.extra,
+            entry.needs_age,
             || now.get(),
             random,
         );
@@ -51,18 +51,18 @@ impl Core {
         let liveness = old.map_or(Liveness::Live, |id| self.contents.liveness(id, now));
         let cost = cost(
             key.bytes.len(),
-            write.value.stored.cost(),
+            entry.value.stored.cost(),
             tags.len(),
             timed,
         );
         // 3. Refuse a value that does not fit, or without a pair for a tag. A time to live of
         //    zero counts as no rejection. Either way the old value is removed: a put ends the
         //    old value.
-        let refused = write.value.stored.bytes().len() > self.limits.entry_bytes
+        let refused = entry.value.stored.bytes().len() > self.limits.entry_bytes
             || cost > self.limits.bytes
             || self.limits.entries == 0
             || tags.is_incomplete;
-        if refused || write.ttl == Some(Duration::ZERO) {
+        if refused || entry.ttl == Some(Duration::ZERO) {
             count(&mut self.stats.rejections, refused.into());
             self.contents.tags.unpin(tags);
             if let Some(id) = old {
@@ -73,7 +73,7 @@ impl Core {
         let fresh_until = lifetime.fresh_until();
         // 4. Replace in place if the sum of the costs stays within the bound. The policy keeps
         //    the entry.
-        let value = mem::take(&mut write.value);
+        let value = mem::take(&mut entry.value);
         let mut rank = None;
         if let Some(id) = old {
             if self.contents.cost() - self.contents.cost_of(id) + cost <= self.limits.bytes {
