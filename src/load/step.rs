@@ -249,3 +249,76 @@ impl From<CacheError> for Failed {
         Self::Error(error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::{Arc, OnceLock, Weak};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::engine::Settings;
+    use crate::key::KeyHasher;
+    use crate::options::CacheOptions;
+    use crate::runtime::Clock;
+    use crate::value::{ByValue, Postcard};
+
+    /// A clock that looks at the counter of misses each time the cache asks for the time. (A
+    /// clock must not call the cache; the counter is no call, and takes no lock.)
+    #[derive(Clone, Default)]
+    struct Witness {
+        engine: Arc<OnceLock<Weak<Engine<Postcard>>>>,
+        time: Arc<AtomicU64>,
+        asked: Arc<AtomicU64>,
+        misses: Arc<AtomicU64>,
+    }
+
+    impl Clock for Witness {
+        fn now(&self) -> Duration {
+            if let Some(engine) = self.engine.get().and_then(Weak::upgrade) {
+                let misses = engine.counters.misses();
+                self.misses.fetch_max(misses, Ordering::Relaxed);
+            }
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            Duration::from_secs(self.time.load(Ordering::Relaxed))
+        }
+    }
+
+    /// The claim asks for the time, because the entry may have expired.
+    #[test]
+    fn miss_is_not_yet_counted_while_the_call_claims() {
+        let clock = Witness::default();
+        let settings = Settings {
+            max_capacity: Some(10),
+            max_bytes: None,
+            max_entry_bytes: 16 << 20,
+            default_options: CacheOptions::new(),
+            hasher: KeyHasher::default(),
+            clock: Box::new(clock.clone()),
+            timer: None,
+            spawner: None,
+            max_background_loads: 0,
+            listener: None,
+        };
+        let engine = Arc::new(Engine::new(settings, Postcard));
+        let set = clock.engine.set(Arc::downgrade(&engine));
+        assert!(set.is_ok());
+        let ttl = CacheOptions::new().ttl(Duration::from_secs(1));
+        engine.put(b"key", &7_u8, &ttl).unwrap();
+        clock.time.store(1, Ordering::Relaxed);
+
+        let asked = clock.asked.load(Ordering::Relaxed);
+        let (key, mut options) = (engine.key_of(b"key"), ttl.into());
+        let next = step::<ByValue<u8>, _>(
+            &engine,
+            key,
+            &mut options,
+            LoaderKind::PLAIN,
+            Look::MustLoad,
+        );
+        assert!(matches!(next, Ok(Step::Lead(_))));
+        assert!(clock.asked.load(Ordering::Relaxed) > asked);
+        assert_eq!(clock.misses.load(Ordering::Relaxed), 0, "counted too early");
+        assert_eq!(engine.counters.misses(), 1);
+    }
+}
