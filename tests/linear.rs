@@ -12,9 +12,10 @@
 //! A waiter must have joined while the load held the slot, after the last invalidation before
 //! the call, and cannot return before the completion. `model.rs` defines each step.
 //!
-//! In a cache of one shard an invalidation of a tag and a flush are one step for all keys. With
-//! several shards they visit one shard after another: one step per key. For tags chosen by a
-//! loader an invalidation is two steps, the record in the invalidation log and the visit.
+//! An invalidation of tags and a flush are three steps: the begin, the visit, the end. In a cache of
+//! one shard the visit is one step for all keys, with several shards one step per key. A load that
+//! begins between begin and end is not stored. Some loaders read another key through the cache:
+//! `read_through.rs` checks that no such value outlives the value it was made from.
 //!
 //! Not checked here: windows, timeouts, back-offs, eviction, background loads and loads of
 //! many keys.
@@ -39,6 +40,9 @@ mod history;
 #[path = "linear/model.rs"]
 #[allow(unreachable_pub, reason = "a module of one test")]
 mod model;
+#[path = "linear/read_through.rs"]
+#[allow(unreachable_pub, reason = "a module of one test")]
+mod read_through;
 #[path = "linear/rounds.rs"]
 #[allow(unreachable_pub, reason = "a module of one test")]
 mod rounds;

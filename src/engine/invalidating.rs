@@ -9,6 +9,7 @@ use futures_lite::future::yield_now;
 
 use super::{Engine, SWEEP_SLICE};
 use crate::key::SmallBytes;
+use crate::shard::Named;
 use crate::sync::Arc;
 use crate::tags::{Effect, HashedTag, TagInvalidation};
 use crate::value::Codec;
@@ -21,18 +22,17 @@ impl<C: Codec> Engine<C> {
 
     /// Invalidates or expires all entries with one of the tags, and returns how many were fresh.
     ///
-    /// The log comes first, for a load whose loader chooses tag `g`:
-    ///
-    /// 1. The load starts at sequence 7 and reads version 1.
-    /// 2. The invalidation of `g` is logged as number 8, then visits the shards.
-    /// 3. If the load completes before the visit to its shard, the visit finds the entry. If the
-    ///    load completes after the visit, it finds number 8 in the log, and stores nothing.
+    /// The shards are visited one after the other, and loads start meanwhile. So the invalidation
+    /// is listed during the visits: a load with one of the tags that starts or completes now is not
+    /// stored. See `shard/visits.rs` and `shard/invalidation_log.rs`.
     pub(crate) async fn invalidate(&self, tags: Vec<HashedTag>, effect: Effect) -> u64 {
         let invalidation = Arc::new(TagInvalidation::new(effect, self.now().get()));
-        // guard: the log is written before a shard is visited
-        self.log.record(tags.iter().map(|tag| tag.hash));
-        for shard in &self.shards {
-            shard.invalidate(&tags, &invalidation);
+        {
+            let named = Named::tags(tags.iter().map(|tag| tag.hash));
+            let _visiting = self.log.begin_visits(named);
+            for shard in &self.shards {
+                shard.invalidate(&tags, &invalidation);
+            }
         }
         drop(tags);
         // Everything named is unreachable. The rest gives memory back.
@@ -62,8 +62,11 @@ impl<C: Codec> Engine<C> {
     /// Invalidates all entries and fences all loads.
     pub(crate) async fn flush(&self) {
         let at = self.now().get();
-        for shard in &self.shards {
-            shard.flush(at);
+        {
+            let _visiting = self.log.begin_visits(Named::Everything);
+            for shard in &self.shards {
+                shard.flush(at);
+            }
         }
         self.sweep_slices().await;
     }

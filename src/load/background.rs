@@ -41,7 +41,8 @@ where
     }
 }
 
-/// Hands a load to the spawner, and returns the load for the caller to wait for.
+/// Calls a loader, hands its future to the spawner, and returns the load for the caller to wait
+/// for. The closure runs in the caller's task, where its task-locals are.
 fn run_in_background<A, L, C>(engine: &Handle<C>, handover: Handover<'_, C>, loader: L) -> Join
 where
     A: Access + 'static,
@@ -49,34 +50,35 @@ where
     C: Codec,
 {
     let Handover {
-        leader,
+        mut leader,
         old,
         permit,
         timeouts,
         needs_age,
     } = handover;
-    let join = Join {
-        flight: Arc::clone(leader.flight()),
-        has_old: true,
-        // The call began before the load, so the call may take any value of the load.
-        joined_at: None,
-        is_own: true,
-    };
+    let flight = Arc::clone(leader.flight());
+    // Waiters, the caller among them, serve the stale value themselves.
+    let mut on_failure = OnFailure::Error;
+    let loading = start::<A, L, C>(&mut leader, old, &mut on_failure, loader);
     // The future keeps the cache: the caller may be gone when the load ends.
     let permit = permit.into_owned(engine);
     let mut leader = leader.into_owned(Handle::clone(engine));
     let load = async move {
-        // Waiters, the caller among them, serve the stale value themselves.
-        let mut on_failure = OnFailure::Error;
-        let loading = start::<A, L, C>(&mut leader, old, &mut on_failure, loader);
-        let loading = pin!(loading);
+        // After the leader, so dropped before it.
+        let loading = pin!(Some(loading));
         let timeouts = Some(Box::new(timeouts));
         // The flight tells the result.
         let _ = drive::<A, L, C>(&mut leader, loading, timeouts, on_failure, needs_age).await;
         drop(permit);
     };
-    if let Some(spawner) = &engine.settings.spawner {
-        spawner.spawn(Box::pin(load));
+    if let (Some(spawner), Some(task)) = (&engine.settings.spawner, &flight.background) {
+        spawner.spawn(Arc::clone(task).start(Box::pin(load)));
     }
-    join
+    Join {
+        flight,
+        has_old: true,
+        // The call began before the load, so the call may take any value of the load.
+        joined_at: None,
+        is_own: true,
+    }
 }

@@ -106,7 +106,7 @@ where
         let loading = start::<R::Access, L, C>(&mut leader, old, &mut on_failure, loader);
         // Pinned once and passed by reference: moved into `drive`, the loader's future would
         // count twice in the size of this one.
-        let loading = pin!(loading);
+        let loading = pin!(Some(loading));
         let needs_age = R::REPORTS_AGE;
         let driven =
             drive::<R::Access, L, C>(&mut leader, loading, timeouts, on_failure, needs_age);
@@ -131,8 +131,9 @@ where
         let loader_kind = LoaderKind::of::<R::Access, L>();
         let mut leader = claim_refresh::<R::Access, C>(engine, key, &mut options, loader_kind)?;
         drop(options);
-        let loading = pin!(leader.run(|| loader.call(None)));
-        let (on_failure, needs_age) = (OnFailure::StaleOnly, R::REPORTS_AGE);
+        let loading = pin!(Some(leader.run(|| loader.call(None))));
+        // The caller asked for a new value: an old one is no answer.
+        let (on_failure, needs_age) = (OnFailure::Error, R::REPORTS_AGE);
         let driven = drive::<R::Access, L, C>(&mut leader, loading, None, on_failure, needs_age);
         Ok(R::reply(engine, driven.await?))
     }

@@ -40,9 +40,19 @@ where
 
 /// Runs a loader to the end, within the timeouts, and completes the load. `needs_age`: whether
 /// the entry keeps the time of storing.
+///
+/// The future of the loader is dropped before the load ends. Otherwise the next loader of the key
+/// could meet a lock or a transaction of this loader:
+///
+/// 1. The loader of A holds a transaction. A's `load_timeout` ends, and A frees the slot.
+/// 2. B claims the slot, and its loader begins a second transaction.
+/// 3. A drops the future of its loader, and so ends the first transaction.
+///
+/// A loader that is a race of two futures has ended while the slower one is still there, so the
+/// order matters after a success too.
 pub(crate) fn drive<A, L, C>(
     leader: &mut Leader<'_, C>,
-    mut loading: Pin<&mut L::Future>,
+    mut loading: Pin<&mut Option<L::Future>>,
     mut timeouts: Option<Box<Timeouts>>,
     on_failure: OnFailure,
     needs_age: bool,
@@ -57,7 +67,10 @@ where
             timeouts = leader.timeouts();
         }
         let ended = poll_fn(|cx| {
-            let polled = leader.poll(|| loading.as_mut().poll(cx));
+            let Some(loader) = loading.as_mut().as_pin_mut() else {
+                return Poll::Pending;
+            };
+            let polled = leader.poll(|| loader.poll(cx));
             match (polled, &mut timeouts) {
                 (Poll::Ready(result), _) => Poll::Ready(Ok(result)),
                 (Poll::Pending, Some(timeouts)) => {
@@ -67,15 +80,22 @@ where
                 (Poll::Pending, None) => Poll::Pending,
             }
         });
-        let error = match ended.await {
-            Ok(Ok(value)) => return complete(leader, value.into(), needs_age),
-            Ok(Err(error)) => CacheError::load(leader.key().bytes, Arc::new(error.into())),
-            Err(time) => {
-                leader.engine.counters.count_timeout();
-                CacheError::timeout(leader.key().bytes, time)
-            }
+        let ended = ended.await;
+        // The caller's code: the drop of the future, and the conversions.
+        let ended = leader.run(|| {
+            // guard: the future of a loader is dropped before the slot is free
+            loading.set(None);
+            ended.map(|result| match result {
+                Ok(value) => Ok(value.into()),
+                Err(error) => Err(Arc::new(error.into())),
+            })
+        });
+        let error = match ended {
+            Ok(Ok(loaded)) => return complete(leader, loaded, needs_age),
+            Ok(Err(error)) => leader.fail(CacheError::load(leader.key().bytes, error), true),
+            Err(time) => leader.time_out(time),
         };
-        fail(leader, error, on_failure)
+        serve_after(leader, error, on_failure)
     }
 }
 
@@ -116,12 +136,11 @@ pub(crate) fn complete<A: Access, C: Codec>(
     }
 }
 
-/// Ends a failed load, and serves the stale value if there is one.
-pub(crate) fn fail<A: Access, C: Codec>(
-    leader: &mut Leader<'_, C>,
+/// Serves the stale value after a failed load, or returns the error if there is no such value.
+pub(crate) fn serve_after<A: Access, C: Codec>(
+    leader: &Leader<'_, C>,
     error: CacheError,
     on_failure: OnFailure,
 ) -> CacheResult<Served<A>> {
-    let error = leader.fail(error, true);
     serve_on_failure(&leader.engine, leader.key(), on_failure).ok_or(error)
 }

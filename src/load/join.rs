@@ -5,10 +5,11 @@ use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use super::overdue::{end_overdue, time_out};
 use super::served::{OnFailure, Served, decode_counted, serve_on_failure};
 use super::timeouts::Timeouts;
 use crate::engine::Engine;
-use crate::error::{CacheError, CacheResult};
+use crate::error::CacheResult;
 use crate::key::Key;
 use crate::shard::{Flight, FlightValue};
 use crate::sync::Arc;
@@ -34,6 +35,8 @@ enum Waited<'a, A: Access> {
     TimedOut(Duration),
     /// The call's `soft_timeout` is over, and there was a stale value.
     Stale(Served<A>),
+    /// The background load should have ended, by the timer.
+    Overdue,
 }
 
 /// Waits for a load. Returns `None` if the load has no result for this call: then the call looks
@@ -54,8 +57,8 @@ pub(crate) fn join<A: Access, C: Codec>(
 ) -> impl Future<Output = Option<CacheResult<Served<A>>>> {
     async move {
         // A background load may never be polled again: its deadline bounds the wait.
-        if let Some(deadline) = other.flight.deadline {
-            let left = deadline.since(engine.now().get());
+        if let Some(task) = &other.flight.background {
+            let left = task.deadline.since(engine.now().get());
             Timeouts::set_deadline(timeouts, left, &engine.now());
         }
         let mut end = pin!(other.flight.wait());
@@ -70,35 +73,72 @@ pub(crate) fn join<A: Access, C: Codec>(
             }
         });
         match waited.await {
-            Waited::Ended(None) => None,
-            Waited::Ended(Some(Ok(value))) => {
-                let joined_at = other.joined_at;
-                let is_stale =
-                    joined_at.is_some_and(|sequence| value.overlap.overlaps_until(sequence));
-                // guard: a waiter that joined after the invalidation looks again
-                (!is_stale).then(|| take_value(engine, *key, other, value))
-            }
-            Waited::Ended(Some(Err(error))) => {
-                let on_failure = OnFailure::stale_if(other.has_old && !error.is_encode());
-                let stale = serve_on_failure(engine, *key, on_failure);
-                Some(stale.ok_or_else(|| {
-                    if !other.is_own {
-                        engine.counters.count_join();
-                    }
-                    error.clone()
-                }))
-            }
+            Waited::Ended(result) => result.and_then(|result| answer(engine, *key, other, result)),
             Waited::TimedOut(time) => {
                 // An own background load counts its timeout itself.
                 if !other.is_own {
                     engine.counters.count_timeout();
                 }
-                let stale = serve_on_failure(engine, *key, OnFailure::stale_if(other.has_old));
-                Some(stale.ok_or_else(|| CacheError::timeout(key.bytes, time)))
+                let on_failure = OnFailure::stale_if(other.has_old);
+                Some(time_out(engine, *key, time, on_failure))
             }
             Waited::Stale(served) => Some(Ok(served)),
+            Waited::Overdue => answer_overdue(engine, *key, other),
         }
     }
+}
+
+/// Answers a call whose load has a result. Returns `None` if the call must look again.
+fn answer<A: Access, C: Codec>(
+    engine: &Engine<C>,
+    key: Key<'_>,
+    other: &Join,
+    result: &CacheResult<FlightValue>,
+) -> Option<CacheResult<Served<A>>> {
+    match result {
+        Ok(value) => {
+            let joined_at = other.joined_at;
+            let is_stale = joined_at.is_some_and(|sequence| value.overlap.overlaps_until(sequence));
+            // guard: a waiter that joined after the invalidation looks again
+            (!is_stale).then(|| take_value(engine, key, other, value))
+        }
+        Err(error) => {
+            // The deadline of a background load is the wish of the call that started the load.
+            // Other calls may have more time: they look again.
+            if error.is_timeout() && !other.is_own {
+                return None;
+            }
+            let on_failure = OnFailure::stale_if(other.has_old && !error.is_encode());
+            let stale = serve_on_failure(engine, key, on_failure);
+            Some(stale.ok_or_else(|| {
+                if !other.is_own {
+                    engine.counters.count_join();
+                }
+                error.clone()
+            }))
+        }
+    }
+}
+
+/// Answers a call that waited for a background load until its deadline.
+fn answer_overdue<A: Access, C: Codec>(
+    engine: &Engine<C>,
+    key: Key<'_>,
+    other: &Join,
+) -> Option<CacheResult<Served<A>>> {
+    let flight = &other.flight;
+    let is_ended = end_overdue(engine, key, flight);
+    if let Some(result) = flight.result() {
+        return answer(engine, key, other, result);
+    }
+    // No result yet: a thread polls the load. The caller that started the load, and the loader
+    // itself, get the error; other callers look again, and load.
+    if is_ended && !other.is_own {
+        return None;
+    }
+    let time = flight.background.as_ref().map(|task| task.time);
+    let on_failure = OnFailure::stale_if(other.has_old);
+    Some(time_out(engine, key, time.unwrap_or_default(), on_failure))
 }
 
 /// Polls the timeouts of a waiting call. `has_old` becomes `false` once the old value has
@@ -125,9 +165,9 @@ fn poll_timeouts<A: Access, C: Codec>(
             None => *has_old = false,
         }
     }
-    if join.flight.deadline.is_some() {
+    if join.flight.background.is_some() {
         let over = timeouts.poll_deadline(engine.timer(), &engine.now(), cx);
-        return over.map(|()| Waited::Ended(None));
+        return over.map(|()| Waited::Overdue);
     }
     Poll::Pending
 }

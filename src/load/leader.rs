@@ -200,6 +200,27 @@ impl<'a, C: Codec> Leader<'a, C> {
         error
     }
 
+    /// Ends a load that ran out of time, and returns the error.
+    ///
+    /// The time of a background load is the load's: the load failed. The time of a leader is the
+    /// leader's. The waiters may have more time, so they look again, and no back-off begins:
+    ///
+    /// 1. Call A, with a `load_timeout` of 10 ms, claims the slot.
+    /// 2. Call B, with a minute, joins the load of A.
+    /// 3. A's time is over. A gets the error. B claims the slot and loads.
+    pub(crate) fn time_out(&mut self, time: Duration) -> CacheError {
+        self.engine.counters.count_timeout();
+        let error = CacheError::timeout(self.key().bytes, time);
+        if self.flight.background.is_some() {
+            return self.fail(error, true);
+        }
+        self.phase = Phase::Suspended;
+        self.abandon(&Failure::Error(&error, Duration::ZERO));
+        // guard: a leader without time left does not fail the waiters
+        self.finish(None);
+        error
+    }
+
     fn abandon(&self, failure: &Failure<'_>) {
         let now = self.engine.now();
         self.shard()
@@ -220,6 +241,7 @@ impl<'a, C: Codec> Leader<'a, C> {
 
     /// Moves the load into a guard that keeps the cache.
     pub(crate) fn into_owned(mut self, engine: Handle<C>) -> Leader<'static, C> {
+        let old = self.old.take();
         let owned = Leader {
             engine: EngineRef::Owned(engine),
             key: Cow::Owned(self.key.to_vec()),
@@ -227,7 +249,7 @@ impl<'a, C: Codec> Leader<'a, C> {
             flight: Arc::clone(&self.flight),
             ttl: self.ttl,
             extra: self.extra.clone(),
-            old: None,
+            old,
             phase: Phase::Suspended,
         };
         self.phase = Phase::Ended;
@@ -241,6 +263,11 @@ impl<C: Codec> Drop for Leader<'_, C> {
             Phase::Ended => {}
             // guard: a dropped leader frees the slot, then wakes the waiters
             Phase::Suspended => {
+                // A caller may have ended a background load at the deadline.
+                if let Some(time) = self.flight.ended_after() {
+                    self.time_out(time);
+                    return;
+                }
                 self.abandon(&Failure::None);
                 self.finish(None);
             }

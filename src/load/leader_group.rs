@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::drive::{complete, fail};
+use super::drive::{complete, serve_after};
 use super::leader::Leader;
 use super::loaded::Loaded;
 use super::loaded_many::LoadedMany;
@@ -102,26 +102,21 @@ impl<'a, C: Codec> LeaderGroup<'a, C> {
             Ok(values) => members.zip(values).for_each(|(mut member, value)| {
                 let served = match value {
                     Ok(value) => complete(&mut member.leader, Loaded::new(value), false),
-                    Err(error) => member.fail(|key| CacheError::load(key, error)),
+                    Err(error) => {
+                        let leader = &mut member.leader;
+                        let error = CacheError::load(leader.key().bytes, error);
+                        let error = leader.fail(error, true);
+                        serve_after(leader, error, member.on_failure)
+                    }
                 };
                 answer(member.index, served);
             }),
             Err(time) => members.for_each(|mut member| {
-                member.leader.engine.counters.count_timeout();
-                let served = member.fail(|key| CacheError::timeout(key, time));
+                let error = member.leader.time_out(time);
+                let served = serve_after(&member.leader, error, member.on_failure);
                 answer(member.index, served);
             }),
         }
-    }
-}
-
-impl<C: Codec> GroupMember<'_, C> {
-    fn fail<A: Access>(
-        &mut self,
-        error: impl FnOnce(&[u8]) -> CacheError,
-    ) -> CacheResult<Served<A>> {
-        let error = error(self.leader.key().bytes);
-        fail(&mut self.leader, error, self.on_failure)
     }
 }
 

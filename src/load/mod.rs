@@ -22,6 +22,7 @@ mod leader_group;
 mod loaded;
 mod loaded_many;
 mod loader;
+mod overdue;
 mod permit;
 mod reply;
 mod served;

@@ -52,9 +52,6 @@ pub(crate) enum OnFailure {
     Error,
     /// The old value, if still servable at that moment; otherwise the error.
     Stale,
-    /// The same, but a fresh value only for an entry with a window: `refresh` asked for a new
-    /// value.
-    StaleOnly,
 }
 
 impl OnFailure {
@@ -116,10 +113,7 @@ pub(crate) fn serve_on_failure<A: Access, C: Codec>(
         return None;
     }
     let shard = engine.shard_of(key.hash);
-    let (found, has_window) = shard.stale_value(key, A::type_tag(), &engine.now())?;
-    if on_failure == OnFailure::StaleOnly && found.is_fresh() && !has_window {
-        return None;
-    }
+    let found = shard.stale_value(key, A::type_tag(), &engine.now())?;
     serve(engine, key, &found).ok()
 }
 

@@ -3,14 +3,18 @@
 use super::join::Join;
 use super::leader::Leader;
 use super::loader::Loader;
+use super::overdue::{end_overdue, time_out};
 use super::permit::Permit;
-use super::served::{Served, decode_counted, serve};
+use super::served::{OnFailure, Served, decode_counted, serve};
 use super::timeouts::background_time;
 use crate::engine::Engine;
 use crate::error::{CacheError, CacheResult};
 use crate::key::Key;
 use crate::options::CallOptions;
-use crate::shard::{Claimed, FoundEntry, LoadLookup, LoadRequest, NoHit, OldEntry};
+use crate::shard::{
+    BackgroundTask, Claimed, Flight, FoundEntry, LoadLookup, LoadRequest, NoHit, OldEntry,
+};
+use crate::sync::Arc;
 use crate::value::{Access, Codec, TypedValue};
 
 /// The next move of a call.
@@ -78,6 +82,8 @@ enum Failed {
     Error(CacheError),
     /// The stored value cannot be decoded, and so counts as missing.
     Undecodable(TypedValue),
+    /// The deadline of a background load has passed.
+    Overdue(Arc<Flight>),
 }
 
 /// Finds out what to do: serve a value, join a load, or lead one. Counts the first look of
@@ -91,7 +97,7 @@ pub(crate) fn step<'k, A: Access, C: Codec>(
 ) -> CacheResult<Step<'k, C, A>> {
     let mut undecodable: Option<TypedValue> = None;
     loop {
-        let mut request = LoadRequest::new(A::type_tag());
+        let mut request = LoadRequest::new(A::type_tag(), &engine.log);
         request.undecodable = undecodable.as_ref();
         let lookup = match look {
             Look::MustLoad => LoadLookup::Missing(None),
@@ -108,6 +114,19 @@ pub(crate) fn step<'k, A: Access, C: Codec>(
             LoadLookup::Hit(found) => serve_step(engine, key, &found),
             lookup => join_or_claim(engine, key, options, loader, request, lookup),
         };
+        // A load past its deadline leaves, and the look is made again.
+        let done = match done {
+            Err(Failed::Overdue(flight)) => {
+                if end_overdue(engine, key, &flight) {
+                    continue;
+                }
+                // The loader waits for itself.
+                let time = flight.background.as_ref().map(|task| task.time);
+                let served = time_out(engine, key, time.unwrap_or_default(), OnFailure::Stale);
+                served.map(Step::Serve).map_err(Failed::Error)
+            }
+            done => done,
+        };
         let is_undecodable = matches!(done, Err(Failed::Undecodable(_)));
         if look != Look::Again {
             engine.counters.count_lookup(is_hit && !is_undecodable);
@@ -117,6 +136,7 @@ pub(crate) fn step<'k, A: Access, C: Codec>(
             Ok(step) => return Ok(step),
             Err(Failed::Error(error)) => return Err(error),
             Err(Failed::Undecodable(value)) => undecodable = Some(value),
+            Err(Failed::Overdue(_)) => {}
         }
     }
 }
@@ -152,7 +172,8 @@ fn join_or_claim<'k, A: Access, C: Codec>(
                         return serve_step(engine, key, &old);
                     }
                     let time = background_time(options.extra.as_deref());
-                    request.deadline = Some(engine.now().get().after(time));
+                    let deadline = engine.now().get().after(time);
+                    request.background = Some(Arc::new(BackgroundTask::new(time, deadline)));
                 }
             }
             // 3. While a load may choose tags, invalidated tags are logged.
@@ -171,6 +192,7 @@ fn join_or_claim<'k, A: Access, C: Codec>(
     match lookup {
         LoadLookup::Hit(found) => serve_step(engine, key, &found),
         LoadLookup::BackedOff(error) => Err(Failed::Error(error)),
+        LoadLookup::Overdue(flight) => Err(Failed::Overdue(flight)),
         LoadLookup::Join { flight, has_old } => {
             if !flight.ty.reads_as(request.ty) {
                 let (held, asked) = (flight.ty.name(), request.ty.name());
@@ -207,7 +229,7 @@ pub(super) fn claim_refresh<'k, A: Access, C: Codec>(
     let shard = engine.shard_of(key.hash);
     let options = options.resolve(&engine.settings.default_options);
     engine.check_timer(key.bytes, options)?;
-    let mut request = LoadRequest::new(A::type_tag());
+    let mut request = LoadRequest::new(A::type_tag(), &engine.log);
     let reader = loader.is_full.then(|| engine.log.reader());
     request.started_at = reader.as_ref().map(|reader| reader.sequence);
     let claimed = shard.claim_refresh(key, &request, &options.tags, &engine.now());

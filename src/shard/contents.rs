@@ -10,7 +10,7 @@ use super::entry_types::EntryTypes;
 use crate::key::{Hashing, Key, Lookup, SmallBytes};
 use crate::removal::RemovalCause;
 use crate::runtime::{Moment, Now};
-use crate::store::{Deadlines, Entry, EntryId, Lifetime, Rank, State, Store};
+use crate::store::{Entry, EntryId, Lifetime, Rank, State, Store};
 use crate::sync::Arc;
 #[cfg(test)]
 use crate::tags::HashedTag;
@@ -99,11 +99,6 @@ impl Contents {
             },
             state,
         }
-    }
-
-    /// Returns `true` if a window follows the entry's time to live, `false` if not.
-    pub(super) fn has_window(&self, id: EntryId) -> bool {
-        self.store.deadlines(id).is_some_and(Deadlines::has_window)
     }
 
     /// Ends the freshness of an entry. Returns `true` if a stale value is left, `false` if not.

@@ -1,14 +1,18 @@
 //! The recently invalidated tags, for loads with tags chosen by the loader.
 //!
-//! A load cannot pin a tag that the loader chooses at the end. So while such a load is in
-//! flight, every invalidation of tags is recorded here, before the invalidation visits the
-//! shards. At the end, the load asks whether a chosen tag was recorded after the start, under
-//! the same lock under which the load stores:
+//! A load cannot pin a tag that the loader chooses at the end. So an invalidation is listed while
+//! it visits the shards, and is recorded here after the last visit, if such a load is in flight.
+//! At the end, the load asks whether a chosen tag is listed, or was recorded after the start,
+//! under the same lock under which the load stores:
 //!
 //! 1. Load A claims the slot at sequence 7, and reads the database.
-//! 2. Invalidation B of `g` records `g` as number 8, and then visits the shards.
-//! 3. A returns with the tag `g`. If A stores before B visits the shard of A, the visit
-//!    reaches the entry. If A stores after the visit, A sees number 8, and does not store.
+//! 2. Invalidation B of `g` is listed, visits the shards, and is recorded as number 8.
+//! 3. A returns with the tag `g`. If A stores before B visits the shard of A, the visit reaches
+//!    the entry. If A ends after the visit and before the record, A finds B in the list. If A ends
+//!    later, A sees number 8. In the last two cases A does not store.
+//!
+//! The record comes after the visits, so that a load which began during the visits sees the
+//! record too: its loader may have read through the cache what B had not reached yet.
 //!
 //! A waiter of A does not know the tags either, and may have called after B returned:
 //!
@@ -18,16 +22,24 @@
 //!    of C, so C does not take the value, and looks again.
 
 use std::collections::{HashMap, VecDeque};
+use std::mem;
 use std::sync::PoisonError;
 
-use crate::sync::Mutex;
+use super::visits::{Early, Named, Visits};
+use crate::sync::{Arc, Mutex};
 
 /// The number of remembered tags. An older load with chosen tags is not stored.
 const MAX_LOGGED: usize = 65_536;
 
-/// The log. The small lock is the last lock taken, after the lock of a shard.
+/// The number of tags recorded in one critical section: a load that ends waits no longer.
+const RECORDED_AT_ONCE: usize = 1024;
+
+/// The log. The small locks are the last locks taken, after the lock of a shard.
 #[derive(Debug, Default)]
-pub(crate) struct InvalidationLog(Mutex<LogRecords>);
+pub(crate) struct InvalidationLog {
+    records: Mutex<LogRecords>,
+    visits: Visits,
+}
 
 /// The data under the lock.
 #[derive(Debug, Default)]
@@ -68,6 +80,20 @@ impl Overlap {
     }
 }
 
+/// The visits of an invalidation. Dropped after the last visit, records the tags.
+pub(crate) struct Visiting<'a> {
+    log: &'a InvalidationLog,
+    named: Arc<Named>,
+}
+
+impl Drop for Visiting<'_> {
+    fn drop(&mut self) {
+        // guard: the tags are recorded after the visits, and before the visits end
+        self.log.record(self.named.hashes());
+        self.log.visits.end(&self.named);
+    }
+}
+
 /// Keeps the log open. Closes the log when dropped, unless a load takes over.
 pub(crate) struct LogReader<'a> {
     log: &'a InvalidationLog,
@@ -77,7 +103,7 @@ pub(crate) struct LogReader<'a> {
 impl LogReader<'_> {
     /// Hands the duty to close the log to the load.
     pub(crate) fn keep_open(self) {
-        std::mem::forget(self);
+        mem::forget(self);
     }
 }
 
@@ -91,7 +117,7 @@ impl InvalidationLog {
     /// Runs `act` under the lock.
     fn write<R>(&self, act: impl FnOnce(&mut LogRecords) -> R) -> R {
         // No code of the caller runs under this lock, so poisoning is ignored.
-        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        act(&mut self.records.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Opens the log for a load. Returns the sequence.
@@ -128,16 +154,48 @@ impl InvalidationLog {
         self.write(|records| records.sequence)
     }
 
-    /// Records invalidated tags by the hashes of the names. Comes before the visit of any
-    /// shard.
-    pub(crate) fn record(&self, hashes: impl Iterator<Item = u64>) {
-        self.write(|records| {
-            // A load that opens the log later starts after this invalidation began, and so may
-            // store.
-            if records.readers > 0 {
-                hashes.for_each(|hash| records.record(hash));
-            }
-        });
+    /// Lists an invalidation. Comes before the visit of any shard; the guard is dropped after the
+    /// last visit.
+    // guard: an invalidation is listed before a shard is visited
+    pub(crate) fn begin_visits(&self, named: Named) -> Visiting<'_> {
+        let named = Arc::new(named);
+        self.visits.begin(Arc::clone(&named));
+        Visiting { log: self, named }
+    }
+
+    /// Records invalidated tags by the hashes of the names.
+    fn record(&self, hashes: &[u64]) {
+        // A load that opens the log later starts after the visits, and so may store.
+        if self.write(|records| records.readers == 0) {
+            return;
+        }
+        let forgotten = hashes.len().saturating_sub(MAX_LOGGED);
+        if forgotten > 0 {
+            // Dropped after the unlock.
+            drop(self.write(|records| records.forget(forgotten as u64)));
+        }
+        for hashes in hashes[forgotten..].chunks(RECORDED_AT_ONCE) {
+            self.write(|records| hashes.iter().for_each(|&hash| records.record(hash)));
+        }
+    }
+
+    /// Returns a mark for a load that starts now, if an invalidation of one of the tags visits the
+    /// shards.
+    #[inline]
+    pub(super) fn early(&self, hashes: impl Iterator<Item = u64>) -> Option<Early> {
+        self.visits.early(hashes)
+    }
+
+    /// Returns `true` if an early load may still be joined, `false` if an invalidation has ended.
+    pub(super) fn is_joinable(&self, early: Early) -> bool {
+        self.visits.is_joinable(early)
+    }
+
+    /// Returns `true` if an invalidation of one of these tags visits the shards now, `false` if
+    /// none does.
+    #[inline]
+    pub(super) fn is_visiting(&self, hashes: impl Iterator<Item = u64>) -> bool {
+        self.visits.names_any(hashes)
     }
 
     /// Returns the overlap of tags with the invalidations after the start of a load.
@@ -147,6 +205,13 @@ impl InvalidationLog {
 }
 
 impl LogRecords {
+    /// Numbers more tags than the log can hold, and forgets all. Returns the forgotten records.
+    fn forget(&mut self, more: u64) -> impl Sized + use<> {
+        self.sequence += more;
+        let hashes = mem::take(&mut self.hashes);
+        (hashes, mem::take(&mut self.numbers_by_hash))
+    }
+
     fn record(&mut self, hash: u64) {
         // Drop the oldest record first: the log never holds more.
         if self.hashes.len() == MAX_LOGGED {
@@ -218,11 +283,11 @@ mod tests {
     #[test]
     fn record_without_readers_writes_nothing() {
         let log = InvalidationLog::default();
-        log.record([1].into_iter());
+        log.record(&[1]);
         assert_eq!(log.open(), 0);
-        log.record([1].into_iter());
+        log.record(&[1]);
         log.close();
-        assert!(log.0.lock().unwrap().hashes.is_empty());
+        assert!(log.records.lock().unwrap().hashes.is_empty());
         assert_eq!(log.open(), 1);
     }
 
@@ -230,10 +295,10 @@ mod tests {
     fn dropped_reader_closes_the_log() {
         let log = InvalidationLog::default();
         drop(log.reader());
-        log.record([1].into_iter());
+        log.record(&[1]);
         assert_eq!(log.sequence(), 0);
         log.reader().keep_open();
-        log.record([1].into_iter());
+        log.record(&[1]);
         assert_eq!(log.sequence(), 1);
     }
 
@@ -241,9 +306,9 @@ mod tests {
     fn overlap_finds_the_first_record_after_the_start() {
         let log = InvalidationLog::default();
         log.open();
-        log.record([1, 2].into_iter());
+        log.record(&[1, 2]);
         let start = log.open();
-        log.record([2, 3, 2].into_iter());
+        log.record(&[2, 3, 2]);
         assert_eq!(first(&log, start, &[1]), None);
         assert_eq!(first(&log, start, &[2]), Some(3));
         assert_eq!(first(&log, 3, &[2]), Some(5));
@@ -259,16 +324,42 @@ mod tests {
         let log = InvalidationLog::default();
         let start = log.open();
         let all = MAX_LOGGED as u64;
-        log.record(0..all);
+        log.record(&(0..all).collect::<Vec<_>>());
         assert_eq!(first(&log, start, &[0, all]), Some(1));
-        log.record([all + 1].into_iter());
+        log.record(&[all + 1]);
         let forgotten = log.overlap_since(start, [all].into_iter());
         assert!(matches!(forgotten, Overlap::Forgotten) && forgotten.overlaps_until(0));
-        assert!(!log.0.lock().unwrap().numbers_by_hash.contains_key(&0));
+        assert!(!log.records.lock().unwrap().numbers_by_hash.contains_key(&0));
         assert_eq!(first(&log, start + 1, &[0, 1]), Some(2));
         assert!(matches!(
             log.overlap_since(start, [].into_iter()),
             Overlap::None
         ));
+    }
+
+    #[test]
+    fn more_tags_than_the_log_holds_overlap_with_any_tag() {
+        let log = InvalidationLog::default();
+        let start = log.open();
+        let more = MAX_LOGGED as u64 + 9;
+        log.record(&(0..more).collect::<Vec<_>>());
+        assert_eq!(log.sequence(), start + more);
+        let forgotten = log.overlap_since(start, [more].into_iter());
+        assert!(matches!(forgotten, Overlap::Forgotten));
+        assert_eq!(first(&log, start + 9, &[0, 9, 10]), Some(10));
+    }
+
+    #[test]
+    fn visited_tags_are_recorded_after_the_visits() {
+        let log = InvalidationLog::default();
+        let visiting = log.begin_visits(Named::tags([7].into_iter()));
+        // A load that began during the visits sees both the list and the later record.
+        let start = log.open();
+        assert!(log.is_visiting([7].into_iter()));
+        assert!(log.early([7].into_iter()).is_some());
+        assert_eq!(first(&log, start, &[7]), None);
+        drop(visiting);
+        assert!(!log.is_visiting([7].into_iter()));
+        assert_eq!(first(&log, start, &[7]), Some(start + 1));
     }
 }

@@ -5,6 +5,7 @@
 //! there except `Clock::now`. Removed entries go to the trash, which is dropped after the
 //! unlock.
 
+mod background_task;
 mod backoffs;
 mod contents;
 mod core;
@@ -16,11 +17,13 @@ mod in_flight;
 mod invalidation_log;
 mod requests;
 mod trash;
+mod visits;
 
 use std::sync::PoisonError;
 
 use bytes::Bytes;
 
+pub(crate) use self::background_task::{BackgroundTask, TaskEnd};
 use self::core::Core;
 pub(crate) use self::core::Limits;
 use self::entry_status::Probe;
@@ -31,6 +34,7 @@ pub(crate) use self::requests::{
     OldEntry, Peeked,
 };
 use self::trash::Trash;
+pub(crate) use self::visits::Named;
 use crate::key::{Hashing, Key, Lookup};
 use crate::options::TagNames;
 use crate::removal::Listener;
@@ -270,14 +274,13 @@ impl Shard {
         self.write(|core| core.claim_refresh(key, request, tags, now))
     }
 
-    /// Returns the value to be served after a failed load, and whether the entry has a
-    /// window after its time to live.
+    /// Returns the value to be served after a failed load.
     pub(crate) fn stale_value(
         &self,
         key: Key<'_>,
         ty: TypeTag,
         now: &Now<'_>,
-    ) -> Option<(FoundEntry, bool)> {
+    ) -> Option<FoundEntry> {
         self.read(|core| core.stale_value(key, ty, now))
     }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::background_task::BackgroundTask;
 use super::entry_status::EntryTimes;
 use super::flight::{Flight, FlightValue};
 use super::invalidation_log::InvalidationLog;
@@ -61,17 +62,19 @@ pub(crate) struct LoadRequest<'a> {
     pub(crate) undecodable: Option<&'a TypedValue>,
     /// The sequence of the invalidation log, if the loader may choose tags.
     pub(crate) started_at: Option<u64>,
-    /// When a background load ends, at the latest.
-    pub(crate) deadline: Option<Moment>,
+    /// The place for the future of a background load.
+    pub(crate) background: Option<Arc<BackgroundTask>>,
+    pub(crate) log: &'a InvalidationLog,
 }
 
-impl LoadRequest<'_> {
-    pub(crate) fn new(ty: TypeTag) -> Self {
+impl<'a> LoadRequest<'a> {
+    pub(crate) fn new(ty: TypeTag, log: &'a InvalidationLog) -> Self {
         Self {
             ty,
             undecodable: None,
             started_at: None,
-            deadline: None,
+            background: None,
+            log,
         }
     }
 }
@@ -99,6 +102,8 @@ pub(crate) enum LoadLookup {
     /// Another call's load. `has_old`: there is a stale value, to be served if the load
     /// fails.
     Join { flight: Arc<Flight>, has_old: bool },
+    /// A background load whose deadline has passed. The caller ends the load, and looks again.
+    Overdue(Arc<Flight>),
     /// The error of the last load, whose back-off is not over.
     BackedOff(CacheError),
     /// Nothing: a load must start. It may replace this value.

@@ -124,6 +124,11 @@ impl Tags {
         }
     }
 
+    /// Returns the hash of the name of a tag.
+    pub(crate) fn hash(&self, name: &SmallBytes) -> u64 {
+        self.hashing.hash(name.as_bytes())
+    }
+
     /// Returns the live tag of a name, or creates a tag, and reserves a pair for a future
     /// member. Returns `None` if there is no free pair.
     fn bind(&mut self, hash: u64, name: &SmallBytes) -> Option<Index> {

@@ -71,7 +71,7 @@ fn other_calls_get_the_current_value_during_a_refresh() {
 }
 
 #[test]
-fn refresh_does_not_join_an_older_load_but_fences_it() {
+fn refresh_joins_no_load_and_replaces_an_older_one() {
     let (cache, _) = clocked(100);
     let (door, other) = (Door::default(), Door::default());
     // 1. A load runs, with a waiter. 2. A refresh starts a load of its own.
@@ -79,14 +79,14 @@ fn refresh_does_not_join_an_older_load_but_fences_it() {
     let mut early = join(&cache, "key");
     let mut refresh = refresh_behind(&cache, 2, options(), &other);
     assert_eq!(cache.stats().loads, 2);
-    // 3. The older load ends, and is not stored. 4. The refresh ends, and is stored.
+    // 3. The older load ends, and is stored. 4. The refresh ends, and replaces the value.
     door.open();
     assert_eq!((older.ends().unwrap(), early.ends().unwrap()), (1, 1));
-    assert_eq!(get(&cache, "key"), None, "the fenced load is not stored");
+    assert_eq!(get(&cache, "key"), Some(1), "no newer load has been stored");
     other.open();
     assert_eq!(refresh.ends().unwrap(), 2);
     assert_eq!(get(&cache, "key"), Some(2));
-    assert_eq!(cache.stats().stale_load_discards, 1);
+    assert_eq!(cache.stats().stale_load_discards, 0);
 }
 
 #[test]
@@ -99,6 +99,45 @@ fn older_load_that_ends_last_does_not_overwrite_a_refresh() {
     door.open();
     assert_eq!(older.ends().unwrap(), 1);
     assert_eq!(get(&cache, "key"), Some(2));
+    assert_eq!(cache.stats().stale_load_discards, 1);
+}
+
+/// A refresh that begins each half second, with a load of a second, must not starve the cache.
+#[test]
+fn overlapping_refreshes_are_stored_one_after_the_other() {
+    let (cache, _) = clocked(100);
+    let doors: [Door; 8] = Default::default();
+    let mut running: Vec<Hand<'_, _>> = Vec::new();
+    for (value, door) in (0..).zip(&doors) {
+        running.push(refresh_behind(&cache, value, options(), door));
+        // The refresh before this one ends now.
+        if value > 0 {
+            let earlier = value - 1;
+            doors[earlier as usize].open();
+            assert_eq!(running[earlier as usize].ends().unwrap(), earlier);
+            assert_eq!(get(&cache, "key"), Some(earlier));
+        }
+    }
+    assert_eq!(cache.stats().stale_load_discards, 0);
+}
+
+#[test]
+fn refresh_without_success_takes_nothing_from_an_older_load() {
+    for is_dropped in [true, false] {
+        let (cache, _) = clocked(100);
+        let door = Door::default();
+        // 1. A load runs. 2. A refresh starts, and is dropped or fails. 3. The load ends.
+        let mut older = lead(&cache, "key", 1, options(), &door);
+        if is_dropped {
+            drop(refresh_behind(&cache, 2, options(), &door));
+        } else {
+            assert!(fail_to_refresh(&cache).unwrap_err().is_load());
+        }
+        let mut later = join(&cache, "key");
+        door.open();
+        assert_eq!((older.ends().unwrap(), later.ends().unwrap()), (1, 1));
+        assert_eq!(get(&cache, "key"), Some(1));
+    }
 }
 
 #[test]
@@ -128,7 +167,7 @@ fn later_of_two_refreshes_is_stored_in_either_order() {
             earlier.ends().unwrap();
         } else {
             assert_eq!(earlier.ends().unwrap(), 1);
-            assert_eq!(get(&cache, "key"), None);
+            assert_eq!(get(&cache, "key"), Some(1));
             later.ends().unwrap();
         }
         assert_eq!(get(&cache, "key"), Some(2));
@@ -171,24 +210,25 @@ fn failed_refresh_without_a_window_is_an_error_and_keeps_value() {
 }
 
 #[test]
-fn failed_refresh_returns_a_value_that_has_a_window() {
+fn failed_refresh_is_an_error_and_leaves_a_value_with_a_window() {
     for kept in [kept(5), revalidated(5)] {
         let (cache, clock) = clocked(100);
         put(&cache, "key", 1, kept);
-        assert_eq!(fail_to_refresh(&cache).unwrap(), 1);
-        assert_eq!(cache.stats().stale_serves, 0);
+        assert!(fail_to_refresh(&cache).unwrap_err().is_load());
         clock.advance(nearly(15));
-        assert_eq!(fail_to_refresh(&cache).unwrap(), 1);
-        assert_eq!(cache.stats().stale_serves, 1);
+        assert!(fail_to_refresh(&cache).unwrap_err().is_load());
+        // The entry stays, and so serves a call whose own load fails.
+        let mut failing = Hand::hold(cache.get_or_load("key", options(), failing_loader::<u32>));
+        assert_eq!(failing.ends().unwrap(), 1);
         clock.advance(NANO);
         assert!(fail_to_refresh(&cache).unwrap_err().is_load());
         assert_stats(cache.stats(), |stats| {
             stats.hits = 1;
-            stats.misses = 2;
+            stats.misses = 3;
             stats.stale_serves = 1;
-            stats.loads = 3;
-            stats.load_failures = 3;
-            stats.refreshes = 3;
+            stats.loads = 4;
+            stats.load_failures = 4;
+            stats.refreshes = cache.stats().refreshes;
             stats.expirations = cache.stats().expirations;
         });
     }
@@ -219,7 +259,8 @@ fn refresh_timeout_is_a_failure_and_frees_the_key() {
     put(&cache, "key", 1, kept(5));
     let mut refresh = Hand::start(cache.refresh("key", within, hung));
     clock.advance(SECOND * 2);
-    assert_eq!(refresh.ends().unwrap(), 1);
+    assert!(refresh.ends().unwrap_err().is_timeout());
+    assert_eq!(get(&cache, "key"), Some(1));
     assert_eq!(cache.stats().timeouts, 2);
     assert_eq!(load(&cache, "other", 3), 3);
 }

@@ -9,6 +9,7 @@ use std::fmt::Write;
 
 use super::history::{Call, History};
 use super::model::{Rules, State};
+use super::read_through;
 use super::steps::{StepKind, Steps};
 
 /// The search gives up after this many states of one history. Most histories need 40; no
@@ -17,19 +18,21 @@ const MAX_STATES: usize = 500_000;
 
 /// Returns an error with the history's text if no order explains every answer.
 pub fn check(history: &History) -> Result<(), String> {
-    search(history).map_err(|why| format!("{why}\n{}", history.text()))
+    let checked = search(history).and_then(|()| read_through::check(history));
+    checked.map_err(|why| format!("{why}\n{}", history.text()))
 }
 
 fn search(history: &History) -> Result<(), String> {
     let steps = Steps::split(history)?;
-    let log_matters = history.callers.iter().flatten().any(|event| {
-        matches!(event.call, Call::Advance)
-            || matches!(event.call, Call::Load(it) if it.chosen != 0)
-    });
+    let begin_matters = history
+        .callers
+        .iter()
+        .flatten()
+        .any(|event| matches!(event.call, Call::Advance | Call::Load(_)));
     let rules = Rules {
         steps: &steps,
         sharded: history.sharded,
-        log_matters,
+        begin_matters,
     };
     let mut open = vec![State::new(&steps)];
     let mut seen = HashSet::new();

@@ -48,6 +48,7 @@ fn lead(value: Value, begun: u64, ended: u64) -> Load {
         value,
         chosen: 0,
         led: Some((begun, Some(ended))),
+        parent: None,
         answer: Answer::Value(value.id),
     }
 }

@@ -89,6 +89,8 @@ pub struct Load {
     pub chosen: Set,
     /// For a leader: the moments at which the loader was called, and ended, if it did.
     pub led: Option<(u64, Option<u64>)>,
+    /// The value of another key that the loader read through the cache.
+    pub parent: Option<u32>,
     pub answer: Answer,
 }
 

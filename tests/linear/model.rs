@@ -1,8 +1,11 @@
 //! A sequential model of the promised behaviour: the effect of every step on a few keys.
 //!
-//! A key has a value or none, and a load in its slot or none. An invalidation fences a load
-//! in flight by taking the slot from it. An invalidation of a tag that the loader chooses
-//! marks the load instead: a marked load stores nothing and cannot be joined.
+//! A key has a value or none, and loads in its slot in the order of their starts. An
+//! invalidation fences a load in flight by taking it out of the slot; a stored load takes out
+//! the loads that began earlier. An invalidation of a tag that the loader chooses marks the load
+//! instead: a marked load stores nothing and cannot be joined. An invalidation lasts from `Begin`
+//! to `End`: a load that begins meanwhile and has a tag of the invalidation is early. It stores
+//! nothing, and cannot be joined after the `End` of any invalidation.
 
 use super::history::{CALLERS, KEYS, Set};
 use super::steps::{Index, Step, StepKind, Steps};
@@ -15,8 +18,29 @@ const ALL_KEYS: Set = (1 << KEYS.len()) - 1;
 pub struct KeyState {
     value: Index,
     until: u8,
-    /// The load that holds the slot; zero is none.
-    load: Index,
+    /// The loads in the slot, oldest first; zero is none.
+    loads: [Index; CALLERS],
+}
+
+impl KeyState {
+    /// The loads that began before this load.
+    fn older(self, flight: Index) -> Option<usize> {
+        self.loads.iter().position(|&load| load == flight)
+    }
+
+    fn add_load(&mut self, flight: Index) {
+        let free = self.older(0).expect("a caller runs one load at a time");
+        self.loads[free] = flight;
+    }
+
+    fn retain_loads(&mut self, keep: impl Fn(Index) -> bool) {
+        let kept = self
+            .loads
+            .into_iter()
+            .filter(|&load| load != 0 && keep(load));
+        let kept: Vec<_> = kept.collect();
+        self.loads = std::array::from_fn(|place| kept.get(place).copied().unwrap_or(0));
+    }
 }
 
 /// The position of each caller, and the contents of the cache.
@@ -28,8 +52,10 @@ pub struct State {
     pending: [u8; CALLERS],
     keys: [KeyState; KEYS.len()],
     time: u8,
-    /// The set of marked loads.
+    /// The sets of marked loads, of early loads, and of early loads that cannot be joined.
     marked: u64,
+    early: u64,
+    unjoinable: u64,
 }
 
 impl State {
@@ -37,7 +63,7 @@ impl State {
         let key_state = |&value: &Index| KeyState {
             value,
             until: NEVER,
-            load: 0,
+            loads: [0; CALLERS],
         };
         Self {
             position: [0; CALLERS],
@@ -45,6 +71,8 @@ impl State {
             keys: std::array::from_fn(|key| key_state(&steps.before[key])),
             time: 0,
             marked: 0,
+            early: 0,
+            unjoinable: 0,
         }
     }
 
@@ -58,19 +86,34 @@ impl State {
         }
     }
 
-    /// Stores a value, or nothing for zero, and frees the slot.
+    /// Stores a value, or nothing for zero, and fences every load.
     fn store(&mut self, steps: &Steps, key: usize, value: Index) {
         let ttl = steps.values[usize::from(value)].ttl;
         let until = if ttl == 0 { NEVER } else { self.time + ttl };
         self.keys[key] = KeyState {
             value,
             until,
-            load: 0,
+            loads: [0; CALLERS],
         };
+    }
+
+    /// Stores the value of a load, and fences the loads that began earlier.
+    fn store_load(&mut self, steps: &Steps, key: usize, value: Index, older: usize) {
+        let mut newer = [0; CALLERS];
+        newer[..CALLERS - 1 - older].copy_from_slice(&self.keys[key].loads[older + 1..]);
+        self.store(steps, key, value);
+        self.keys[key].loads = newer;
     }
 
     fn is_marked(&self, flight: Index) -> bool {
         self.marked >> flight & 1 == 1
+    }
+
+    /// The load that a call joins; zero is none.
+    fn joinable(&self, key: usize) -> Index {
+        let loads = self.keys[key].loads.iter().rev();
+        let joinable = |&&load: &&Index| load != 0 && self.unjoinable >> load & 1 == 0;
+        loads.copied().find(|load| joinable(&load)).unwrap_or(0)
     }
 
     /// Removes the value of a key and fences the load, each if it has one of the tags.
@@ -78,9 +121,7 @@ impl State {
     fn invalidate(&mut self, steps: &Steps, key: usize, tags: Option<Set>, began: u8) -> (u8, u8) {
         let hit = |of: Set| tags.is_none_or(|tags| tags & of != 0);
         let key_state = &mut self.keys[key];
-        if key_state.load != 0 && hit(steps.flights[usize::from(key_state.load)].tags) {
-            key_state.load = 0;
-        }
+        key_state.retain_loads(|load| !hit(steps.flights[usize::from(load)].tags));
         if key_state.value == 0 || !hit(steps.values[usize::from(key_state.value)].tags) {
             return (0, 0);
         }
@@ -95,8 +136,8 @@ impl State {
 pub struct Rules<'a> {
     pub steps: &'a Steps,
     pub sharded: bool,
-    /// The clock advances or loaders choose tags, so that the beginning of an invalidation matters.
-    pub log_matters: bool,
+    /// The clock advances or there are loads, so that the beginning of an invalidation matters.
+    pub begin_matters: bool,
 }
 
 impl Rules<'_> {
@@ -143,17 +184,17 @@ impl Rules<'_> {
                 to.store(steps, key, new);
                 (state.seen(key) == saw, false)
             }
-            StepKind::Record { tags } => {
+            StepKind::Begin => {
                 to.pending[caller] = if self.sharded { 0 } else { state.time };
-                to.marked |= self.loads_to_mark(state, tags);
-                (true, !self.log_matters)
+                (true, !self.begin_matters)
+            }
+            StepKind::End { tags } => {
+                to.marked |= self.loads_to_mark(state, tags.unwrap_or(0));
+                to.unjoinable |= state.early;
+                (true, !self.begin_matters)
             }
             StepKind::Visit { tags, count } => {
-                self.visit(state, caller, Some(tags), count, next);
-                return false;
-            }
-            StepKind::Flush => {
-                self.visit(state, caller, None, None, next);
+                self.visit(state, caller, tags, count, next);
                 return false;
             }
             StepKind::Advance => {
@@ -163,27 +204,18 @@ impl Rules<'_> {
             StepKind::Open => (true, false),
             StepKind::Claim { flight, refresh } => {
                 let key = steps.flights[usize::from(flight)].key;
-                to.keys[key].load = flight;
-                let free = state.keys[key].load == 0 && self.is_missing(state, key);
+                to.keys[key].add_load(flight);
+                let tags = steps.flights[usize::from(flight)].tags;
+                let is_early = self.is_named(state, |named| named.is_none_or(|it| it & tags != 0));
+                to.early |= u64::from(is_early) << flight;
+                let free = state.joinable(key) == 0 && self.is_missing(state, key);
                 (free || refresh, false)
             }
-            StepKind::Complete { flight } => {
-                let load = steps.flights[usize::from(flight)];
-                let holds_slot = state.keys[load.key].load == flight;
-                if holds_slot && state.is_marked(flight) {
-                    to.keys[load.key].load = 0;
-                } else if holds_slot {
-                    to.store(steps, load.key, load.value);
-                }
-                (true, !holds_slot)
-            }
+            StepKind::Complete { flight } => (true, self.complete(state, &mut to, flight)),
             StepKind::Abandon { flight } => {
                 let key = steps.flights[usize::from(flight)].key;
-                let holds_slot = state.keys[key].load == flight;
-                if holds_slot {
-                    to.keys[key].load = 0;
-                }
-                (true, !holds_slot)
+                to.keys[key].retain_loads(|load| load != flight);
+                (true, state.keys[key].older(flight).is_none())
             }
             StepKind::FindOrJoin { key, value, flight } => {
                 if value != 0 && state.seen(key) == value {
@@ -191,7 +223,7 @@ impl Rules<'_> {
                     next.push(to);
                     return true;
                 }
-                let in_flight = flight != 0 && state.keys[key].load == flight;
+                let in_flight = flight != 0 && state.joinable(key) == flight;
                 let joined = in_flight && self.is_missing(state, key) && !state.is_marked(flight);
                 (joined, false)
             }
@@ -206,10 +238,37 @@ impl Rules<'_> {
         legal && certain
     }
 
+    /// Ends a load that has a value. Returns whether the load changes nothing.
+    fn complete(&self, state: &State, to: &mut State, flight: Index) -> bool {
+        let load = self.steps.flights[usize::from(flight)];
+        let hit = |named: Option<Set>| named.is_some_and(|it| it & load.chosen != 0);
+        let is_early = state.early >> flight & 1 == 1;
+        let is_discarded = is_early || state.is_marked(flight) || self.is_named(state, hit);
+        let older = state.keys[load.key].older(flight);
+        match older {
+            Some(_) if is_discarded => to.keys[load.key].retain_loads(|load| load != flight),
+            Some(older) => to.store_load(self.steps, load.key, load.value, older),
+            None => {}
+        }
+        older.is_none()
+    }
+
     /// Whether a loading call finds no value.
     fn is_missing(&self, state: &State, key: usize) -> bool {
         let seen = state.seen(key);
         seen == 0 || self.steps.is_undecodable(seen)
+    }
+
+    /// Whether an invalidation between `Begin` and `End` has names that `hit` accepts. `None`
+    /// is a flush.
+    fn is_named(&self, state: &State, hit: impl Fn(Option<Set>) -> bool) -> bool {
+        (0..self.steps.callers.len()).any(|caller| match self.step(state, caller) {
+            Some(Step {
+                kind: StepKind::Visit { tags, .. } | StepKind::End { tags },
+                ..
+            }) => hit(*tags),
+            _ => false,
+        })
     }
 
     /// The open loads that choose one of these tags.

@@ -3,8 +3,8 @@
 //! Most calls are one step. A load is two steps, the claim of the slot and the completion. A
 //! waiter has one step before the completion and one after. A load whose loader chooses tags
 //! begins with a third step: from then on, invalidations of those tags mark the load. An
-//! invalidation records its tags in the invalidation log, at a time of the clock, and then
-//! visits the shard.
+//! invalidation is three steps: the begin, at a time of the clock, the visit of the shards, and
+//! the end.
 
 use std::collections::HashMap;
 
@@ -49,16 +49,17 @@ pub enum StepKind {
         saw: Index,
         new: Index,
     },
-    /// Records tags in the invalidation log, and marks running loads that choose such a tag.
-    Record {
-        tags: Set,
-    },
-    /// Invalidates the entries and fences the loads with these tags.
+    /// Lists an invalidation of tags, or without tags a flush.
+    Begin,
+    /// Invalidates the entries and fences the loads with these tags, or all.
     Visit {
-        tags: Set,
+        tags: Option<Set>,
         count: Option<u8>,
     },
-    Flush,
+    /// Records the tags, marks running loads that choose such a tag, and ends the invalidation.
+    End {
+        tags: Option<Set>,
+    },
     Advance,
     /// The start of a load whose loader chooses tags: from here on the load can be marked.
     Open,
@@ -203,8 +204,16 @@ impl Steps {
                     }
                     Call::Invalidate { tags, count } => {
                         let count = count.map(|count| u8::try_from(count).unwrap_or(u8::MAX));
-                        add(from, to, StepKind::Record { tags });
+                        let tags = Some(tags);
+                        add(from, to, StepKind::Begin);
                         add(from, to, StepKind::Visit { tags, count });
+                        add(from, to, StepKind::End { tags });
+                    }
+                    Call::Flush => {
+                        let (tags, count) = (None, None);
+                        add(from, to, StepKind::Begin);
+                        add(from, to, StepKind::Visit { tags, count });
+                        add(from, to, StepKind::End { tags });
                     }
                     call => {
                         add(from, to, indices.single_step(call)?);
@@ -256,9 +265,10 @@ impl Indices {
                 );
                 StepKind::Swap { key, saw, new }
             }
-            Call::Flush => StepKind::Flush,
             Call::Advance => StepKind::Advance,
-            Call::Invalidate { .. } | Call::Load(_) => unreachable!("more than one step"),
+            Call::Flush | Call::Invalidate { .. } | Call::Load(_) => {
+                unreachable!("more than one step")
+            }
         })
     }
 }

@@ -233,13 +233,19 @@ impl<'a> Caller<'a> {
         } else {
             0
         };
-        let led = Cell::new(None);
+        // Some loaders read another key through the cache.
+        let parent_key = random.one_in(3).then(|| KEYS[random.below(self.keys)]);
+        let (led, parent) = (Cell::new(None), Cell::new(None));
         let (fails, waits) = (random.one_in(8), random.below(3));
         let loader = || {
             let begun = world.stamp();
             led.set(Some((begun, None)));
-            let led = &led;
+            let (led, parent) = (&led, &parent);
             async move {
+                if let Some(key) = parent_key {
+                    let read = value_seen(world.cache.get(key).await);
+                    parent.set(read.filter(|&id| id != UNDECODABLE));
+                }
                 // Wait as for the answer of a database.
                 for _ in 0..waits {
                     self.pause().await;
@@ -295,6 +301,7 @@ impl<'a> Caller<'a> {
             value,
             chosen,
             led: led.get(),
+            parent: parent.get(),
             answer,
         })
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::tests::LOG;
 use super::*;
 use crate::index::Index;
 use crate::key::KeyHasher;
@@ -65,7 +66,7 @@ impl World {
     }
 
     fn claim(&mut self, text: &str, options: &CacheOptions) -> Arc<Flight> {
-        let mut request = LoadRequest::new(TypeTag::of::<()>());
+        let mut request = LoadRequest::new(TypeTag::of::<()>(), &LOG);
         request.started_at = Some(0);
         let key = self.key(text);
         let lookup = self.core.claim(key, &request, &options.tags, &NOW);
@@ -190,10 +191,11 @@ fn load_without_free_pairs_is_not_stored() {
     assert!(!world.has("chosen"));
     let tagged = CacheOptions::new().tag("other");
     let flight = world.claim("in options", &tagged);
-    // The second claim fences the first load.
+    // Tags that are incomplete cannot be told from dead ones, so nobody joins the first load.
     let newer = world.claim("in options", &tagged);
-    world.complete("in options", &flight, "0 0");
     world.complete("in options", &newer, "0 0");
+    // The newer load was refused, and fences the older load as a stored value would.
+    world.complete("in options", &flight, "0 0");
     assert!(!world.has("in options"));
     world.core.validate();
     // One load was fenced. The others were refused, after the two refusals of `filled`.

@@ -4,9 +4,10 @@ use super::Core;
 use crate::key::{Key, Lookup, SmallBytes};
 use crate::options::TagNames;
 use crate::runtime::{Moment, Now};
+use crate::shard::background_task::BackgroundTask;
 use crate::shard::entry_status::Probe;
 use crate::shard::flight::{Flight, FlightValue};
-use crate::shard::in_flight::Slot;
+use crate::shard::in_flight::RunningLoad;
 use crate::shard::invalidation_log::Overlap;
 use crate::shard::requests::{
     Claimed, Completed, Completion, Failure, FoundEntry, LoadLookup, LoadRequest, NoHit, OldEntry,
@@ -38,7 +39,7 @@ impl Core {
     #[inline(never)]
     fn why_no_hit(&self, key: impl Lookup, probe: Probe) -> NoHit {
         let has_value = !matches!(probe, Probe::Missing | Probe::Checked(_, State::Expired));
-        if has_value || !self.backoffs.is_empty() || self.in_flight.get(key).is_some() {
+        if has_value || !self.backoffs.is_empty() || !self.in_flight.get(key).is_empty() {
             NoHit::Unsure
         } else {
             NoHit::MustLoad
@@ -76,21 +77,26 @@ impl Core {
             Probe::Fresh(_) | Probe::Missing => None,
         };
         let state = old.as_ref().map_or(State::Expired, |old| old.times.state);
-        // 2. The load in flight, if the call may join it: not past its deadline, no dead tag.
-        let slot = self.in_flight.get(key).filter(|slot| {
-            let deadline = slot.flight.deadline;
-            let is_over = deadline.is_some_and(|deadline| deadline.has_passed(now.get()));
-            // guard: a load with a dead tag is not joined
-            !is_over && !self.contents.tags.any_dead(&slot.tags)
-        });
+        // 2. The newest load that the call may join.
+        // guard: a load with a dead tag is not joined
+        let is_alive = |load: &&RunningLoad| {
+            // guard: a load that began during an invalidation is not joined after it
+            let early = load.early;
+            let is_joinable = early.is_none_or(|early| request.log.is_joinable(early));
+            is_joinable && !self.contents.tags.any_dead(&load.tags)
+        };
+        let load = self.in_flight.get(key).iter().rev().find(is_alive);
         // 3. What the call does with the two.
-        match (old, slot) {
+        match (old, load) {
             (Some(old), _) if state == State::Fresh => LoadLookup::Hit(old),
             // A value of another type: the call that reads it returns the error.
             (Some(old), _) if !old.value.reads_as(request.ty) => LoadLookup::Hit(old),
+            (_, Some(load)) if load.flight.is_overdue(|| now.get()) => {
+                LoadLookup::Overdue(Arc::clone(&load.flight))
+            }
             (Some(old), Some(_)) if state.is_servable() => LoadLookup::Hit(old),
-            (old, Some(slot)) => LoadLookup::Join {
-                flight: Arc::clone(&slot.flight),
+            (old, Some(load)) => LoadLookup::Join {
+                flight: Arc::clone(&load.flight),
                 has_old: old.is_some(),
             },
             (old, None) => match (self.backoffs.error(key, || now.get()), old) {
@@ -125,14 +131,13 @@ impl Core {
         Some(FoundEntry { value, times })
     }
 
-    /// Returns the value to be served after a failed load, and whether the entry has a
-    /// window. Records no read.
+    /// Returns the value to be served after a failed load. Records no read.
     pub(in crate::shard) fn stale_value(
         &self,
         key: Key<'_>,
         ty: TypeTag,
         now: &Now<'_>,
-    ) -> Option<(FoundEntry, bool)> {
+    ) -> Option<FoundEntry> {
         let id = self.contents.find(key)?;
         let state = self.contents.state(id, now);
         let value = self.contents.value(id);
@@ -140,7 +145,7 @@ impl Core {
             return None;
         }
         let times = self.contents.times(id, state);
-        Some((FoundEntry { value, times }, self.contents.has_window(id)))
+        Some(FoundEntry { value, times })
     }
 
     /// Looks as a writer, and claims the slot if a load must start.
@@ -173,8 +178,8 @@ impl Core {
             _ => Vec::new(),
         };
         // A load without an old value always has a caller that drives it.
-        let deadline = request.deadline.filter(|_| old.is_some());
-        let flight = self.start_flight(key, request, tags, deadline, &old_tags);
+        let background = request.background.as_ref().filter(|_| old.is_some());
+        let flight = self.start_flight(key, request, tags, background, &old_tags);
         let old = old.map(|found| {
             let tags = old_tags;
             Box::new(OldEntry { found, tags })
@@ -210,16 +215,22 @@ impl Core {
         key: Key<'_>,
         request: &LoadRequest<'_>,
         tags: &TagNames,
-        deadline: Option<Moment>,
+        background: Option<&Arc<BackgroundTask>>,
         old_tags: &[SmallBytes],
     ) -> Arc<Flight> {
-        // guard: a refresh fences the replaced load
-        self.fence(key);
-        let flight = Arc::new(Flight::new(request.ty, request.started_at, deadline));
-        let tags = self.pin(tags);
-        let old_tags = self.contents.tags.pin(old_tags.iter());
-        self.in_flight
-            .insert(key, Arc::clone(&flight), tags, old_tags);
+        let flight = Flight::new(request.ty, request.started_at, background.cloned());
+        let flight = Arc::new(flight);
+        let hashes = tags.iter().map(|name| self.contents.tags.hash(name));
+        let load = RunningLoad {
+            // guard: a load that begins during an invalidation of its tags is marked
+            early: request.log.early(hashes),
+            flight: Arc::clone(&flight),
+            tags: self.pin(tags),
+            old_tags: self.contents.tags.pin(old_tags.iter()),
+            old_is_dead: false,
+        };
+        // An earlier load of the key stays, and stores its value unless this load does so first.
+        self.in_flight.add(key, load);
         count(&mut self.stats.loads, 1);
         flight
     }
@@ -244,10 +255,10 @@ impl Core {
         self.ask_time(entry.needs_time(), now);
         // 2. The slot, if the load still has it.
         // guard: the slot is taken under the lock of the store
-        let slot = self.in_flight.take_own(key, flight);
+        let load = self.in_flight.take_own(key, flight);
         // 3. The value for the waiters. The slot and the leader have a handle each, and so has
         //    every waiter; nobody can join without the slot.
-        let has_waiters = Arc::strong_count(flight) > 1 + usize::from(slot.is_some());
+        let has_waiters = Arc::strong_count(flight) > 1 + usize::from(load.is_some());
         let for_waiters = has_waiters.then(|| entry.value.to_typed());
         // 4. Tags that the loader chose, and that were invalidated during the load.
         let overlap = match flight.started_at {
@@ -258,26 +269,34 @@ impl Core {
         let tags = &self.contents.tags;
         // An invalidation that was logged before the load started may have reached this shard
         // after the start: then the old value is dead, though the log shows no overlap.
-        let old_is_dead = |slot: &Slot| slot.old_is_dead || tags.any_dead(&slot.old_tags);
+        let old_is_dead = |load: &RunningLoad| load.old_is_dead || tags.any_dead(&load.old_tags);
         // Incomplete tags are refused later, by `store`, as a rejection.
-        let is_alive = |slot: &Slot| {
-            let revives_dead = is_unchanged && old_is_dead(slot);
+        let is_alive = |load: &RunningLoad| {
+            let revives_dead = is_unchanged && old_is_dead(load);
+            // guard: a load that began during an invalidation of its tags is not stored
+            let is_early = load.early.is_some();
             // guard: a load with a dead tag is not stored
-            !revives_dead && (slot.tags.is_incomplete || !tags.any_dead(&slot.tags))
+            !is_early && !revives_dead && (load.tags.is_incomplete || !tags.any_dead(&load.tags))
         };
         // guard: a load is not stored if a tag chosen by the loader was invalidated meanwhile
-        let has_no_overlap = matches!(overlap, Overlap::None);
-        let fresh_until = match slot {
-            Some(mut slot) if has_no_overlap && is_alive(&slot) => {
-                self.contents.tags.pin_more(&mut slot.tags, own_tags);
-                self.contents.tags.unpin(slot.old_tags);
-                let stored = self.store(key, entry, slot.tags, now, trash);
+        let is_visited = || log.is_visiting(own_tags.iter().map(|tag| tag.hash));
+        let has_no_overlap = matches!(overlap, Overlap::None) && !is_visited();
+        let fresh_until = match load {
+            Some((mut load, older)) if has_no_overlap && is_alive(&load) => {
+                self.contents.tags.pin_more(&mut load.tags, own_tags);
+                self.contents.tags.unpin(load.old_tags);
+                // guard: a stored load fences the loads of the key that began earlier
+                let older = self.in_flight.take_oldest(key, older);
+                self.release_loads(older);
+                let stored = self.store(key, entry, load.tags, now, trash);
                 self.compact(trash);
                 stored
             }
             fenced => {
                 count(&mut self.stats.stale_load_discards, 1);
-                self.release_slot(fenced);
+                if let Some((load, _)) = fenced {
+                    self.release(load);
+                }
                 None
             }
         };
@@ -306,19 +325,24 @@ impl Core {
             Failure::Error(_, time) if !time.is_zero() => Some((now.get(), now.get().after(*time))),
             _ => None,
         };
-        let slot = self.in_flight.take_own(key, flight);
+        let load = self.in_flight.take_own(key, flight);
         if let Failure::Error(error, _) = failure {
             count(&mut self.stats.load_failures, 1);
             // An invalidation that fenced the load, by its slot or by a tag, lets others load
             // at once.
             let tags = &self.contents.tags;
-            let unfenced = slot.as_ref().filter(|slot| !tags.any_dead(&slot.tags));
+            let is_alive = |(load, _): &&(RunningLoad, usize)| {
+                load.early.is_none() && !tags.any_dead(&load.tags)
+            };
+            let unfenced = load.as_ref().filter(is_alive);
             if let (Some(times), Some(_)) = (backoff, unfenced) {
                 for replaced in self.backoffs.add(key, times, (*error).clone()) {
                     trash.backoff(replaced);
                 }
             }
         }
-        self.release_slot(slot);
+        if let Some((load, _)) = load {
+            self.release(load);
+        }
     }
 }

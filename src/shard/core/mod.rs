@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::backoffs::Backoffs;
 use super::contents::Contents;
 use super::entry_status::{Liveness, Probe};
-use super::in_flight::{InFlight, Slot};
+use super::in_flight::{InFlight, Loads, RunningLoad};
 use super::requests::NewEntry;
 use super::trash::Trash;
 use crate::key::{Hashing, Key, Lookup, SmallBytes, display, is_text};
@@ -290,7 +290,7 @@ impl Core {
         self.contents.tags.pin(tags.iter())
     }
 
-    /// Fences the load of a key: the load finds no slot at the end, and does not store.
+    /// Fences the loads of a key: a load finds no slot at the end, and does not store.
     #[inline]
     fn fence(&mut self, key: Key<'_>) {
         // Without the fence:
@@ -299,8 +299,8 @@ impl Core {
         // 3. A completes, and stores the old row over B's change.
         //
         // With the fence, step 2 takes the slot of A, so A returns the value without storing.
-        let slot = self.in_flight.take(key);
-        self.release_slot(slot);
+        let loads = self.in_flight.take(key);
+        self.release_loads(loads);
     }
 
     /// Ends the back-off of a key, so that the key may be loaded.
@@ -311,13 +311,19 @@ impl Core {
         }
     }
 
-    /// Ends the pins of a slot. The flight lives on in the leader and the waiters.
+    /// Ends the pins of loads without a slot.
     #[inline]
-    fn release_slot(&mut self, slot: Option<Slot>) {
-        if let Some(slot) = slot {
-            self.contents.tags.unpin(slot.tags);
-            self.contents.tags.unpin(slot.old_tags);
+    fn release_loads(&mut self, loads: Loads) {
+        for load in loads {
+            self.release(load);
         }
+    }
+
+    /// Ends the pins of a load. The flight lives on in the leader and the waiters.
+    #[inline]
+    fn release(&mut self, load: RunningLoad) {
+        self.contents.tags.unpin(load.tags);
+        self.contents.tags.unpin(load.old_tags);
     }
 
     /// Reads the clock if a write may need the time. Comes before any change: the clock is code
@@ -358,5 +364,7 @@ impl Core {
 
 #[cfg(test)]
 mod full;
+#[cfg(test)]
+mod load_tests;
 #[cfg(test)]
 mod tests;

@@ -8,35 +8,41 @@ use bytes::Bytes;
 
 use std::time::Duration;
 
+use std::sync::LazyLock;
+
 use super::*;
 use crate::error::CacheError;
 use crate::options::CacheOptions;
+use crate::shard::background_task::BackgroundTask;
 use crate::shard::flight::Flight;
 use crate::shard::invalidation_log::InvalidationLog;
 use crate::shard::requests::{Completion, Failure, LoadLookup, LoadRequest};
 use crate::value::{NewValue, TypeTag};
 
+/// The log of all tests: no invalidation here visits several shards.
+pub(super) static LOG: LazyLock<InvalidationLog> = LazyLock::new(InvalidationLog::default);
+
 const KEYS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
 const TAGS: [&str; 4] = ["w", "x", "y", "z"];
 
 /// Three hashes for eight keys: most keys collide.
-fn key(text: &str) -> Key<'_> {
+pub(super) fn key(text: &str) -> Key<'_> {
     let bytes = text.as_bytes();
     let hash = Hashing::Colliding.hash(bytes);
     Key { hash, bytes }
 }
 
 /// A shard, and the state of the callers.
-struct World {
+pub(super) struct World {
     rng: StdRng,
-    core: Core,
+    pub(super) core: Core,
     now: Moment,
     loads: Vec<(Key<'static>, Arc<Flight>)>,
     invalidations: Vec<Arc<TagInvalidation>>,
 }
 
 impl World {
-    fn new(seed: u64) -> Self {
+    pub(super) fn new(seed: u64) -> Self {
         let limits = Limits {
             entries: 5,
             // Some four entries.
@@ -100,13 +106,29 @@ impl World {
             3..6 => {
                 let tags = self.tags();
                 // With or without chosen tags, in the caller or in the background.
-                let mut request = LoadRequest::new(TypeTag::of::<()>());
+                let mut request = LoadRequest::new(TypeTag::of::<()>(), &LOG);
                 request.started_at = self.rng.random_bool(0.5).then_some(0);
                 let after = Duration::from_secs(self.rng.random_range(0..3));
-                request.deadline = self.rng.random_bool(0.3).then(|| self.now.after(after));
+                let is_background = self.rng.random_bool(0.3);
+                request.background = is_background
+                    .then(|| Arc::new(BackgroundTask::new(after, self.now.after(after))));
                 let lookup = self.core.claim(key, &request, &tags, &now);
-                if let LoadLookup::Lead(claimed) = lookup {
-                    self.loads.push((key, claimed.flight));
+                match lookup {
+                    LoadLookup::Lead(claimed) => self.loads.push((key, claimed.flight)),
+                    // As a caller does: end the load, and look again later.
+                    LoadLookup::Overdue(flight) => {
+                        let core = &mut self.core;
+                        core.abandon(key, &flight, &Failure::None, &now, &mut trash);
+                    }
+                    _ => {}
+                }
+                if self.rng.random_bool(0.2) {
+                    let request = LoadRequest::new(TypeTag::of::<()>(), &LOG);
+                    let tags = self.tags();
+                    let claimed = self.core.claim_refresh(key, &request, &tags, &now);
+                    if let Ok((flight, _)) = claimed {
+                        self.loads.push((key, flight));
+                    }
                 }
             }
             6..8 if !self.loads.is_empty() => {
@@ -234,7 +256,7 @@ fn full_counters_wrap_to_zero() {
 }
 
 /// Returns a value of a single byte, fresh for a second.
-fn byte(options: &CacheOptions) -> NewEntry<'_> {
+pub(super) fn byte(options: &CacheOptions) -> NewEntry<'_> {
     NewEntry {
         value: NewValue::typed(Bytes::from_static(&[1]), TypeTag::of::<u8>()),
         ttl: Some(Duration::from_secs(1)),
@@ -260,7 +282,7 @@ fn unchanged_value_with_a_dead_old_tag_is_discarded() {
         );
         let time = Moment::of(Duration::from_secs(2));
         let (now, none) = (Now::Known(time), CacheOptions::new());
-        let mut request = LoadRequest::new(TypeTag::of::<u8>());
+        let mut request = LoadRequest::new(TypeTag::of::<u8>(), &LOG);
         request.started_at = Some(0);
         let LoadLookup::Lead(claimed) = core.claim(key("a"), &request, &none.tags, &now) else {
             panic!("the key was not claimed");
@@ -315,53 +337,6 @@ fn evicted_entry_counts_under_the_first_end() {
     }
 }
 
-/// Claims the slot of a missing key.
-fn lead(core: &mut Core, text: &'static str, tags: &TagNames) -> Arc<Flight> {
-    let request = LoadRequest::new(TypeTag::of::<u8>());
-    match core.claim(key(text), &request, tags, &Now::Known(Moment::ZERO)) {
-        LoadLookup::Lead(claimed) => claimed.flight,
-        other => panic!("{other:?}"),
-    }
-}
-
-// The move binds the tags of loads again, too.
-#[test]
-fn invalidation_after_compact_fences_earlier_loads() {
-    let (mut core, mut trash) = (World::new(0).core, Trash::default());
-    let (now, options) = (Now::Known(Moment::ZERO), CacheOptions::new().tag("w"));
-    let flight = &lead(&mut core, "a", &options.tags);
-    core.move_to_new_tables(&mut trash);
-    core.validate();
-    let invalidation = Arc::new(TagInvalidation::new(Effect::Remove, Moment::ZERO));
-    let tag = core.contents.hashed_tag("w");
-    core.invalidate(&[tag], &invalidation);
-    let completion = Completion {
-        flight,
-        entry: &mut byte(&options),
-        own_tags: &[],
-        is_unchanged: false,
-        log: &InvalidationLog::default(),
-    };
-    core.complete(key("a"), completion, &now, &mut trash);
-    assert_eq!((core.len(), core.stats.stale_load_discards), (0, 1));
-}
-
-// Two keys with one hash: one load fails, and the other goes on.
-#[test]
-fn loads_with_equal_hashes_are_told_apart() {
-    let (a, b) = (key("a"), key("d"));
-    assert_eq!(a.hash, b.hash);
-    let (mut core, mut trash) = (World::new(0).core, Trash::default());
-    let (now, none) = (Now::Known(Moment::ZERO), CacheOptions::new());
-    let [first, second] = ["a", "d"].map(|text| lead(&mut core, text, &none.tags));
-    let error = CacheError::panic(a.bytes);
-    let failure = Failure::Error(&error, Duration::ZERO);
-    core.abandon(a, &first, &failure, &now, &mut trash);
-    assert_eq!(core.backoffs.len(), 0, "a back-off of zero is kept");
-    assert!(core.in_flight.get(a).is_none());
-    assert!(Arc::ptr_eq(&core.in_flight.get(b).unwrap().flight, &second));
-}
-
 // Two operations meet the entry before the sweep.
 #[test]
 fn invalidated_entry_is_counted_once() {
@@ -381,20 +356,4 @@ fn invalidated_entry_is_counted_once() {
     // `expire` removed the entry, and so the sweep finds none.
     core.sweep(usize::MAX, &mut trash);
     assert_eq!((invalidation.count(), core.stats.invalidations), (1, 1));
-}
-
-// A fresh value of another type came between the look-up and the claim: no load may replace
-// the value.
-#[test]
-fn claim_returns_a_fresh_value_of_another_type() {
-    let (mut core, now) = (World::new(0).core, Now::Known(Moment::ZERO));
-    let mut trash = Trash::default();
-    let due = CacheOptions::new().refresh_ahead(0.0);
-    core.put(key("a"), &mut byte(&due), &due.tags, &now, &mut trash);
-    // The entry is due, so a load of the same type may start.
-    let same = LoadRequest::new(TypeTag::of::<u8>());
-    let other = LoadRequest::new(TypeTag::of::<bool>());
-    let mut claim = |request| core.claim(key("a"), request, &due.tags, &now);
-    assert!(matches!(claim(&other), LoadLookup::Hit(_)));
-    assert!(matches!(claim(&same), LoadLookup::Lead(_)));
 }

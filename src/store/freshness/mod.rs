@@ -242,11 +242,6 @@ impl Deadlines {
         }
     }
 
-    /// Returns `true` if a window follows the time to live, `false` if not.
-    pub(crate) fn has_window(&self) -> bool {
-        self.servable_until.max(self.on_error_until) > self.fresh_until
-    }
-
     /// Returns the time at which the entry is idle, or `NEVER`.
     fn idle_end(&self) -> Moment {
         match self.idle {
