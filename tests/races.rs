@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use hydracache::HydraCache;
+use hydracache::{HydraCache, Loaded};
 
 use support::{
     Hand, SECOND, block_on, clocked, get, invalidate, lasting, options, put, ready, tagged,
@@ -168,6 +168,53 @@ fn load_racing_an_invalidation_serves_no_stale_value() {
     });
     load_against(|cache| drop(block_on(cache.remove("key"))));
     load_against(|cache| drop(block_on(cache.flush())));
+}
+
+/// An invalidation visits one shard after the other. Without the list of running invalidations:
+///
+/// 1. A invalidates the tag of a row and a list, and visits the shard of the list.
+/// 2. B claims the list's slot, and reads the row, whose shard is not visited yet.
+/// 3. A visits the shard of the row, and returns.
+/// 4. B stores the list, made from the invalidated row.
+#[test]
+fn list_made_from_a_row_during_an_invalidation_is_not_stored() {
+    let cache = HydraCache::local().max_capacity(1 << 20).build();
+    let key = |kind: &str, round: u32| format!("{kind} {round}");
+    let prepare = |round| put(&cache, &key("row", round), 1, tagged("group"));
+    prepare(0);
+    race(
+        20_000,
+        |round| {
+            if round % 2 == 0 {
+                invalidate(&cache, "group");
+            } else {
+                block_on(cache.flush()).unwrap();
+            }
+        },
+        |round| {
+            let list = key("list", round);
+            let read = async || {
+                let row: Option<u32> = cache.get(&key("row", round)).await?;
+                Ok::<_, hydracache::CacheError>(row.unwrap_or(0))
+            };
+            // The tag comes from the call, or is chosen by the loader.
+            if round % 4 < 2 {
+                block_on(cache.get_or_load(&list, tagged("group"), read)).unwrap();
+            } else {
+                let chosen = async |_| read().await.map(|row| Loaded::new(row).tag("group"));
+                block_on(cache.fetch(&list, options(), chosen)).unwrap();
+            }
+        },
+        |round| {
+            let list = get(&cache, &key("list", round));
+            assert_ne!(
+                list,
+                Some(1),
+                "round {round}: made from the invalidated row"
+            );
+            prepare(round + 1);
+        },
+    );
 }
 
 /// Loads a ready value, or joins a running load.

@@ -68,7 +68,7 @@ pub(super) struct Visits {
 /// The data under the lock.
 #[derive(Debug, Default)]
 struct VisitList {
-    listed: Vec<Arc<Named>>,
+    listed: SmallVec<[Arc<Named>; 2]>,
     /// How many listed invalidations have ended.
     ended: u64,
 }

@@ -150,6 +150,7 @@ fn timeout_serves_the_stale_value() {
     assert_stats(cache.stats(), |stats| {
         stats.misses = 3;
         stats.stale_serves = 2;
+        stats.expirations = 1;
         stats.loads = 2;
         stats.load_failures = 1;
         stats.timeouts = 2;
