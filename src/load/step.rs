@@ -115,7 +115,7 @@ pub(crate) fn step<'k, A: Access, C: Codec>(
             lookup => join_or_claim(engine, key, options, loader, request, lookup),
         };
         // A load past its deadline leaves, and the look is made again.
-        let done = match done {
+        let answered = match done {
             Err(Failed::Overdue(flight)) => {
                 if end_overdue(engine, key, &flight) {
                     continue;
@@ -127,12 +127,12 @@ pub(crate) fn step<'k, A: Access, C: Codec>(
             }
             done => done,
         };
-        let is_undecodable = matches!(done, Err(Failed::Undecodable(_)));
+        let is_undecodable = matches!(answered, Err(Failed::Undecodable(_)));
         if look != Look::Again {
             engine.counters.count_lookup(is_hit && !is_undecodable);
             look = Look::Again;
         }
-        match done {
+        match answered {
             Ok(step) => return Ok(step),
             Err(Failed::Error(error)) => return Err(error),
             Err(Failed::Undecodable(value)) => undecodable = Some(value),

@@ -36,6 +36,7 @@ mod loading_cache;
 mod long_loads;
 mod max_bytes;
 mod memory;
+mod one_moment;
 mod overdue;
 mod own_tags;
 mod parts;

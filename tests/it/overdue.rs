@@ -4,8 +4,9 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::Duration;
 
 use hydracache::{CacheResult, HydraCache, ManualClock, Timer};
@@ -229,4 +230,34 @@ fn panic_in_the_closure_of_an_owned_loader_unwinds_to_its_caller() {
     let _caller = Hand::start(hand_over_hung_call(&cache));
     assert_eq!(pool.len(), 1);
     drop(pool.take());
+}
+
+/// A thread polls the loader, which blocks. Another call ends the load, and does not wait.
+#[test]
+fn load_ended_during_a_poll_is_dropped_after_the_poll() {
+    let (cache, clock, pool) = spawning(1);
+    put_stale(&cache, &clock);
+    let (polled, is_polled) = mpsc::channel();
+    let (go_on, may_go_on) = mpsc::channel();
+    let held = Arc::new(());
+    let holds = Arc::clone(&held);
+    let blocks = move || async move {
+        let _held = holds;
+        polled.send(()).unwrap();
+        may_go_on.recv().unwrap();
+        pending::<Result<u32, Infallible>>().await
+    };
+    drop(Hand::start(cache.get_or_refresh("key", options(), blocks)));
+    let spawned = pool.spawned().pop().unwrap();
+    thread::scope(|scope| {
+        let task = scope.spawn(move || Hand::hold(spawned).ends());
+        is_polled.recv().unwrap();
+        clock.advance(SECOND * 30);
+        assert_eq!(load(&cache, "key", 7), 7);
+        assert_eq!(Arc::strong_count(&held), 2, "still polled");
+        go_on.send(()).unwrap();
+        task.join().unwrap();
+    });
+    assert_eq!(Arc::strong_count(&held), 1);
+    assert_eq!(get(&cache, "key"), Some(7));
 }

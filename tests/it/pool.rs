@@ -23,10 +23,14 @@ impl Pool {
         self.0.lock().unwrap().len()
     }
 
+    /// Takes all spawned futures.
+    pub fn spawned(&self) -> Vec<BoxFuture> {
+        std::mem::take(&mut *self.0.lock().unwrap())
+    }
+
     /// Takes all spawned futures, to be polled by hand.
     pub fn take(&self) -> Vec<Hand<'static, ()>> {
-        let spawned = std::mem::take(&mut *self.0.lock().unwrap());
-        spawned.into_iter().map(Hand::hold).collect()
+        self.spawned().into_iter().map(Hand::hold).collect()
     }
 
     #[track_caller]

@@ -78,11 +78,11 @@ impl Core {
         };
         let state = old.as_ref().map_or(State::Expired, |old| old.times.state);
         // 2. The newest load that the call may join.
-        // guard: a load with a dead tag is not joined
         let is_alive = |load: &&RunningLoad| {
             // guard: a load that began during an invalidation is not joined after it
             let early = load.early;
             let is_joinable = early.is_none_or(|early| request.log.is_joinable(early));
+            // guard: a load with a dead tag is not joined
             is_joinable && !self.contents.tags.any_dead(&load.tags)
         };
         let load = self.in_flight.get(key).iter().rev().find(is_alive);
@@ -225,6 +225,7 @@ impl Core {
             // guard: a load that begins during an invalidation of its tags is marked
             early: request.log.early(hashes),
             flight: Arc::clone(&flight),
+            // guard: a load pins its own tags
             tags: self.pin(tags),
             old_tags: self.contents.tags.pin(old_tags.iter()),
             old_is_dead: false,
