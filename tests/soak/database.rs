@@ -106,6 +106,14 @@ impl KeyRecord {
         }
     }
 
+    /// Records a load that ran out of time. Only a background load begins a back-off, and the
+    /// database does not know whether a call drove the load.
+    fn time_out(&mut self, load: &Running, now: Duration) {
+        let backoff = self.backoff_until;
+        self.fail(load, now);
+        self.backoff_until = backoff;
+    }
+
     fn lose_value(&mut self) {
         self.stored = None;
         self.losses += 1;
@@ -356,7 +364,7 @@ impl Drop for Load {
             counts.cancelled += 1;
         } else {
             counts.timeouts += 1;
-            record.fail(&self.running, now);
+            record.time_out(&self.running, now);
             record.hung = self.running.hangs;
         }
     }
