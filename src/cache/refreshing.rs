@@ -73,7 +73,8 @@ impl<C: Codec> HydraCache<C> {
 
     /// Loads the value of a key now, in any state of the key, and replaces the entry.
     ///
-    /// The call joins no load, and fences a running load as a put does. Later callers that have to
+    /// The call joins no load. Loads of a key are ordered by their start: the value replaces the value
+    /// of an older load, and an older load that ends later stores nothing. Later callers that have to
     /// wait join this load. Until the load completes, other callers get the current value. The call
     /// loads during an [`error_backoff`] too.
     ///
@@ -83,9 +84,8 @@ impl<C: Codec> HydraCache<C> {
     ///
     /// # Errors
     ///
-    /// As [`get_or_load`](Self::get_or_load). After a failed load the entry stays. If the entry is
-    /// stale, or has a window after the time to live, the call returns the value of the entry
-    /// instead of the error.
+    /// As [`get_or_load`](Self::get_or_load). A failed load is an error, window or not. The entry
+    /// stays, and so does an older load.
     ///
     /// # Panics
     ///
@@ -136,6 +136,9 @@ impl<C: Codec> HydraCache<C> {
     /// [`soft_timeout`] at most. Without a spawner, or without a value, the caller drives the load.
     /// If [`max_background_loads`] are already running, the current value is returned, and no load
     /// starts.
+    ///
+    /// The closure is called in the task of this call, in the background too, and may read
+    /// task-locals. Only the returned future goes to the spawner.
     ///
     /// [`spawner`]: crate::CacheBuilder::spawner
     /// [`timer`]: crate::CacheBuilder::timer

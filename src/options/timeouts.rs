@@ -13,8 +13,12 @@ impl CacheOptions {
     /// ([`CacheBuilder::timer`]).
     ///
     /// At the timeout, the call returns the stale value if the entry allows, else an error
-    /// ([`is_timeout`]). At the timeout of the leader the load ends too, as a failed load.
+    /// ([`is_timeout`]). At the timeout of the leader the load ends too, and counts as a failed load.
+    /// The waiters look again, with the rest of their own time, and no [`error_backoff`] begins. For a
+    /// background load, the timeout is the deadline of the load, 30 seconds by default: at the deadline
+    /// the load fails, and the back-off begins.
     ///
+    /// [`error_backoff`]: Self::error_backoff
     /// [`is_timeout`]: crate::CacheError::is_timeout
     /// [`CacheBuilder::timer`]: crate::CacheBuilder::timer
     ///

@@ -42,7 +42,8 @@ use super::timer::BoxFuture;
 /// # }
 /// ```
 pub trait Spawn: Send + Sync {
-    /// Starts a load, and returns without waiting for the end.
+    /// Starts a load, and returns without waiting for the end. Called in the task of the call that
+    /// starts the load, so a task-local or a span of the caller can be carried along.
     fn spawn(&self, future: BoxFuture);
 }
 
