@@ -88,6 +88,7 @@ pub(crate) fn complete<A: Access, C: Codec>(
     let Loaded {
         value,
         ttl,
+        no_store,
         tags,
         unchanged,
     } = loaded;
@@ -99,6 +100,7 @@ pub(crate) fn complete<A: Access, C: Codec>(
     }
     let overrides = Overrides {
         ttl,
+        no_store,
         tags: &hashed_tags,
         is_unchanged: unchanged.is_some(),
     };

@@ -101,6 +101,13 @@ impl Contents {
         }
     }
 
+    /// Returns the end of a fresh entry's time to live, and the record of times.
+    pub(super) fn end_and_deadlines(&self, id: EntryId) -> (Moment, Option<&Deadlines>) {
+        let times = self.store.deadlines(id);
+        let end = times.map_or_else(|| self.store.surely_fresh_until(id), |t| t.fresh_until);
+        (end, times)
+    }
+
     /// Returns `true` if a window follows the entry's time to live, `false` if not.
     pub(super) fn has_window(&self, id: EntryId) -> bool {
         self.store.deadlines(id).is_some_and(Deadlines::has_window)

@@ -28,7 +28,7 @@ pub(crate) use self::flight::{Flight, FlightResult, FlightValue};
 pub(crate) use self::invalidation_log::InvalidationLog;
 pub(crate) use self::requests::{
     Claimed, Completed, Completion, Failure, FoundEntry, LoadLookup, LoadRequest, NewEntry, NoHit,
-    OldEntry, Peeked,
+    OldEntry, Peeked, StoreMode, Written,
 };
 use self::trash::Trash;
 use crate::key::{Hashing, Key, Lookup};
@@ -171,8 +171,7 @@ impl Shard {
     }
 
     /// Stores an entry, unless its size, its time to live or the capacity forbids. In both
-    /// cases the previous entry is removed and a load in flight is fenced. Returns how many
-    /// writes the shard has had.
+    /// cases the previous entry is removed and a load in flight is fenced.
     #[inline]
     pub(crate) fn put(
         &self,
@@ -180,7 +179,7 @@ impl Shard {
         entry: &mut NewEntry<'_>,
         tags: &TagNames,
         now: &Now<'_>,
-    ) -> usize {
+    ) -> Written {
         // guard: an entry and the tags of the entry are stored in one critical section
         self.write_with_trash(|core, trash| core.put(key, entry, tags, now, trash))
     }
@@ -194,7 +193,7 @@ impl Shard {
         entry: &mut NewEntry<'_>,
         tags: &TagNames,
         now: &Now<'_>,
-    ) -> Option<usize> {
+    ) -> Option<Written> {
         self.write_with_trash(|core, trash| {
             let is_unchanged = core.is_unchanged(key, read, now);
             // guard: an update stores only over the value that the update read

@@ -53,5 +53,6 @@ mod typed_names;
 mod types;
 mod unencodable;
 mod unswept;
+mod update_keeps;
 mod updating;
 mod windows;

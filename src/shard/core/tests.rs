@@ -13,7 +13,7 @@ use crate::error::CacheError;
 use crate::options::CacheOptions;
 use crate::shard::flight::Flight;
 use crate::shard::invalidation_log::InvalidationLog;
-use crate::shard::requests::{Completion, Failure, LoadLookup, LoadRequest};
+use crate::shard::requests::{Completion, Failure, LoadLookup, LoadRequest, StoreMode};
 use crate::value::{NewValue, TypeTag};
 
 const KEYS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
@@ -240,6 +240,7 @@ fn byte(options: &CacheOptions) -> NewEntry<'_> {
         ttl: Some(Duration::from_secs(1)),
         extra: options.extra.as_deref(),
         needs_age: false,
+        mode: StoreMode::Replace,
     }
 }
 
