@@ -2,7 +2,7 @@
 
 use super::HydraCache;
 use crate::error::CacheResult;
-use crate::tags::Effect;
+use crate::tags::{Effect, HashedTag};
 use crate::value::Codec;
 
 /// Invalidating. A value read after one of these verbs returned was loaded or put after the call
@@ -111,6 +111,9 @@ impl<C: Codec> HydraCache<C> {
     /// An entry with several of the tags counts once. Loads are fenced as by
     /// [`invalidate_tag`](Self::invalidate_tag).
     ///
+    /// The call itself reads the iterator to the end, before the future is polled. Everything else
+    /// happens at the first poll.
+    ///
     /// # Errors
     ///
     /// Never fails; the `Result` leaves room for a remote tier.
@@ -133,18 +136,23 @@ impl<C: Codec> HydraCache<C> {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn invalidate_tags(
+    // Not `async fn`: that future would hold the iterator until the first poll. It would be `Send`
+    // only if the iterator is, and in a spawned task, iterators with closures over borrowed tags
+    // would fail to compile.
+    pub fn invalidate_tags(
         &self,
         tags: impl IntoIterator<Item = impl AsRef<str>>,
-    ) -> CacheResult<u64> {
-        // The names are collected before the first await. Otherwise the future would be `Send`
-        // only if the iterator is, and iterators with closures over borrowed tags would fail to
-        // compile.
+    ) -> impl Future<Output = CacheResult<u64>> {
         let tags = tags
             .into_iter()
             .map(|tag| self.engine.hashed_tag(tag.as_ref().into()))
             .collect();
-        Ok(self.engine.invalidate(tags, Effect::Remove).await)
+        self.invalidate_hashed(tags, Effect::Remove)
+    }
+
+    /// Invalidates or expires all entries with one of the tags.
+    async fn invalidate_hashed(&self, tags: Vec<HashedTag>, effect: Effect) -> CacheResult<u64> {
+        Ok(self.engine.invalidate(tags, effect).await)
     }
 
     /// Ends the freshness of a key. Returns `true` if the key had a fresh entry, `false` if not.

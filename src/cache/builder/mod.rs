@@ -256,8 +256,13 @@ impl<C: Codec> CacheBuilder<C> {
     /// assert_eq!(cache.entry_count(), 0);
     /// ```
     pub fn build(self) -> HydraCache<C> {
+        HydraCache::from_engine(self.into_engine())
+    }
+
+    /// Creates the state that all handles share.
+    pub(super) fn into_engine(self) -> Engine<C> {
         // The engine derives the number of shards from the bounds.
-        HydraCache::from_engine(Engine::new(self.settings, self.codec))
+        Engine::new(self.settings, self.codec)
     }
 }
 
