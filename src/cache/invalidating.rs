@@ -270,6 +270,56 @@ impl<C: Codec> HydraCache<C> {
         Ok(self.engine.retain(keep).await)
     }
 
+    /// Removes every expired entry, and returns the number of removed entries.
+    ///
+    /// An expired entry is absent for every call at once, but its memory is given back later: by a
+    /// `get` of the key, or by writes, a little each time. In a cache without writes, expired
+    /// entries stay in memory, and the [listener] hears nothing of them. A call of `tidy`, for
+    /// example every minute, gives back the memory and tells the listener. The call also finishes
+    /// the work of invalidations with dropped futures, and forgets each
+    /// [`error_backoff`](crate::CacheOptions::error_backoff) that is over.
+    ///
+    /// Fresh entries, and stale entries inside a window, stay. The call is no read, fences no load,
+    /// and counts each removed entry under the reason for its end: `expirations`, or
+    /// `invalidations` after an invalidation. Entries of typed caches are included.
+    ///
+    /// [listener]: crate::CacheBuilder::on_removal
+    ///
+    /// # Errors
+    ///
+    /// Never fails; the `Result` leaves room for a remote tier.
+    ///
+    /// # Cancel safety
+    ///
+    /// Yields after 256 entries of a shard. A dropped call has removed a part of the entries;
+    /// another call, or later writes, remove the rest.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use futures_lite::future::block_on;
+    /// use hydracache::{CacheOptions, HydraCache, ManualClock};
+    ///
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let clock = ManualClock::new();
+    /// let cache = HydraCache::local().clock(clock.clone()).build();
+    /// let minute = Duration::from_secs(60);
+    /// block_on(cache.put("name", "Ada", CacheOptions::new().ttl(minute)))?;
+    /// block_on(cache.put("rate", 7, CacheOptions::new().ttl(2 * minute)))?;
+    /// clock.advance(minute);
+    ///
+    /// assert_eq!(cache.entry_count(), 2); // "name" is expired, and still in memory
+    /// assert_eq!(block_on(cache.tidy())?, 1);
+    /// assert_eq!(cache.entry_count(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn tidy(&self) -> CacheResult<u64> {
+        Ok(self.engine.tidy().await)
+    }
+
     /// Removes every entry, also of typed caches, and fences every running load.
     ///
     /// The leaders and the current waiters get the loaded values, and the values are not stored. A

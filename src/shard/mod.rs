@@ -318,6 +318,11 @@ impl Shard {
         self.write_with_trash(|core, trash| core.sweep(most, trash))
     }
 
+    /// Removes up to `most` unreachable or expired entries: see [`Core::tidy`].
+    pub(crate) fn tidy(&self, most: usize, now: &Now<'_>) -> (u64, bool) {
+        self.write_with_trash(|core, trash| core.tidy(most, now, trash))
+    }
+
     /// Returns the fresh keys. With `all`: also the keys of stale entries and of loads, in
     /// order.
     pub(crate) fn keys(&self, all: bool, now: &Now<'_>) -> Vec<String> {

@@ -312,9 +312,11 @@ impl Core {
             // An invalidation that fenced the load, by its slot or by a tag, lets others load
             // at once.
             let tags = &self.contents.tags;
+            // guard: a failure of a fenced load begins no back-off
             let unfenced = slot.as_ref().filter(|slot| !tags.any_dead(&slot.tags));
-            if let (Some(times), Some(_)) = (backoff, unfenced) {
-                for replaced in self.backoffs.add(key, times, (*error).clone()) {
+            if let (Some(times), Some(slot)) = (backoff, unfenced) {
+                let tags = tags.hashes_of(&slot.tags).collect();
+                for replaced in self.backoffs.add(key, times, (*error).clone(), tags) {
                     trash.backoff(replaced);
                 }
             }

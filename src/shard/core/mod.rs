@@ -165,8 +165,8 @@ impl Core {
         live
     }
 
-    /// Ends the freshness of an entry and fences the load of the key. Returns `true` if the
-    /// entry was fresh, `false` if not.
+    /// Ends the freshness of an entry, fences the load and ends the back-off of the key. Returns
+    /// `true` if the entry was fresh, `false` if not.
     pub(super) fn expire(&mut self, key: Key<'_>, now: &Now<'_>, trash: &mut Trash) -> bool {
         let id = self.contents.find(key);
         let liveness = id.map(|id| self.contents.liveness(id, now));
@@ -191,6 +191,7 @@ impl Core {
         // 2. A load that began earlier would bring back a fresh value.
         // guard: an expire fences the load of the key
         self.fence(key);
+        self.clear_backoff(key, trash);
         live
     }
 
@@ -264,6 +265,8 @@ impl Core {
         for tag in tags {
             self.contents.tags.invalidate(tag, invalidation);
         }
+        // Removal or expiry: the cause of the failure may be gone.
+        self.backoffs.end_tagged(tags);
     }
 
     /// Removes an entry and counts the removal by liveness. `cause` is the cause of the

@@ -84,6 +84,7 @@ impl World {
             ttl,
             extra: options.extra.as_deref(),
             needs_age: self.rng.random_bool(0.2),
+            mode: StoreMode::Replace,
         }
     }
 
