@@ -1,4 +1,4 @@
-//! A handle that does not keep the cache alive.
+//! The weak handle: the cache may be dropped while weak handles exist.
 
 use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -10,12 +10,11 @@ use crate::value::{Codec, Postcard};
 
 /// A handle that does not keep the cache alive, created by [`HydraCache::downgrade`].
 ///
-/// The cache owns its listener, spawner, timer, clock and codec. A [`HydraCache`] inside one of
-/// these parts is a handle that the cache owns itself: the cache then lives for ever, with all
-/// entries. Such a part holds a weak handle instead, and calls [`upgrade`](Self::upgrade) for each
-/// use.
+/// The cache owns the listener, the spawner, the timer, the clock and the codec. A [`HydraCache`]
+/// inside one of these parts keeps the cache alive for ever, with all entries. Such a part holds a
+/// weak handle instead, and calls [`upgrade`](Self::upgrade) for each use.
 ///
-/// A listener is set before its cache exists. [`CacheBuilder::build_cyclic`] passes the weak handle
+/// A listener is set before the cache exists. [`CacheBuilder::build_cyclic`] passes the weak handle
 /// in advance.
 ///
 /// # Examples
@@ -64,9 +63,9 @@ impl<C: Codec> WeakHydraCache<C> {
 impl<C: Codec> HydraCache<C> {
     /// Returns a handle that does not keep the cache alive.
     ///
-    /// For code that the cache owns, and that calls the cache: see [`WeakHydraCache`]. A typed cache
-    /// has no weak handle of its own; the code opens the typed cache again, by
-    /// [`typed`](Self::typed), after an [`upgrade`](WeakHydraCache::upgrade).
+    /// A listener or spawner calls the cache through such a handle: see [`WeakHydraCache`]. Typed
+    /// caches have no weak handle: after an [`upgrade`](WeakHydraCache::upgrade), open the typed
+    /// cache again with [`typed`](Self::typed).
     ///
     /// # Examples
     ///

@@ -11,14 +11,13 @@
 //! If the leader of a joined load is dropped, the key comes back, and the loader is called
 //! again.
 //!
-//! A call that waited looks again, once, at the values found before the wait:
+//! After a wait, the call looks again, once, at the values found before:
 //!
 //! 1. A finds `x`, and loads `y` for a second.
 //! 2. B changes `x` in the database, and invalidates `x`.
 //! 3. A has `y`. The value of `x` is a second old, and no longer valid: A loads `x` too.
 //!
-//! The values of the second look are not looked at again, so a key that is invalidated all the
-//! time does not hold the call.
+//! There is no third look, so permanent invalidations of a key do not hold the call.
 //!
 //! A call that waits looks again, once, at the values found before the wait:
 //!
@@ -137,8 +136,8 @@ where
     }
 }
 
-/// Returns the value of a key found before, or the newer value, if still valid. Counts nothing: the
-/// first look of the call counts.
+/// Returns the current value of a key found before, or `None` if a load must start. Counts nothing:
+/// the first look of the call counts.
 fn look_again<A: Access, C: Codec>(engine: &Engine<C>, key: Key<'_>) -> Option<A::Held> {
     let request = LoadRequest::new(A::type_tag());
     let shard = engine.shard_of(key.hash);

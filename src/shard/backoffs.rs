@@ -316,7 +316,7 @@ mod tests {
         assert_eq!(backoffs.table.len(), MAX_BACKOFFS);
     }
 
-    /// Whatever was added and taken, the index of tags names the kept failures, and no others.
+    /// Random failures and removals: the index of tags names the kept failures, and no others.
     #[test]
     fn index_of_tags_agrees_with_the_failures() {
         use rand::rngs::StdRng;

@@ -86,26 +86,19 @@ impl Contents {
 
     /// Returns the times of an entry with a known state.
     pub(super) fn times(&self, id: EntryId, state: State) -> EntryTimes {
-        let times = self.store.deadlines(id);
-        let fresh_until =
-            times.map_or_else(|| self.store.surely_fresh_until(id), |t| t.fresh_until);
+        let (end, times) = self.end_and_deadlines(id);
+        // An invalidation may have ended the time to live early.
+        let fresh_until = if state.is_fresh() { end } else { Moment::ZERO };
         EntryTimes {
             stored: times.map(|times| times.stored),
-            // An invalidation may have ended the time to live early.
-            fresh_until: if state.is_fresh() {
-                fresh_until
-            } else {
-                Moment::ZERO
-            },
+            fresh_until,
             state,
         }
     }
 
-    /// Returns the end of a fresh entry's time to live, and the record of times.
+    /// Returns the end of an entry's time to live, and the record of times.
     pub(super) fn end_and_deadlines(&self, id: EntryId) -> (Moment, Option<&Deadlines>) {
-        let times = self.store.deadlines(id);
-        let end = times.map_or_else(|| self.store.surely_fresh_until(id), |t| t.fresh_until);
-        (end, times)
+        self.store.end_and_deadlines(id)
     }
 
     /// Returns `true` if a window follows the entry's time to live, `false` if not.

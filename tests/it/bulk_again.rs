@@ -32,14 +32,14 @@ type End = (&'static str, fn(&HydraCache, &Numbers));
 /// Every invalidation that ends the value of key 1.
 const ENDS: [End; 6] = [
     ("remove", |_, typed| {
-        assert!(block_on(typed.remove(&1)).unwrap())
+        assert!(block_on(typed.remove(&1)).unwrap());
     }),
     ("tag", |cache, _| assert_eq!(invalidate(cache, "tag"), 1)),
     ("expire_tag", |cache, _| {
-        assert_eq!(expire_tag(cache, "tag"), 1)
+        assert_eq!(expire_tag(cache, "tag"), 1);
     }),
     ("unswept tag", |cache, _| {
-        drop(Hand::hold(cache.invalidate_tag("tag")).poll())
+        drop(Hand::hold(cache.invalidate_tag("tag")).poll());
     }),
     ("invalidate_all", |_, typed| assert_eq!(clear(typed), 1)),
     ("flush", |cache, _| flush(cache)),

@@ -1,6 +1,11 @@
 //! Verbs with an iterator compile inside a spawned task, whatever the iterator: the future of the
 //! call does not hold the iterator. Most of these tests prove their point by compiling.
 
+#![allow(
+    clippy::map_flatten,
+    reason = "callers write both forms, and each must compile"
+)]
+
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;

@@ -15,6 +15,7 @@ mod autotraits;
 mod background;
 mod background_bounds;
 mod backoff;
+mod backoff_tags;
 mod bad_input;
 mod builder;
 mod bulk;

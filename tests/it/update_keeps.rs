@@ -58,8 +58,8 @@ fn update_keeps_tags_chosen_by_a_loader() {
     assert_eq!(get(&cache, "key"), None);
 }
 
-/// 1. `update` reads the entry. 2. A tag of the entry is invalidated, or expired. 3. The entry is
-/// no longer the entry that was read: the second run sees no value, and no tag is kept.
+/// The entry is no longer the entry that was read, so the second run of the closure sees no value,
+/// and no tag is kept.
 #[test]
 fn tag_invalidated_during_an_update_is_not_kept() {
     let ends: [fn(&HydraCache); 2] = [

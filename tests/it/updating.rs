@@ -288,7 +288,7 @@ fn put_if_absent_returns_whether_its_value_was_stored() {
         ("zero", plain().build(), lasting(0)),
         (
             "default",
-            plain().default_ttl(SECOND * 0).build(),
+            plain().default_ttl(std::time::Duration::ZERO).build(),
             options(),
         ),
         ("jitter", plain().build(), lasting(0).jitter(0.5)),

@@ -1,6 +1,6 @@
 //! The times of an entry whose value is updated.
 //!
-//! The caller gives some times, and the entry keeps the others. The end of the time to live is
+//! The caller gives some times, and the entry keeps all other times. The end of the time to live is
 //! kept as a moment, not as a length: otherwise each update would prolong the life of the entry.
 
 use std::time::Duration;
@@ -10,9 +10,9 @@ use crate::options::ExtraOptions;
 use crate::runtime::Moment;
 
 impl Lifetime {
-    /// Computes the times of a fresh entry whose value is replaced now. `end` is the end of the
-    /// entry's time to live, `old` the record of times, if the entry has a record. Times that the
-    /// caller gives replace the times of the entry.
+    /// Computes the times of a fresh entry after an update. `end` is the end of the time to live,
+    /// `old` the record of times, if the entry has a record. Times given by the caller replace the
+    /// times of the entry.
     pub(crate) fn updated(
         (end, old): (Moment, Option<&Deadlines>),
         ttl: Option<Duration>,
@@ -56,9 +56,8 @@ impl Lifetime {
 }
 
 impl Deadlines {
-    /// Returns the options that led to these times. Only for a fresh entry: the call that expires
-    /// an entry ends a window.
-    fn options(&self) -> ExtraOptions {
+    /// Returns the options behind these times. Only for a fresh entry: `expire` ends a window.
+    pub(super) fn options(&self) -> ExtraOptions {
         let revalidate = match self.fresh_until {
             // See the field: the length.
             Moment::NEVER => self.servable_until.since(Moment::ZERO),
