@@ -21,7 +21,7 @@ pub(crate) struct NewEntry<'a> {
     pub(crate) extra: Option<&'a ExtraOptions>,
     /// Whether the entry keeps the time at which it was stored.
     pub(crate) needs_age: bool,
-    /// What the store does beside storing the value.
+    /// How the value is stored.
     pub(crate) mode: StoreMode,
 }
 

@@ -1,12 +1,11 @@
 //! Random operations on a shard, with a check of every invariant after each operation.
 //! Other tests check the results from outside; here nothing may be left behind.
 
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
+use std::time::Duration;
 
 use bytes::Bytes;
-
-use std::time::Duration;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 
 use super::*;
 use crate::error::CacheError;
