@@ -1,5 +1,4 @@
-//! Random operations on a shard, with a check of every invariant after each operation.
-//! Other tests check the results from outside; here nothing may be left behind.
+//! Random operations on a shard: every invariant holds after each, and nothing is left behind.
 
 use std::time::Duration;
 
