@@ -107,7 +107,7 @@ mod value;
 // The whole public API. The modules are private, so every item has a single path.
 pub use bytes::Bytes;
 
-pub use crate::cache::{CacheBuilder, HydraCache};
+pub use crate::cache::{CacheBuilder, HydraCache, WeakHydraCache};
 pub use crate::error::{BoxError, CacheError, CacheResult};
 pub use crate::key::KeyHasher;
 pub use crate::load::{Fetched, Loaded, LoadedMany, Old, Source};

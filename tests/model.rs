@@ -27,11 +27,14 @@ enum Call {
     Peek(u8),
     Contains(u8),
     Put(u8, NewEntry),
+    PutIfAbsent(u8, NewEntry),
+    Update(u8, NewEntry),
     /// A loading call, with the result of its loader.
     Load(u8, NewEntry, Result<u32, ()>),
     Remove(u8),
     InvalidateTags(Vec<u8>),
     Flush,
+    Tidy,
     Advance(u8),
 }
 
@@ -60,10 +63,13 @@ fn calls() -> impl Strategy<Value = Call> {
         1 => key().prop_map(Call::Peek),
         1 => key().prop_map(Call::Contains),
         6 => (key(), new()).prop_map(|(key, new)| Call::Put(key, new)),
+        1 => (key(), new()).prop_map(|(key, new)| Call::PutIfAbsent(key, new)),
+        3 => (key(), new()).prop_map(|(key, new)| Call::Update(key, new)),
         4 => (key(), new(), loaded).prop_map(|(key, new, loaded)| Call::Load(key, new, loaded)),
         2 => key().prop_map(Call::Remove),
         2 => vec(0..3_u8, 0..3).prop_map(Call::InvalidateTags),
         1 => Just(Call::Flush),
+        1 => Just(Call::Tidy),
         2 => (1..3_u8).prop_map(Call::Advance),
     ]
 }
@@ -121,6 +127,49 @@ impl Model {
 
     /// `is_held` tells whether the cache still holds a key after the same put.
     fn put(&mut self, key: u8, new: NewEntry, is_held: impl Fn(u8) -> bool) {
+        let deadline = new.ttl.map(|ttl| self.now + SECOND * ttl.into());
+        self.store(key, new, deadline, is_held);
+    }
+
+    fn put_if_absent(&mut self, key: u8, new: NewEntry, is_held: impl Fn(u8) -> bool) -> bool {
+        if self.find_live(key).is_some() {
+            return false;
+        }
+        let is_stored = new.ttl != Some(0);
+        self.put(key, new, is_held);
+        is_stored
+    }
+
+    /// Adds the value to the value of the entry. Returns the value before.
+    fn update(&mut self, key: u8, mut new: NewEntry, is_held: impl Fn(u8) -> bool) -> Option<u32> {
+        let Some(at) = self.find_live(key) else {
+            self.put(key, new, is_held);
+            return None;
+        };
+        let (old, mut deadline) = (&self.entries[at], self.entries[at].deadline);
+        let seen = old.new.value;
+        new.value = new.value.wrapping_add(seen);
+        new.tags.extend(&old.new.tags);
+        if let Some(ttl) = new.ttl {
+            deadline = Some(self.now + SECOND * ttl.into());
+        }
+        self.store(key, new, deadline, is_held);
+        Some(seen)
+    }
+
+    fn tidy(&mut self) -> u64 {
+        let (now, before) = (self.now, self.entries.len());
+        self.take(|entry| entry.deadline.is_some_and(|deadline| deadline <= now));
+        (before - self.entries.len()) as u64
+    }
+
+    fn store(
+        &mut self,
+        key: u8,
+        new: NewEntry,
+        deadline: Option<Duration>,
+        is_held: impl Fn(u8) -> bool,
+    ) {
         self.replaced += self.take(|entry| entry.key == key);
         let now = self.now;
         self.take(|entry| entry.deadline.is_some_and(|deadline| deadline <= now));
@@ -128,7 +177,6 @@ impl Model {
             return;
         }
         self.stored += 1;
-        let deadline = new.ttl.map(|ttl| self.now + SECOND * ttl.into());
         self.entries.push(Entry { key, new, deadline });
         if self.entries.len() > CAPACITY {
             self.entries.retain(|entry| is_held(entry.key));
@@ -212,6 +260,21 @@ fn run(calls: Vec<Call>) {
                 block_on(cache.put(&name(key), new.value, options(&new))).unwrap();
                 model.put(key, new, is_held);
             }
+            Call::PutIfAbsent(key, new) => {
+                let name = name(key);
+                let call = cache.put_if_absent(&name, new.value, options(&new));
+                let got = block_on(call).unwrap();
+                assert_eq!(got, model.put_if_absent(key, new, is_held));
+            }
+            Call::Update(key, new) => {
+                let (name, mut seen) = (name(key), None);
+                let change = |value: Option<u32>| {
+                    seen = value;
+                    Some(value.unwrap_or(0).wrapping_add(new.value))
+                };
+                block_on(cache.update(&name, options(&new), change)).unwrap();
+                assert_eq!(seen, model.update(key, new, is_held));
+            }
             Call::Load(key, new, loaded) => {
                 let answer = || async { loaded.map_err(|()| "unavailable") };
                 let name = name(key);
@@ -232,6 +295,7 @@ fn run(calls: Vec<Call>) {
                 block_on(cache.flush()).unwrap();
                 model.flushed += model.take(|_| true);
             }
+            Call::Tidy => assert_eq!(block_on(cache.tidy()).unwrap(), model.tidy()),
             Call::Advance(seconds) => {
                 clock.advance(SECOND * seconds.into());
                 model.now += SECOND * seconds.into();

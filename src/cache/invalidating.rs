@@ -2,7 +2,7 @@
 
 use super::HydraCache;
 use crate::error::CacheResult;
-use crate::tags::Effect;
+use crate::tags::{Effect, HashedTag};
 use crate::value::Codec;
 
 /// Invalidating. A value read after one of these verbs returned was loaded or put after the call
@@ -111,6 +111,9 @@ impl<C: Codec> HydraCache<C> {
     /// An entry with several of the tags counts once. Loads are fenced as by
     /// [`invalidate_tag`](Self::invalidate_tag).
     ///
+    /// The call itself reads the iterator to the end, before the future is polled. Everything else
+    /// happens at the first poll.
+    ///
     /// # Errors
     ///
     /// Never fails; the `Result` leaves room for a remote tier.
@@ -133,18 +136,23 @@ impl<C: Codec> HydraCache<C> {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn invalidate_tags(
+    // Not `async fn`: that future would hold the iterator until the first poll. It would be `Send`
+    // only if the iterator is, and in a spawned task, iterators with closures over borrowed tags
+    // would fail to compile.
+    pub fn invalidate_tags(
         &self,
         tags: impl IntoIterator<Item = impl AsRef<str>>,
-    ) -> CacheResult<u64> {
-        // The names are collected before the first await. Otherwise the future would be `Send`
-        // only if the iterator is, and iterators with closures over borrowed tags would fail to
-        // compile.
+    ) -> impl Future<Output = CacheResult<u64>> {
         let tags = tags
             .into_iter()
             .map(|tag| self.engine.hashed_tag(tag.as_ref().into()))
             .collect();
-        Ok(self.engine.invalidate(tags, Effect::Remove).await)
+        self.invalidate_hashed(tags, Effect::Remove)
+    }
+
+    /// Invalidates or expires all entries with one of the tags.
+    async fn invalidate_hashed(&self, tags: Vec<HashedTag>, effect: Effect) -> CacheResult<u64> {
+        Ok(self.engine.invalidate(tags, effect).await)
     }
 
     /// Ends the freshness of a key. Returns `true` if the key had a fresh entry, `false` if not.
@@ -260,6 +268,56 @@ impl<C: Codec> HydraCache<C> {
     /// ```
     pub async fn retain(&self, keep: impl FnMut(&str) -> bool) -> CacheResult<u64> {
         Ok(self.engine.retain(keep).await)
+    }
+
+    /// Removes every expired entry, and returns the number of removed entries.
+    ///
+    /// An expired entry is absent for every call at once, but its memory is given back later: by a
+    /// `get` of the key, or by writes, a little each time. In a cache without writes, expired
+    /// entries stay in memory, and the [listener] hears nothing of them. A call of `tidy`, for
+    /// example every minute, gives back the memory and tells the listener. The call also finishes
+    /// the work of invalidations with dropped futures, and forgets each
+    /// [`error_backoff`](crate::CacheOptions::error_backoff) that is over.
+    ///
+    /// Fresh entries, and stale entries inside a window, stay. The call is no read, fences no load,
+    /// and counts each removed entry under the reason for its end: `expirations`, or
+    /// `invalidations` after an invalidation. Entries of typed caches are included.
+    ///
+    /// [listener]: crate::CacheBuilder::on_removal
+    ///
+    /// # Errors
+    ///
+    /// Never fails; the `Result` leaves room for a remote tier.
+    ///
+    /// # Cancel safety
+    ///
+    /// Yields after 256 entries of a shard. A dropped call has removed a part of the entries;
+    /// another call, or later writes, remove the rest.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use futures_lite::future::block_on;
+    /// use hydracache::{CacheOptions, HydraCache, ManualClock};
+    ///
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let clock = ManualClock::new();
+    /// let cache = HydraCache::local().clock(clock.clone()).build();
+    /// let minute = Duration::from_secs(60);
+    /// block_on(cache.put("name", "Ada", CacheOptions::new().ttl(minute)))?;
+    /// block_on(cache.put("rate", 7, CacheOptions::new().ttl(2 * minute)))?;
+    /// clock.advance(minute);
+    ///
+    /// assert_eq!(cache.entry_count(), 2); // "name" is expired, and still in memory
+    /// assert_eq!(block_on(cache.tidy())?, 1);
+    /// assert_eq!(cache.entry_count(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn tidy(&self) -> CacheResult<u64> {
+        Ok(self.engine.tidy().await)
     }
 
     /// Removes every entry, also of typed caches, and fences every running load.

@@ -12,6 +12,7 @@ mod invalidating;
 mod loading;
 mod reading;
 mod refreshing;
+mod weak;
 mod writing;
 
 use std::fmt;
@@ -22,6 +23,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use self::builder::CacheBuilder;
+pub use self::weak::WeakHydraCache;
 use crate::engine::Engine;
 use crate::stats::CacheStats;
 use crate::typed::TypedCache;

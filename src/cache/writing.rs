@@ -18,10 +18,10 @@ impl<C: Codec> HydraCache<C> {
     /// key: the leader and the current waiters get the loaded value, but the load does not
     /// overwrite the new entry.
     ///
-    /// The call stores nothing if the time to live is zero, if the encoded value is larger than
-    /// `max_entry_bytes`, if the entry costs more than the part of `max_bytes` of a single shard,
-    /// or if the capacity is zero. The current entry is removed all the same, and the call
-    /// succeeds.
+    /// The call stores nothing if the time to live is zero and no window follows, if the encoded
+    /// value is larger than `max_entry_bytes`, if the entry costs more than the part of `max_bytes`
+    /// of a single shard, or if the capacity is zero. The current entry is removed all the same,
+    /// and the call succeeds.
     ///
     /// # Errors
     ///
@@ -64,9 +64,11 @@ impl<C: Codec> HydraCache<C> {
 
     /// Stores a value as [`put`](Self::put) does, if the key has no fresh entry.
     ///
-    /// Returns `true` if the key had no fresh entry, `false` if a fresh entry exists; then nothing
-    /// changes. A stale entry is replaced. The check and the write are one step. Neither `hits` nor
-    /// `misses` moves.
+    /// Returns `true` if the value of this call was stored, `false` if not: either a fresh entry
+    /// exists, and nothing changes; or the key had no fresh entry, and the call stores nothing, for
+    /// the reasons and with the effects listed at [`put`](Self::put). A stale entry is replaced.
+    /// The check and the write are one step. A stored value may be evicted by the next write, as
+    /// any value. Neither `hits` nor `misses` moves.
     ///
     /// # Errors
     ///
@@ -108,12 +110,23 @@ impl<C: Codec> HydraCache<C> {
     /// Replaces a value by the result of `change`, and returns the result.
     ///
     /// `change` gets the fresh value of the key, or `None`. A result is stored as
-    /// [`put`](Self::put) does, with the given options; times and tags of the current entry are not
-    /// kept. `None` removes the entry as [`remove`](Self::remove) does. Both fence a running load.
+    /// [`put`](Self::put) does. `None` removes the entry as [`remove`](Self::remove) does. Both
+    /// fence a running load.
+    ///
+    /// A fresh entry keeps its tags, and the tags of the options are added. The entry also keeps
+    /// each time that the options of the call do not set: the end of the time to live does not
+    /// move, and the windows stay. A set time to live counts from now, and the windows follow it.
+    /// The idle time starts again. Defaults of the builder apply only if the key has no fresh
+    /// entry; then nothing of a stale entry is kept.
     ///
     /// `change` runs under no lock. If the entry changed meanwhile, nothing is stored, and `change`
     /// is called again with the current value. So no concurrent change is lost, and the change of
     /// this call is applied once. Neither `hits` nor `misses` moves.
+    ///
+    /// The number of repetitions has no bound. A `change` that writes or removes its own key, or
+    /// calls code that does, finds the entry changed every time, and the call never ends. Let
+    /// `change` return the new value instead; a write of the same key belongs before or after the
+    /// call, or into the first run of `change` only.
     ///
     /// # Errors
     ///
@@ -147,6 +160,33 @@ impl<C: Codec> HydraCache<C> {
     ///     block_on(cache.update("visits", CacheOptions::new(), count))?;
     /// }
     /// assert_eq!(block_on(cache.get::<u32>("visits"))?, Some(3));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// A counter of requests in a minute: updates do not prolong the minute.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// use futures_lite::future::block_on;
+    /// use hydracache::{CacheOptions, HydraCache, ManualClock};
+    ///
+    /// # fn main() -> Result<(), hydracache::CacheError> {
+    /// let clock = ManualClock::new();
+    /// let cache = HydraCache::local().clock(clock.clone()).build();
+    /// let options = CacheOptions::new().ttl(Duration::from_secs(60)).tag("limits");
+    /// block_on(cache.put_if_absent("ip:1", 0_u32, options))?;
+    /// let request = || {
+    ///     let count = |count: Option<u32>| count.map(|count| count + 1);
+    ///     block_on(cache.update("ip:1", CacheOptions::new(), count))
+    /// };
+    ///
+    /// assert_eq!(request()?, Some(1));
+    /// clock.advance(Duration::from_secs(59));
+    /// assert_eq!(request()?, Some(2));
+    /// clock.advance(Duration::from_secs(1)); // the minute is over
+    /// assert_eq!(request()?, None);
     /// # Ok(())
     /// # }
     /// ```

@@ -71,6 +71,24 @@ impl<C: Codec> Engine<C> {
         self.sweep_slices().await;
     }
 
+    /// Removes every unreachable or expired entry, and returns the number of removed entries.
+    pub(crate) async fn tidy(&self) -> u64 {
+        let mut removed = 0;
+        for shard in &self.shards {
+            loop {
+                // The time is read for each slice: with a time kept over a yield, an entry put
+                // after the clock went back could be removed while fresh.
+                let (count, may_be_more) = shard.tidy(SWEEP_SLICE, &self.now());
+                removed += count;
+                if !may_be_more {
+                    break;
+                }
+                yield_now().await;
+            }
+        }
+        removed
+    }
+
     /// Sweeps every shard, until a look at the shard finds nothing unreachable. Other calls may
     /// add unreachable entries meanwhile, but an entry takes longer to write than to sweep, and
     /// every invalidation sweeps.

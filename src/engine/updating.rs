@@ -6,19 +6,19 @@ use serde::de::DeserializeOwned;
 use super::Engine;
 use crate::error::CacheResult;
 use crate::options::CacheOptions;
-use crate::shard::NewEntry;
+use crate::shard::{NewEntry, StoreMode};
 use crate::value::{Codec, TypedValue};
 
 impl<C: Codec> Engine<C> {
-    /// Stores a value if the entry is still the entry of `read`. Returns `true` if stored,
-    /// `false` if the entry changed.
+    /// Puts a value if the entry is still the entry of `read`. Returns `None` if the entry
+    /// changed, else whether the value was stored.
     fn put_if<V: Serialize>(
         &self,
         key: &[u8],
         read: Option<&TypedValue>,
         value: &V,
         options: &CacheOptions,
-    ) -> CacheResult<bool> {
+    ) -> CacheResult<Option<bool>> {
         // Encoding is the caller's code, so before the lock; in vain if the entry has changed.
         let value = self.encode(key, value)?;
         let (at, shard) = self.locate(key);
@@ -28,15 +28,21 @@ impl<C: Codec> Engine<C> {
             ttl: options.ttl,
             extra: options.extra.as_deref(),
             needs_age: false,
+            // With a fresh entry, tags and times of the entry are kept.
+            mode: match read {
+                Some(_) => StoreMode::Update,
+                None => StoreMode::Replace,
+            },
         };
-        let writes = shard.put_if(at, read, &mut entry, &options.tags, &now);
-        if let Some(writes) = writes {
-            self.reclaim_another_shard(writes, &now);
+        let written = shard.put_if(at, read, &mut entry, &options.tags, &now);
+        if let Some(written) = written {
+            self.reclaim_another_shard(written.writes, &now);
         }
-        Ok(writes.is_some())
+        Ok(written.map(|written| written.is_stored))
     }
 
-    /// Stores a value if the key has no fresh entry. Returns `true` if stored, `false` if not.
+    /// Stores a value if the key has no fresh entry. Returns `true` if stored, `false` if the key
+    /// has a fresh entry or the value was refused.
     pub(crate) fn put_if_absent<V: Serialize>(
         &self,
         key: &[u8],
@@ -44,7 +50,18 @@ impl<C: Codec> Engine<C> {
         mut options: CacheOptions,
     ) -> CacheResult<bool> {
         self.fill_in(&mut options);
-        self.put_if(key, None, value, &options)
+        Ok(self.put_if(key, None, value, &options)? == Some(true))
+    }
+
+    /// Adds the default jitter to options with a time to live.
+    fn with_default_jitter(&self, options: CacheOptions) -> CacheOptions {
+        let jitter = |options: &CacheOptions| options.extra.as_ref()?.jitter;
+        match jitter(&self.settings.default_options) {
+            Some(part) if options.ttl.is_some() && jitter(&options).is_none() => {
+                options.jitter(part)
+            }
+            _ => options,
+        }
     }
 
     /// Reads a value, calls `change`, and stores the result; `None` removes the entry. If the entry
@@ -52,10 +69,14 @@ impl<C: Codec> Engine<C> {
     pub(crate) fn update<V: Serialize + DeserializeOwned>(
         &self,
         key: &[u8],
-        mut options: CacheOptions,
+        options: CacheOptions,
         mut change: impl FnMut(Option<V>) -> Option<V>,
     ) -> CacheResult<Option<V>> {
-        self.fill_in(&mut options);
+        // A new entry gets the defaults. A fresh entry keeps its times, and got the defaults when
+        // stored: a default time to live that counted again would prolong the life of the entry.
+        let mut filled = options.clone();
+        self.fill_in(&mut filled);
+        let options = self.with_default_jitter(options);
         let (at, shard) = self.locate(key);
         loop {
             // 1. Read. The handle keeps the memory of the value alive, so a newer value cannot
@@ -66,7 +87,11 @@ impl<C: Codec> Engine<C> {
             let changed = change(value.transpose()?);
             // 3. Store or remove, if the entry is still the one from step 1.
             let done = match &changed {
-                Some(value) => self.put_if(key, read.as_ref(), value, &options)?,
+                Some(value) => {
+                    let options = if read.is_some() { &options } else { &filled };
+                    // A refused value is done too: the old value is removed, as by a put.
+                    self.put_if(key, read.as_ref(), value, options)?.is_some()
+                }
                 None => shard.remove_if(at, read.as_ref(), &self.now()),
             };
             if done {

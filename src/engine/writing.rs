@@ -8,7 +8,7 @@ use super::Engine;
 use crate::error::CacheResult;
 use crate::options::CacheOptions;
 use crate::runtime::Now;
-use crate::shard::NewEntry;
+use crate::shard::{NewEntry, StoreMode};
 use crate::value::{ByArc, Codec, NewValue};
 
 /// Every eighth write to a shard also gives back memory in another shard, each shard in turn.
@@ -68,9 +68,10 @@ impl<C: Codec> Engine<C> {
             ttl: options.ttl.or(self.settings.default_options.ttl),
             extra: options.extra.as_deref(),
             needs_age: false,
+            mode: StoreMode::Replace,
         };
-        let writes = shard.put(at, &mut entry, &options.tags, &now);
-        self.reclaim_another_shard(writes, &now);
+        let written = shard.put(at, &mut entry, &options.tags, &now);
+        self.reclaim_another_shard(written.writes, &now);
     }
 
     /// Returns the options with the defaults of the builder.

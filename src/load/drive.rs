@@ -108,6 +108,7 @@ pub(crate) fn complete<A: Access, C: Codec>(
     let Loaded {
         value,
         ttl,
+        no_store,
         tags,
         unchanged,
     } = loaded;
@@ -119,6 +120,7 @@ pub(crate) fn complete<A: Access, C: Codec>(
     }
     let overrides = Overrides {
         ttl,
+        no_store,
         tags: &hashed_tags,
         is_unchanged: unchanged.is_some(),
     };

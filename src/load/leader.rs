@@ -11,7 +11,7 @@ use crate::error::CacheError;
 use crate::key::Key;
 use crate::options::{CacheOptions, SharedExtra};
 use crate::runtime::Moment;
-use crate::shard::{Completion, Failure, Flight, FlightResult, NewEntry, Shard};
+use crate::shard::{Completion, Failure, Flight, FlightResult, NewEntry, Shard, StoreMode};
 use crate::sync::Arc;
 use crate::tags::HashedTag;
 use crate::value::{Codec, NewValue, TypedValue};
@@ -36,6 +36,8 @@ impl<C> Deref for EngineRef<'_, C> {
 /// The settings of a loader for the loaded value, in place of the call's options.
 pub(crate) struct Overrides<'a> {
     pub(crate) ttl: Option<Duration>,
+    /// Whether the loader forbids storing.
+    pub(crate) no_store: bool,
     /// The tags that the loader chose.
     pub(crate) tags: &'a [HashedTag],
     /// Whether the value is the old one.
@@ -155,6 +157,11 @@ impl<'a, C: Codec> Leader<'a, C> {
             ttl: overrides.ttl.or(self.ttl),
             extra: self.extra.as_deref(),
             needs_age,
+            mode: if overrides.no_store {
+                StoreMode::Discard
+            } else {
+                StoreMode::Replace
+            },
         };
         let now = self.engine.now();
         let completion = Completion {

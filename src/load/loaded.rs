@@ -35,6 +35,7 @@ use crate::value::TypedValue;
 pub struct Loaded<V> {
     pub(crate) value: V,
     pub(crate) ttl: Option<Duration>,
+    pub(crate) no_store: bool,
     pub(crate) tags: TagNames,
     /// The stored value, if the loader confirmed this value as unchanged.
     pub(crate) unchanged: Option<TypedValue>,
@@ -64,12 +65,20 @@ impl<V> Loaded<V> {
         Self {
             value,
             ttl: None,
+            no_store: false,
             tags: TagNames::new(),
             unchanged: None,
         }
     }
 
-    /// Sets the time to live, in place of the time to live of the call. Zero stores nothing.
+    /// Sets the time to live, in place of the time to live of the call.
+    ///
+    /// Zero stores nothing, unless the options have a window ([`stale_while_revalidate`] or
+    /// [`stale_if_error`]): then the value is stored stale, as for a response with `max-age=0,
+    /// stale-if-error=60`. To store nothing in any case, call [`no_store`](Self::no_store).
+    ///
+    /// [`stale_while_revalidate`]: crate::CacheOptions::stale_while_revalidate
+    /// [`stale_if_error`]: crate::CacheOptions::stale_if_error
     ///
     /// # Examples
     ///
@@ -151,8 +160,8 @@ impl<V> Loaded<V> {
         self
     }
 
-    /// Stores nothing: only the caller and the waiters get the value. An existing entry of the
-    /// key is removed, as with a time to live of zero.
+    /// Stores nothing, in spite of any window: only the caller and the waiters get the value. An
+    /// existing entry of the key is removed.
     ///
     /// # Examples
     ///
@@ -168,8 +177,9 @@ impl<V> Loaded<V> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn no_store(self) -> Self {
-        self.ttl(Duration::ZERO)
+    pub fn no_store(mut self) -> Self {
+        self.no_store = true;
+        self
     }
 }
 
@@ -320,6 +330,7 @@ impl<V> Old<V> {
         Loaded {
             value: self.value,
             ttl: None,
+            no_store: false,
             tags: self.tags,
             unchanged: Some(self.read),
         }

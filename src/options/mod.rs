@@ -84,12 +84,19 @@ impl CacheOptions {
 
     /// Sets the time to live, counted from the moment of storing.
     ///
-    /// Default: `default_ttl` of the builder; else no limit. Zero stores nothing, and removes the
-    /// current entry.
+    /// Default: `default_ttl` of the builder; else no limit.
     ///
     /// The entry is fresh before exactly `stored + ttl`, then stale if a window follows, else
     /// expired. If the sum overflows the clock, the end never comes: `Duration::MAX` overrides a
     /// default with no limit.
+    ///
+    /// With zero, the entry is stale from the start: reads without a loader never see the value,
+    /// and the value is served inside a window ([`stale_while_revalidate`], [`stale_if_error`]).
+    /// This is `Cache-Control: max-age=0, stale-if-error=60`. Zero without a window stores nothing,
+    /// and removes the current entry.
+    ///
+    /// [`stale_while_revalidate`]: Self::stale_while_revalidate
+    /// [`stale_if_error`]: Self::stale_if_error
     ///
     /// # Examples
     ///

@@ -10,7 +10,7 @@ use super::entry_types::EntryTypes;
 use crate::key::{Hashing, Key, Lookup, SmallBytes};
 use crate::removal::RemovalCause;
 use crate::runtime::{Moment, Now};
-use crate::store::{Entry, EntryId, Lifetime, Rank, State, Store};
+use crate::store::{Deadlines, Entry, EntryId, Lifetime, Rank, State, Store};
 use crate::sync::Arc;
 #[cfg(test)]
 use crate::tags::HashedTag;
@@ -86,19 +86,19 @@ impl Contents {
 
     /// Returns the times of an entry with a known state.
     pub(super) fn times(&self, id: EntryId, state: State) -> EntryTimes {
-        let times = self.store.deadlines(id);
-        let fresh_until =
-            times.map_or_else(|| self.store.surely_fresh_until(id), |t| t.fresh_until);
+        let (end, times) = self.end_and_deadlines(id);
+        // An invalidation may have ended the time to live early.
+        let fresh_until = if state.is_fresh() { end } else { Moment::ZERO };
         EntryTimes {
             stored: times.map(|times| times.stored),
-            // An invalidation may have ended the time to live early.
-            fresh_until: if state.is_fresh() {
-                fresh_until
-            } else {
-                Moment::ZERO
-            },
+            fresh_until,
             state,
         }
+    }
+
+    /// Returns the end of an entry's time to live, and the record of times.
+    pub(super) fn end_and_deadlines(&self, id: EntryId) -> (Moment, Option<&Deadlines>) {
+        self.store.end_and_deadlines(id)
     }
 
     /// Ends the freshness of an entry. Returns `true` if a stale value is left, `false` if not.

@@ -31,7 +31,7 @@ pub(crate) use self::flight::{Flight, FlightResult, FlightValue};
 pub(crate) use self::invalidation_log::InvalidationLog;
 pub(crate) use self::requests::{
     Claimed, Completed, Completion, Failure, FoundEntry, LoadLookup, LoadRequest, NewEntry, NoHit,
-    OldEntry, Peeked,
+    OldEntry, Peeked, StoreMode, Written,
 };
 use self::trash::Trash;
 pub(crate) use self::visits::Named;
@@ -175,8 +175,7 @@ impl Shard {
     }
 
     /// Stores an entry, unless its size, its time to live or the capacity forbids. In both
-    /// cases the previous entry is removed and a load in flight is fenced. Returns how many
-    /// writes the shard has had.
+    /// cases the previous entry is removed and a load in flight is fenced.
     #[inline]
     pub(crate) fn put(
         &self,
@@ -184,7 +183,7 @@ impl Shard {
         entry: &mut NewEntry<'_>,
         tags: &TagNames,
         now: &Now<'_>,
-    ) -> usize {
+    ) -> Written {
         // guard: an entry and the tags of the entry are stored in one critical section
         self.write_with_trash(|core, trash| core.put(key, entry, tags, now, trash))
     }
@@ -198,7 +197,7 @@ impl Shard {
         entry: &mut NewEntry<'_>,
         tags: &TagNames,
         now: &Now<'_>,
-    ) -> Option<usize> {
+    ) -> Option<Written> {
         self.write_with_trash(|core, trash| {
             let is_unchanged = core.is_unchanged(key, read, now);
             // guard: an update stores only over the value that the update read
@@ -320,6 +319,11 @@ impl Shard {
     /// than `most` means that none is left.
     pub(crate) fn sweep(&self, most: usize) -> usize {
         self.write_with_trash(|core, trash| core.sweep(most, trash))
+    }
+
+    /// Removes up to `most` unreachable or expired entries: see [`Core::tidy`].
+    pub(crate) fn tidy(&self, most: usize, now: &Now<'_>) -> (u64, bool) {
+        self.write_with_trash(|core, trash| core.tidy(most, now, trash))
     }
 
     /// Returns the fresh keys. With `all`: also the keys of stale entries and of loads, in

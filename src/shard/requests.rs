@@ -22,6 +22,19 @@ pub(crate) struct NewEntry<'a> {
     pub(crate) extra: Option<&'a ExtraOptions>,
     /// Whether the entry keeps the time at which it was stored.
     pub(crate) needs_age: bool,
+    /// How the value is stored.
+    pub(crate) mode: StoreMode,
+}
+
+/// How a value is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StoreMode {
+    /// With the given times and tags.
+    Replace,
+    /// As `Replace`; the entry also keeps its tags, and the times that are not given.
+    Update,
+    /// Not stored: the old value is removed.
+    Discard,
 }
 
 impl NewEntry<'_> {
@@ -31,6 +44,15 @@ impl NewEntry<'_> {
         let has_deadlines = || self.extra.is_some_and(ExtraOptions::needs_deadlines);
         self.ttl.is_some() || self.needs_age || has_deadlines()
     }
+}
+
+/// The result of a put.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Written {
+    /// How many writes the shard has had.
+    pub(crate) writes: usize,
+    /// `true` if the value was stored, `false` if it was refused.
+    pub(crate) is_stored: bool,
 }
 
 /// The result of a look-up that changes nothing.

@@ -108,6 +108,13 @@ impl<V> Store<V> {
         self.lifetimes.get(id)
     }
 
+    /// Returns the end of an entry's time to live, and the deadlines, if there are more times.
+    pub(crate) fn end_and_deadlines(&self, id: EntryId) -> (Moment, Option<&Deadlines>) {
+        let deadlines = self.lifetimes.get(id);
+        let end = deadlines.map_or_else(|| self.surely_fresh_until(id), |times| times.fresh_until);
+        (end, deadlines)
+    }
+
     /// Returns the state of an entry according to the entry's times. Tags are not considered.
     #[inline]
     pub(crate) fn state(&self, id: EntryId, now: &Now<'_>) -> State {

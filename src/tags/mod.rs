@@ -249,6 +249,12 @@ impl Tags {
             .map(|&tag| &self.records[tag as usize].name)
     }
 
+    /// Returns the hashes of the names of pinned tags.
+    pub(crate) fn hashes_of(&self, pinned: &PinnedTags) -> impl Iterator<Item = u64> {
+        self.pinned_names(pinned)
+            .map(|name| self.hashing.hash(name.as_bytes()))
+    }
+
     /// Returns the names of a member's tags, dead tags included.
     pub(crate) fn names_of(&self, member: Index) -> impl Iterator<Item = &SmallBytes> {
         let tags = self.members.tags_of(member);

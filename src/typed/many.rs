@@ -23,7 +23,8 @@ where
 {
     /// Returns the values of many keys, in the order of the keys.
     ///
-    /// Each key is a [`get`](Self::get): a repeated key is counted again.
+    /// Each key is a [`get`](Self::get): a repeated key is counted again. The call itself reads the
+    /// iterator to the end, before the future is polled; the keys are looked up at the first poll.
     ///
     /// # Errors
     ///
@@ -53,13 +54,16 @@ where
     /// # }
     /// ```
     // One look-up for each key: the answers of a call need no common moment.
-    pub async fn get_many<Q: Borrow<K>>(
+    pub fn get_many<Q: Borrow<K>>(
         &self,
         keys: impl IntoIterator<Item = Q>,
-    ) -> Vec<CacheResult<Option<Arc<V>>>> {
-        keys.into_iter()
-            .map(|key| self.read(key.borrow()))
-            .collect()
+    ) -> impl Future<Output = Vec<CacheResult<Option<Arc<V>>>>> {
+        self.read_many(keys.into_iter().collect())
+    }
+
+    /// Reads each of the keys.
+    async fn read_many<Q: Borrow<K>>(&self, keys: Vec<Q>) -> Vec<CacheResult<Option<Arc<V>>>> {
+        keys.iter().map(|key| self.read(key.borrow())).collect()
     }
 
     /// Returns the values of many keys, in the order of the keys, and loads missing values with one
@@ -71,7 +75,13 @@ where
     /// dropped during the wait, the loader is called again with the key of that load. A repeated
     /// key is looked up and counted once.
     ///
-    /// Everything else is as in [`get_or_load`](Self::get_or_load), for each key alone. If a key is
+    /// A call that had to load or to wait looks again, once, at the values found before. If such a
+    /// value was invalidated, expired or evicted meanwhile, the loader is called again with its key,
+    /// unless the time of the call is over.
+    ///
+    ///
+    /// The call itself reads the iterator to the end, before the future is polled. Everything else
+    /// is as in [`get_or_load`](Self::get_or_load), for each key alone. If a key is
     /// invalidated during the load, the value of this key is not stored, and the other values are.
     /// Each key counts as a load. A [`load_timeout`](CacheOptions::load_timeout) bounds the whole
     /// call; a [`soft_timeout`](CacheOptions::soft_timeout) bounds the wait for loads of other
@@ -115,9 +125,27 @@ where
     /// ```
     // Steps: (1) encode and number the distinct keys, (2) one call of the engine with these keys,
     // (3) give each key of the caller the answer of its number.
-    pub async fn get_or_load_many<Q, R, F, Fut>(
+    pub fn get_or_load_many<Q, R, F, Fut>(
         &self,
         keys: impl IntoIterator<Item = Q>,
+        options: CacheOptions,
+        loader: F,
+    ) -> impl Future<Output = Vec<CacheResult<Arc<V>>>>
+    where
+        K: ToOwned,
+        Q: Borrow<K>,
+        R: LoadedMany<V>,
+        F: FnMut(Vec<K::Owned>) -> Fut,
+        Fut: Future<Output = R>,
+    {
+        // As in `invalidate_tags`: the future must not hold the iterator.
+        self.load_many(keys.into_iter().collect(), options, loader)
+    }
+
+    /// Loads the missing values of the keys.
+    async fn load_many<Q, R, F, Fut>(
+        &self,
+        keys: Vec<Q>,
         options: CacheOptions,
         mut loader: F,
     ) -> Vec<CacheResult<Arc<V>>>
@@ -128,7 +156,6 @@ where
         F: FnMut(Vec<K::Owned>) -> Fut,
         Fut: Future<Output = R>,
     {
-        let keys: Vec<Q> = keys.into_iter().collect();
         let mut unique = UniqueKeys::default();
         // For each key its place among those unique for, or why it has none.
         let places: Vec<CacheResult<usize>> = keys

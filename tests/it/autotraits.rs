@@ -16,6 +16,7 @@ fn clone_debug<T: Clone + std::fmt::Debug>() {}
 #[test]
 fn public_types_are_send_sync_and_static() {
     send_sync::<HydraCache>();
+    send_sync::<WeakHydraCache>();
     send_sync::<CacheBuilder>();
     send_sync::<CacheOptions>();
     send_sync::<CacheError>();
@@ -25,6 +26,7 @@ fn public_types_are_send_sync_and_static() {
     send_sync::<Postcard>();
     unpin::<HydraCache>();
     clone_debug::<HydraCache>();
+    clone_debug::<WeakHydraCache>();
     clone_debug::<CacheOptions>();
     clone_debug::<CacheError>();
     clone_debug::<ManualClock>();
@@ -60,6 +62,7 @@ fn futures_are_send_for_values_that_are_not_send() {
     send(&cache.invalidate_tags(["tag"]));
     send(&cache.invalidate_tags(vec![String::from("tag")]));
     send(&cache.flush());
+    send(&cache.tidy());
     send(&cache.get_or_load("key", options(), || {
         std::future::ready(Ok::<u8, Infallible>(1))
     }));

@@ -12,19 +12,19 @@ use hydracache::{CacheError, CacheOptions, CacheResult, HydraCache, ManualClock}
 use crate::stale::*;
 use crate::support::*;
 
-fn with_backoff(seconds: u32) -> CacheOptions {
+pub fn with_backoff(seconds: u32) -> CacheOptions {
     options().error_backoff(SECOND * seconds)
 }
 
 /// A failing load that begins a back-off of `seconds`.
-fn fail_for(cache: &HydraCache, key: &str, seconds: u32) -> CacheResult<u32> {
+pub fn fail_for(cache: &HydraCache, key: &str, seconds: u32) -> CacheResult<u32> {
     block_on(cache.get_or_load(key, with_backoff(seconds), || async {
         Err(io::Error::other("down"))
     }))
 }
 
 /// The result of a call for a key in back-off. The loader must not run.
-fn backed_off(cache: &HydraCache, key: &str) -> Result<u32, CacheError> {
+pub fn backed_off(cache: &HydraCache, key: &str) -> Result<u32, CacheError> {
     Hand::hold(cache.get_or_load(key, options(), never)).ends()
 }
 
@@ -133,8 +133,9 @@ fn serve_in_backoff_counts_a_miss_and_a_stale_serve() {
 }
 
 #[test]
-fn put_remove_and_flush_end_the_backoff() {
-    let ends: [fn(&HydraCache); 7] = [
+fn put_remove_expire_and_flush_end_the_backoff() {
+    let ends: [fn(&HydraCache); 8] = [
+        |cache| assert!(!expire(cache, "key")),
         |cache| put(cache, "key", 8, lasting(0)),
         |cache| {
             put(cache, "key", 8, options());
@@ -161,12 +162,14 @@ fn put_remove_and_flush_end_the_backoff() {
 }
 
 #[test]
-fn reads_tags_and_other_keys_do_not_end_the_backoff() {
-    let others: [fn(&HydraCache); 6] = [
-        |cache| put(cache, "other", 8, options()),
+fn reads_other_tags_and_other_keys_do_not_end_the_backoff() {
+    let others: [fn(&HydraCache); 8] = [
+        |cache| put(cache, "other", 8, tagged("tag")),
         |cache| assert!(!remove(cache, "other")),
-        |cache| assert_eq!(invalidate(cache, "tag"), 0),
-        |cache| assert_eq!(expire_tag(cache, "tag"), 0),
+        |cache| assert!(!expire(cache, "other")),
+        |cache| assert_eq!(invalidate(cache, "other tag"), 0),
+        |cache| assert_eq!(expire_tag(cache, "other tag"), 0),
+        |cache| assert_eq!(block_on(cache.tidy()).unwrap(), 0),
         |cache| assert_eq!(get(cache, "key"), None),
         |cache| assert!(backed_off(cache, "key").is_err()),
     ];

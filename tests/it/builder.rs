@@ -1,7 +1,8 @@
 //! The settings of the builder hold, and so do the defaults.
 
-use hydracache::{Bytes, HydraCache, KeyHasher};
+use hydracache::{Bytes, CacheBuilder, HydraCache, KeyHasher, ManualClock};
 
+use crate::stale::{NANO, fail, nearly, served};
 use crate::support::*;
 
 fn fill(cache: &HydraCache, count: u32) {
@@ -147,4 +148,87 @@ fn debug_shows_no_key_and_no_value() {
         "HydraCache { max_capacity: 7, max_bytes: None, max_entry_bytes: 16777216, \
          default_ttl: Some(1s), shards: 1, .. }"
     );
+}
+
+/// Each method sets what its options name, in any order, and nothing else.
+#[test]
+fn default_options_keep_earlier_settings_in_every_order() {
+    type Step = fn(CacheBuilder) -> CacheBuilder;
+    let steps: [Step; 4] = [
+        |builder| builder.default_ttl(SECOND * 10),
+        |builder| builder.default_options(options().jitter(0.0).tag("one")),
+        |builder| builder.default_options(options().stale_if_error(SECOND * 20)),
+        |builder| builder.default_options(options().error_backoff(SECOND).tag("two")),
+    ];
+    for first in 0..24 {
+        // The orders of four steps: factorial digits of `first`.
+        let mut rest = vec![0, 1, 2, 3];
+        let order = [rest.remove(first / 6), rest.remove(first % 6 / 2)];
+        let order = [order[0], order[1], rest.remove(first % 2), rest[0]];
+        let clock = ManualClock::new();
+        let mut builder = HydraCache::local().clock(clock.clone());
+        for step in order {
+            builder = steps[step](builder);
+        }
+        let cache = builder.build();
+        put(&cache, "key", 1, options());
+        clock.advance(nearly(10));
+        assert_eq!(get(&cache, "key"), Some(1), "{order:?}");
+        clock.advance(NANO);
+        assert_eq!(get(&cache, "key"), None, "{order:?}");
+        assert_eq!(fail(&cache, "key").unwrap(), 1, "{order:?}");
+        // The back-off: the second call does not load.
+        clock.advance(nearly(1));
+        assert_eq!(served(&cache, "key"), 1, "{order:?}");
+        for tag in ["one", "two"] {
+            put(&cache, "key", 1, options());
+            assert_eq!(invalidate(&cache, tag), 1, "{order:?} {tag}");
+        }
+    }
+}
+
+#[test]
+fn last_named_default_wins() {
+    let clock = ManualClock::new();
+    let builder = HydraCache::local().clock(clock.clone());
+    let builder = builder.default_options(lasting(10).stale_if_error(SECOND * 5));
+    let builder = builder.default_ttl(SECOND * 20);
+    let cache = builder
+        .default_options(options().stale_if_error(SECOND * 7))
+        .build();
+    put(&cache, "key", 1, options());
+    clock.advance(SECOND * 20);
+    assert_eq!(get(&cache, "key"), None);
+    clock.advance(nearly(7));
+    assert_eq!(fail(&cache, "key").unwrap(), 1);
+    clock.advance(NANO);
+    assert!(fail(&cache, "key").is_err());
+}
+
+/// The options of a typed cache fill in over the defaults of the builder, and hide none.
+#[test]
+fn typed_options_leave_builder_defaults_standing() {
+    let clock = ManualClock::new();
+    let builder = HydraCache::local().clock(clock.clone());
+    let builder = builder.default_ttl(SECOND * 10);
+    let cache = builder
+        .default_options(options().stale_if_error(SECOND * 5))
+        .build();
+    let typed = cache
+        .typed::<u8, u32>("numbers")
+        .with_options(options().jitter(0.0));
+    let load = |_| async { Ok::<_, &str>(vec![1]) };
+    block_on(typed.put(&1, 1, options())).unwrap();
+    block_on(typed.get_or_load(&2, options(), ready(1_u32))).unwrap();
+    block_on(typed.get_or_load_many([3], options(), load));
+    clock.advance(nearly(10));
+    for key in 1..4 {
+        assert!(block_on(typed.get(&key)).unwrap().is_some(), "{key}");
+    }
+    clock.advance(NANO);
+    for key in 1..4 {
+        assert!(block_on(typed.get(&key)).unwrap().is_none(), "{key}");
+    }
+    put(&cache, "plain", 1, options());
+    assert_eq!(get(&cache, "plain"), Some(1));
 }

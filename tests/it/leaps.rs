@@ -20,10 +20,10 @@ fn just_before(time: Duration) -> Duration {
 
 /// A clock set by the test.
 #[derive(Clone, Default)]
-struct Leaping(Arc<AtomicU64>);
+pub struct Leaping(Arc<AtomicU64>);
 
 impl Leaping {
-    fn set_to(&self, time: Duration) {
+    pub fn set_to(&self, time: Duration) {
         let nanos = time.as_nanos().try_into().unwrap();
         self.0.store(nanos, Ordering::Relaxed);
     }

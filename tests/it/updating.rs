@@ -276,3 +276,48 @@ fn unpolled_update_and_put_if_absent_do_nothing() {
     drop(cache.update("key", options(), |_: Option<u32>| panic!("must not run")));
     assert_eq!(get(&cache, "key"), None);
 }
+
+/// A value that was not stored was not stored by this call: the answer is `false`.
+#[test]
+fn put_if_absent_returns_whether_its_value_was_stored() {
+    let plain = || HydraCache::local();
+    let refused: [(&str, HydraCache, CacheOptions); 6] = [
+        ("capacity", plain().max_capacity(0).build(), options()),
+        ("length", plain().max_entry_bytes(0).build(), options()),
+        ("cost", plain().max_bytes(50).build(), options()),
+        ("zero", plain().build(), lasting(0)),
+        (
+            "default",
+            plain().default_ttl(std::time::Duration::ZERO).build(),
+            options(),
+        ),
+        ("jitter", plain().build(), lasting(0).jitter(0.5)),
+    ];
+    for (name, cache, options) in refused {
+        let door = Door::default();
+        // 1. A load starts. 2. The call stores nothing, and fences the load like any put.
+        let mut leader = lead(&cache, "key", 1, CacheOptions::new(), &door);
+        assert!(!put_if_absent(&cache, 7, options), "{name}");
+        door.open();
+        leader.ends().unwrap();
+        assert_eq!(cache.entry_count(), 0, "{name}");
+        assert_eq!(cache.stats().stale_load_discards, 1, "{name}");
+    }
+    // A full cache makes room: the value is stored.
+    let cache = plain().max_capacity(1).build();
+    put(&cache, "other", 1, options());
+    assert!(put_if_absent(&cache, 7, options()));
+    assert_eq!(get(&cache, "key"), Some(7));
+    // Stored stale is stored.
+    let cache = plain().build();
+    assert!(put_if_absent(&cache, 7, lasting(0).stale_if_error(SECOND)));
+}
+
+#[test]
+fn refused_put_if_absent_removes_a_stale_entry() {
+    let (cache, clock) = clocked(100);
+    put(&cache, "key", 1, kept(100));
+    clock.advance(SECOND * 10);
+    assert!(!put_if_absent(&cache, 7, lasting(0)));
+    assert!(fail(&cache, "key").is_err());
+}

@@ -85,7 +85,9 @@ impl<C: Codec> CacheBuilder<C> {
     /// Default: none; the caller that triggers a load drives the load.
     ///
     /// Background loads need a timer too, since each background load has a deadline:
-    /// `load_timeout`, or 30 seconds. A background load keeps the cache alive until the load ends.
+    /// `load_timeout`, or 30 seconds. A background load keeps the cache alive until the load ends. A
+    /// spawner that holds a [`HydraCache`](crate::HydraCache) would keep the cache for ever: such a
+    /// spawner holds a [`WeakHydraCache`](crate::WeakHydraCache).
     ///
     /// # Examples
     ///
@@ -168,6 +170,10 @@ impl<C: Codec> CacheBuilder<C> {
     /// The listener may call the cache. If that call removes entries, the listener is called again,
     /// recursively: a listener that re-inserts evicted entries recurses without end, and a listener
     /// that re-inserts flushed entries recurses once for every 256 entries.
+    ///
+    /// A listener that calls its own cache holds a [`WeakHydraCache`](crate::WeakHydraCache), see
+    /// [`build_cyclic`](Self::build_cyclic): with a [`HydraCache`](crate::HydraCache) inside, the
+    /// cache would never be freed.
     ///
     /// If the listener panics, the panic unwinds through the cache call that runs the listener.
     /// Other entries removed in the same step are not reported, but the step itself is complete. A

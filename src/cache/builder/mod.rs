@@ -183,7 +183,7 @@ impl<C: Codec> CacheBuilder<C> {
     /// Default: none; entries live until evicted or invalidated.
     ///
     /// The same setting as the time to live of [`default_options`](Self::default_options): the last
-    /// call wins.
+    /// call that names a time to live wins.
     ///
     /// # Examples
     ///
@@ -210,7 +210,8 @@ impl<C: Codec> CacheBuilder<C> {
 
     /// Sets the options used where a call sets none. Tags are added to the tags of the call.
     ///
-    /// Default: none. Replaces all earlier defaults, an earlier `default_ttl` too.
+    /// Default: none. An option that is not set here keeps its earlier default, an earlier
+    /// [`default_ttl`](Self::default_ttl) too. Tags are added to the tags of earlier calls.
     ///
     /// Precedence: the wishes of a loader ([`Loaded`](crate::Loaded)), the options of the call, the
     /// options of a typed cache, these options.
@@ -237,7 +238,9 @@ impl<C: Codec> CacheBuilder<C> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn default_options(mut self, options: CacheOptions) -> Self {
+    pub fn default_options(mut self, mut options: CacheOptions) -> Self {
+        // Each call names only some options: all others stay as set before.
+        options.fill_in(&self.settings.default_options);
         self.settings.default_options = options;
         self
     }
@@ -253,8 +256,13 @@ impl<C: Codec> CacheBuilder<C> {
     /// assert_eq!(cache.entry_count(), 0);
     /// ```
     pub fn build(self) -> HydraCache<C> {
+        HydraCache::from_engine(self.into_engine())
+    }
+
+    /// Creates the state that all handles share.
+    pub(super) fn into_engine(self) -> Engine<C> {
         // The engine derives the number of shards from the bounds.
-        HydraCache::from_engine(Engine::new(self.settings, self.codec))
+        Engine::new(self.settings, self.codec)
     }
 }
 

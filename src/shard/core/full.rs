@@ -9,7 +9,7 @@ use crate::key::KeyHasher;
 use crate::options::CacheOptions;
 use crate::shard::flight::Flight;
 use crate::shard::invalidation_log::InvalidationLog;
-use crate::shard::requests::{Completion, LoadLookup, LoadRequest};
+use crate::shard::requests::{Completion, LoadLookup, LoadRequest, StoreMode};
 use crate::value::{NewValue, TypeTag};
 
 const NOW: Now<'static> = Now::Known(Moment::ZERO);
@@ -98,6 +98,7 @@ fn write<'a>(text: &str, options: &'a CacheOptions) -> NewEntry<'a> {
         ttl: options.ttl,
         extra: options.extra.as_deref(),
         needs_age: false,
+        mode: StoreMode::Replace,
     }
 }
 

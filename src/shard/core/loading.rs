@@ -335,9 +335,11 @@ impl Core {
             let is_alive = |(load, _): &&(RunningLoad, usize)| {
                 load.early.is_none() && !tags.any_dead(&load.tags)
             };
+            // guard: a failure of a fenced load begins no back-off
             let unfenced = load.as_ref().filter(is_alive);
-            if let (Some(times), Some(_)) = (backoff, unfenced) {
-                for replaced in self.backoffs.add(key, times, (*error).clone()) {
+            if let (Some(times), Some((load, _))) = (backoff, unfenced) {
+                let tags = tags.hashes_of(&load.tags).collect();
+                for replaced in self.backoffs.add(key, times, (*error).clone(), tags) {
                     trash.backoff(replaced);
                 }
             }

@@ -12,7 +12,7 @@ use super::backoffs::Backoffs;
 use super::contents::Contents;
 use super::entry_status::{Liveness, Probe};
 use super::in_flight::{InFlight, Loads, RunningLoad};
-use super::requests::NewEntry;
+use super::requests::{NewEntry, StoreMode, Written};
 use super::trash::Trash;
 use crate::key::{Hashing, Key, Lookup, SmallBytes, display, is_text};
 use crate::options::TagNames;
@@ -165,8 +165,8 @@ impl Core {
         live
     }
 
-    /// Ends the freshness of an entry and fences the load of the key. Returns `true` if the
-    /// entry was fresh, `false` if not.
+    /// Ends the freshness of an entry, fences the load and ends the back-off of the key. Returns
+    /// `true` if the entry was fresh, `false` if not.
     pub(super) fn expire(&mut self, key: Key<'_>, now: &Now<'_>, trash: &mut Trash) -> bool {
         let id = self.contents.find(key);
         let liveness = id.map(|id| self.contents.liveness(id, now));
@@ -191,11 +191,11 @@ impl Core {
         // 2. A load that began earlier would bring back a fresh value.
         // guard: an expire fences the load of the key
         self.fence(key);
+        self.clear_backoff(key, trash);
         live
     }
 
-    /// Stores a value, or removes the old value if the new value is refused. Returns the number
-    /// of writes.
+    /// Stores a value, or removes the old value if the new value is refused.
     #[inline]
     pub(super) fn put(
         &mut self,
@@ -204,17 +204,34 @@ impl Core {
         tags: &TagNames,
         now: &Now<'_>,
         trash: &mut Trash,
-    ) -> usize {
+    ) -> Written {
         // 1. Read the clock while nothing is changed.
         self.ask_time(entry.needs_time(), now);
         // 2. The put is newer than the load of the key.
         // guard: a put fences the load of the key
         self.fence(key);
         // 3. Store with pinned tags, as a load does.
-        let tags = self.pin(tags);
-        self.store(key, entry, tags, now, trash);
+        let tags = if entry.mode == StoreMode::Update {
+            self.pin_with_old(key, tags)
+        } else {
+            self.pin(tags)
+        };
+        let stored = self.store(key, entry, tags, now, trash);
         self.compact(trash);
-        self.writes
+        Written {
+            writes: self.writes,
+            is_stored: stored.is_some(),
+        }
+    }
+
+    /// Pins the tags of these names, and the tags of the fresh entry of a key.
+    fn pin_with_old(&mut self, key: Key<'_>, tags: &TagNames) -> PinnedTags {
+        // The entry is fresh, so every tag of the entry is alive, and bound to its name.
+        let mut names = tags.clone();
+        if let Some(id) = self.contents.find(key) {
+            names.extend(self.contents.tag_names(id));
+        }
+        self.pin(&names)
     }
 
     /// Returns the keys of fresh entries. With `all`, also the keys of stale entries and of
@@ -248,6 +265,8 @@ impl Core {
         for tag in tags {
             self.contents.tags.invalidate(tag, invalidation);
         }
+        // Removal or expiry: the cause of the failure may be gone.
+        self.backoffs.end_tagged(tags);
     }
 
     /// Removes an entry and counts the removal by liveness. `cause` is the cause of the

@@ -10,7 +10,7 @@ use crate::removal::RemovalCause;
 use crate::runtime::{Moment, Now};
 use crate::shard::cost::cost;
 use crate::shard::entry_status::Liveness;
-use crate::shard::requests::NewEntry;
+use crate::shard::requests::{NewEntry, StoreMode};
 use crate::shard::trash::Trash;
 use crate::stats::count;
 use crate::store::Lifetime;
@@ -38,16 +38,22 @@ impl Core {
         self.reclaim(now, trash);
         // 2. Compute times and cost of the new entry, and the liveness of the old entry, which
         //    decides the counter and the cause.
-        let random = || self.contents.random(key.hash, self.writes);
-        let lifetime = Lifetime::new(
-            entry.ttl,
-            entry.extra,
-            entry.needs_age,
-            || now.get(),
-            random,
-        );
-        let timed = matches!(lifetime, Lifetime::Timed(_));
         let old = self.contents.find(key);
+        let random = || self.contents.random(key.hash, self.writes);
+        let lifetime = match old {
+            Some(id) if entry.mode == StoreMode::Update => {
+                let times = self.contents.end_and_deadlines(id);
+                Lifetime::updated(times, entry.ttl, entry.extra, || now.get(), random)
+            }
+            _ => Lifetime::new(
+                entry.ttl,
+                entry.extra,
+                entry.needs_age,
+                || now.get(),
+                random,
+            ),
+        };
+        let timed = matches!(lifetime, Lifetime::Timed(_));
         let liveness = old.map_or(Liveness::Live, |id| self.contents.liveness(id, now));
         let cost = cost(
             key.bytes.len(),
@@ -56,13 +62,15 @@ impl Core {
             timed,
         );
         // 3. Refuse a value that does not fit, or without a pair for a tag. A time to live of
-        //    zero counts as no rejection. Either way the old value is removed: a put ends the
-        //    old value.
+        //    zero without a window is a wish of the caller, and counts as no rejection. Either
+        //    way the old value is removed: a put ends the old value.
         let refused = entry.value.stored.bytes().len() > self.limits.entry_bytes
             || cost > self.limits.bytes
             || self.limits.entries == 0
             || tags.is_incomplete;
-        if refused || entry.ttl == Some(Duration::ZERO) {
+        let is_unwanted = entry.mode == StoreMode::Discard
+            || (entry.ttl == Some(Duration::ZERO) && !lifetime.has_window());
+        if refused || is_unwanted {
             count(&mut self.stats.rejections, refused.into());
             self.contents.tags.unpin(tags);
             if let Some(id) = old {

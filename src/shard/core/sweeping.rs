@@ -58,6 +58,37 @@ impl Core {
         max
     }
 
+    /// Removes up to `max` entries that are unreachable or expired, and the back-offs that are
+    /// over. Returns the number of removed entries, and whether entries may be left.
+    pub(in crate::shard) fn tidy(
+        &mut self,
+        max: usize,
+        now: &Now<'_>,
+        trash: &mut Trash,
+    ) -> (u64, bool) {
+        // Before any change: the clock may panic. Without an end of any kind, no time is needed.
+        self.ask_time(!self.backoffs.is_empty(), now);
+        self.backoffs
+            .take_ended(now, |backoff| trash.backoff(Some(backoff)));
+        let (mut removed, mut budget) = (0, MAX_REFILED_PER_WRITE);
+        for _ in 0..max {
+            if self.sweep_flushed(trash) {
+                removed += 1;
+            } else if let Some(is_removed) = self.sweep_invalidated(trash) {
+                // An entry expired by its tag may stay for its window.
+                removed += u64::from(is_removed);
+            } else if self.sweep_expired(now, &mut budget, trash) {
+                removed += 1;
+            } else {
+                // Entries read since their filing used the budget up: the next slice continues.
+                let may_be_more = budget == 0;
+                self.compact(trash);
+                return (removed, may_be_more);
+            }
+        }
+        (removed, true)
+    }
+
     /// Sweeps a few entries of each kind.
     #[inline]
     pub(in crate::shard) fn reclaim(&mut self, now: &Now<'_>, trash: &mut Trash) {

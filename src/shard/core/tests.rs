@@ -1,14 +1,11 @@
-//! Random operations on a shard, with a check of every invariant after each operation.
-//! Other tests check the results from outside; here nothing may be left behind.
-
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
-
-use bytes::Bytes;
-
-use std::time::Duration;
+//! Random operations on a shard: every invariant holds after each, and nothing is left behind.
 
 use std::sync::LazyLock;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 
 use super::*;
 use crate::error::CacheError;
@@ -16,7 +13,7 @@ use crate::options::CacheOptions;
 use crate::shard::background_task::BackgroundTask;
 use crate::shard::flight::Flight;
 use crate::shard::invalidation_log::InvalidationLog;
-use crate::shard::requests::{Completion, Failure, LoadLookup, LoadRequest};
+use crate::shard::requests::{Completion, Failure, LoadLookup, LoadRequest, StoreMode};
 use crate::value::{NewValue, TypeTag};
 
 /// The log of all tests: no invalidation here visits several shards.
@@ -90,6 +87,7 @@ impl World {
             ttl,
             extra: options.extra.as_deref(),
             needs_age: self.rng.random_bool(0.2),
+            mode: StoreMode::Replace,
         }
     }
 
@@ -262,6 +260,7 @@ pub(super) fn byte(options: &CacheOptions) -> NewEntry<'_> {
         ttl: Some(Duration::from_secs(1)),
         extra: options.extra.as_deref(),
         needs_age: false,
+        mode: StoreMode::Replace,
     }
 }
 

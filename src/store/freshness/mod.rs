@@ -13,6 +13,8 @@
 //! `servable_until`. Either window may be missing. An idle entry is expired, windows or not.
 //! `docs/freshness.md` has the picture, and a table of the calls in each state.
 
+mod updating;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -65,14 +67,18 @@ pub(crate) struct Deadlines {
     pub(crate) stored: Moment,
     /// Start of the state `Due`, or `NEVER`.
     refresh_at: Moment,
-    /// End of the time to live.
+    /// End of the time to live. `ZERO` if the entry was stored stale, or was expired by a call.
     pub(crate) fresh_until: Moment,
-    /// End of the window of `stale_while_revalidate`.
+    /// End of the window of `stale_while_revalidate`. Without an end of the time to live, this
+    /// window has no end either: then the field holds the length of the window, for an update.
     servable_until: Moment,
     /// End of the window of `stale_if_error`.
     on_error_until: Moment,
-    /// Length of the error window, for an entry without an end: `expire` starts the window.
-    error_window: Duration,
+    /// Length of the error window in nanoseconds, for an entry without an end (`expire` starts
+    /// the window) and for an update.
+    error_window: u64,
+    /// The option `refresh_ahead`, for an update with another time to live.
+    refresh_ahead: Option<f32>,
     /// Time to idle in nanoseconds. Zero means none.
     idle: u64,
     /// Time of the last recorded read, in nanoseconds.
@@ -151,6 +157,14 @@ impl Lifetime {
         }
     }
 
+    /// Returns `true` if a window follows the time to live, `false` if not.
+    pub(crate) fn has_window(&self) -> bool {
+        match self {
+            Self::Plain(_) => false,
+            Self::Timed(deadlines) => deadlines.has_window(),
+        }
+    }
+
     /// Returns the time from which the entry is expired for every call. A read of an entry with
     /// a time to idle may move this time to a later time.
     pub(crate) fn expires_at(&self) -> Moment {
@@ -165,19 +179,32 @@ impl Deadlines {
     /// Computes all times from the options.
     fn new(ttl: Option<Duration>, extra: &ExtraOptions, now: Moment) -> Self {
         // 1. The time to live, and the windows from there on.
-        let fresh_until = ttl.map_or(Moment::NEVER, |ttl| now.after(ttl));
-        let window = |window: Option<Duration>| match window {
-            Some(window) => fresh_until.after(window),
-            None => Moment::ZERO,
-        };
+        let end = ttl.map_or(Moment::NEVER, |ttl| now.after(ttl));
         // 2. A part of the time to live. Without an end there is no such part.
         let refresh_at = match (ttl, extra.refresh_ahead) {
-            (Some(ttl), Some(part)) if fresh_until != Moment::NEVER => {
-                now.after(part_of(ttl, part))
-            }
+            (Some(ttl), Some(part)) if end != Moment::NEVER => now.after(part_of(ttl, part)),
             _ => Moment::NEVER,
         };
-        // 3. Zero means no time to idle in the record. So an idle time of zero becomes one
+        let mut deadlines = Self::with_end(end, refresh_at, extra, now);
+        // 3. A value that is stored stale is never fresh, even if the clock goes back.
+        // guard: a value stored with a time to live of zero stays stale if the clock goes back
+        if ttl == Some(Duration::ZERO) {
+            deadlines.fresh_until = Moment::ZERO;
+        }
+        deadlines
+    }
+
+    /// Computes the times of a value stored now, whose time to live has a known end.
+    fn with_end(end: Moment, refresh_at: Moment, extra: &ExtraOptions, now: Moment) -> Self {
+        // 1. The windows begin at the end. A window of zero is no window.
+        let given = |window: Option<Duration>| window.filter(|window| !window.is_zero());
+        let servable_until = match given(extra.stale_while_revalidate) {
+            Some(window) if end == Moment::NEVER => Moment::of(window),
+            Some(window) => end.after(window),
+            None => Moment::ZERO,
+        };
+        let error_window = given(extra.stale_if_error);
+        // 2. Zero means no time to idle in the record. So an idle time of zero becomes one
         //    nanosecond, the shortest time there is.
         let idle = extra
             .time_to_idle
@@ -185,10 +212,11 @@ impl Deadlines {
         Self {
             stored: now,
             refresh_at,
-            fresh_until,
-            servable_until: window(extra.stale_while_revalidate),
-            on_error_until: window(extra.stale_if_error),
-            error_window: extra.stale_if_error.unwrap_or_default(),
+            fresh_until: end,
+            servable_until,
+            on_error_until: error_window.map_or(Moment::ZERO, |window| end.after(window)),
+            error_window: Moment::of(error_window.unwrap_or_default()).nanos(),
+            refresh_ahead: extra.refresh_ahead,
             idle: idle.unwrap_or(0),
             read: AtomicU64::new(now.nanos()),
         }
@@ -237,9 +265,14 @@ impl Deadlines {
     /// move, except for an entry without an end: there the window begins at the time of expiry.
     fn error_window_end(&self, at: Moment) -> Moment {
         match self.on_error_until {
-            Moment::NEVER => at.after(self.error_window),
+            Moment::NEVER => at.after(Duration::from_nanos(self.error_window)),
             end => end,
         }
+    }
+
+    /// Returns `true` if a window follows the time to live, `false` if not.
+    pub(crate) fn has_window(&self) -> bool {
+        self.servable_until.max(self.on_error_until) > self.fresh_until
     }
 
     /// Returns the time at which the entry is idle, or `NEVER`.

@@ -214,3 +214,101 @@ fn overflowing_times_never_come() {
     let fresh = Deadlines::new(Some(Duration::MAX), &extra, at(100));
     assert_eq!(fresh.state(at(1 << 33)), State::Fresh);
 }
+
+/// A value stored with a time to live of zero has no fresh moment; without a window it has no
+/// moment at all.
+#[test]
+fn zero_ttl_begins_in_the_window() {
+    use State::{Expired, Fallback, Stale};
+    let extra = |revalidate: Option<u64>, on_error: Option<u64>| ExtraOptions {
+        refresh_ahead: Some(0.5),
+        jitter: Some(1.0),
+        stale_while_revalidate: revalidate.map(seconds),
+        stale_if_error: on_error.map(seconds),
+        ..ExtraOptions::default()
+    };
+    let cases = [
+        (extra(Some(5), None), vec![(0, Stale), (5, Expired)]),
+        (extra(None, Some(5)), vec![(0, Fallback), (5, Expired)]),
+        (
+            extra(Some(5), Some(20)),
+            vec![(0, Stale), (5, Fallback), (20, Expired)],
+        ),
+        (extra(None, None), vec![(0, Expired)]),
+        (extra(Some(0), Some(0)), vec![(0, Expired)]),
+    ];
+    for (extra, expected) in cases {
+        let deadlines = deadlines(Some(0), &extra);
+        assert_eq!(states(&deadlines), expected);
+        assert_eq!(deadlines.has_window(), expected.len() > 1);
+        let lifetime = lifetime(Some(0), &extra);
+        assert_eq!(lifetime.surely_fresh_until(), Moment::ZERO);
+        assert_eq!(lifetime.fresh_until(), Moment::ZERO);
+        // Before the time of storing too.
+        assert!(!deadlines.state(at(7)).is_fresh());
+    }
+}
+
+/// Times kept by an update, over every combination of times of the entry.
+#[test]
+fn update_keeps_every_time_that_is_not_given() {
+    let none = ExtraOptions::default();
+    for ttl in [None, Some(50)] {
+        for revalidate in [None, Some(5), Some(20)] {
+            for on_error in [None, Some(5), Some(20)] {
+                for ahead in [None, Some(0.8)] {
+                    for idle in [None, Some(15)] {
+                        let extra = ExtraOptions {
+                            stale_while_revalidate: revalidate.map(seconds),
+                            stale_if_error: on_error.map(seconds),
+                            refresh_ahead: ahead,
+                            time_to_idle: idle.map(seconds),
+                            ..ExtraOptions::default()
+                        };
+                        let old = deadlines(ttl, &extra);
+                        let end = old.fresh_until;
+                        let update = |ttl: Option<u64>| {
+                            let times = (end, Some(&old));
+                            let ttl = ttl.map(seconds);
+                            let updated =
+                                Lifetime::updated(times, ttl, Some(&none), || at(110), || 0);
+                            let Lifetime::Timed(updated) = updated else {
+                                panic!("the record is lost");
+                            };
+                            updated
+                        };
+                        // Nothing given: the same times, the idle time and the age begin again.
+                        let kept = update(None);
+                        let times = |it: &Deadlines| {
+                            let windows = (it.servable_until, it.on_error_until);
+                            (it.refresh_at, it.fresh_until, windows, it.error_window)
+                        };
+                        assert_eq!(times(&kept), times(&old));
+                        assert_eq!((kept.stored, kept.idle), (at(110), old.idle));
+                        assert_eq!(kept.read.load(Ordering::Relaxed), at(110).nanos());
+                        // A time to live given: the times of a new entry with the same options.
+                        let again = update(Some(30));
+                        let new = Deadlines::new(Some(seconds(30)), &extra, at(110));
+                        assert_eq!(times(&again), times(&new));
+                        // The options survive, however often they are kept.
+                        assert_eq!(
+                            format!("{:?}", kept.options()),
+                            format!("{:?}", old.options())
+                        );
+                    }
+                }
+            }
+        }
+    }
+    // Without a record, the end alone is kept.
+    for end in [at(130), Moment::NEVER] {
+        let plain = Lifetime::updated(
+            (end, None),
+            None,
+            None,
+            || panic!("no time is needed"),
+            || 0,
+        );
+        assert!(matches!(plain, Lifetime::Plain(kept) if kept == end));
+    }
+}
