@@ -5,13 +5,36 @@ use serde::de::DeserializeOwned;
 
 use super::Engine;
 use crate::error::{CacheError, CacheResult};
-use crate::value::{Access, Codec, NewValue, TypeTag, TypedValue, Unreadable, decode, encode};
+use crate::value::{
+    Access, Codec, NewValue, TypeTag, TypedValue, Unreadable, Unwritable, check_round_trip, decode,
+    encode, encode_checked,
+};
 
 impl<C: Codec> Engine<C> {
     /// Encodes the value of a put.
     pub(crate) fn encode<V: Serialize>(&self, key: &[u8], value: &V) -> CacheResult<NewValue> {
         let encoded = encode(&self.codec, value);
-        encoded.map_err(|error| CacheError::encode(key, TypeTag::of::<V>().name(), error))
+        encoded.map_err(|why| unwritable(Some(key), why, TypeTag::of::<V>()))
+    }
+
+    /// Encodes the value of an update, which can be read back.
+    pub(crate) fn encode_checked<V: Serialize + DeserializeOwned>(
+        &self,
+        key: &[u8],
+        value: &V,
+    ) -> CacheResult<NewValue> {
+        let encoded = encode_checked(&self.codec, &self.round_trips, value);
+        encoded.map_err(|why| unwritable(Some(key), why, TypeTag::of::<V>()))
+    }
+
+    /// Returns an error if the codec gives another value back. Stores nothing.
+    pub(crate) fn check_round_trip<V: Serialize + DeserializeOwned>(
+        &self,
+        value: &V,
+    ) -> CacheResult<()> {
+        let encoded = self.codec.encode(value).map_err(Unwritable::Unencodable);
+        let checked = encoded.and_then(|bytes| check_round_trip(&self.codec, value, &bytes));
+        checked.map_err(|why| unwritable(None, why, TypeTag::of::<V>()))
     }
 
     /// Encodes the value of a load: returns the value to store, and the value for the leader.
@@ -22,8 +45,8 @@ impl<C: Codec> Engine<C> {
         unchanged: Option<TypedValue>,
     ) -> CacheResult<(NewValue, A::Held)> {
         // An error here is an error for the waiters too: the leader passes the error on.
-        let encoded = A::encode(&self.codec, value, unchanged);
-        encoded.map_err(|error| CacheError::encode(key, A::type_tag().name(), error))
+        let encoded = A::encode(&self.codec, &self.round_trips, value, unchanged);
+        encoded.map_err(|why| unwritable(Some(key), why, A::type_tag()))
     }
 
     /// Decodes a value for a verb that reads owned values.
@@ -67,5 +90,15 @@ fn unreadable(key: &[u8], why: Unreadable, asked: TypeTag) -> CacheError {
         // Both names: the caller cannot see the type of the entry otherwise.
         Unreadable::WrongType(held) => CacheError::wrong_type(key, held.name(), asked.name()),
         Unreadable::Undecodable(error) => CacheError::decode(key, asked.name(), error),
+    }
+}
+
+/// Returns the error for a failed write. `key` is `None` for a value without a key.
+#[cold]
+fn unwritable(key: Option<&[u8]>, why: Unwritable, ty: TypeTag) -> CacheError {
+    match why {
+        Unwritable::Unencodable(error) => CacheError::encode(key, ty.name(), error),
+        Unwritable::NotReadBack(error) => CacheError::not_read_back(key, ty.name(), error),
+        Unwritable::Changed => CacheError::changed(key, ty.name()),
     }
 }

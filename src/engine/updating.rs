@@ -7,20 +7,18 @@ use super::Engine;
 use crate::error::CacheResult;
 use crate::options::CacheOptions;
 use crate::shard::NewEntry;
-use crate::value::{Codec, TypedValue};
+use crate::value::{Codec, NewValue, TypedValue};
 
 impl<C: Codec> Engine<C> {
     /// Stores a value if the entry is still the entry of `read`. Returns `true` if stored,
     /// `false` if the entry changed.
-    fn put_if<V: Serialize>(
+    fn put_if(
         &self,
         key: &[u8],
         read: Option<&TypedValue>,
-        value: &V,
+        value: NewValue,
         options: &CacheOptions,
-    ) -> CacheResult<bool> {
-        // Encoding is the caller's code, so before the lock; in vain if the entry has changed.
-        let value = self.encode(key, value)?;
+    ) -> bool {
         let (at, shard) = self.locate(key);
         let now = self.now();
         let mut entry = NewEntry {
@@ -33,7 +31,7 @@ impl<C: Codec> Engine<C> {
         if let Some(writes) = writes {
             self.reclaim_another_shard(writes, &now);
         }
-        Ok(writes.is_some())
+        writes.is_some()
     }
 
     /// Stores a value if the key has no fresh entry. Returns `true` if stored, `false` if not.
@@ -44,7 +42,9 @@ impl<C: Codec> Engine<C> {
         mut options: CacheOptions,
     ) -> CacheResult<bool> {
         self.fill_in(&mut options);
-        self.put_if(key, None, value, &options)
+        // Encoding is the caller's code, so before the lock; in vain if there is an entry.
+        let value = self.encode(key, value)?;
+        Ok(self.put_if(key, None, value, &options))
     }
 
     /// Reads a value, calls `change`, and stores the result; `None` removes the entry. If the entry
@@ -66,7 +66,11 @@ impl<C: Codec> Engine<C> {
             let changed = change(value.transpose()?);
             // 3. Store or remove, if the entry is still the one from step 1.
             let done = match &changed {
-                Some(value) => self.put_if(key, read.as_ref(), value, &options)?,
+                Some(value) => {
+                    // Encoded before the lock, and in vain if the entry has changed.
+                    let value = self.encode_checked(key, value)?;
+                    self.put_if(key, read.as_ref(), value, &options)
+                }
                 None => shard.remove_if(at, read.as_ref(), &self.now()),
             };
             if done {

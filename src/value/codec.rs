@@ -64,6 +64,22 @@ pub trait Codec: Send + Sync + 'static {
     /// with [`is_decode`](crate::CacheError::is_decode); a loading verb loads and replaces the
     /// bytes.
     fn decode<V: DeserializeOwned>(&self, bytes: &[u8]) -> Result<V, BoxError>;
+
+    /// Returns `true` if the cache may check that this codec gives values back unchanged, `false`
+    /// if not. `true` by default.
+    ///
+    /// The check: a loading verb or an [`update`](crate::HydraCache::update) decodes the bytes of a
+    /// new value, and compares the two values as
+    /// [`check_round_trip`](crate::HydraCache::check_round_trip) does. A difference is an error,
+    /// because the next reader would get another value. A debug build checks every value, a release
+    /// build the first 8 values of each type in each cache.
+    ///
+    /// The bytes themselves are not compared, so a codec that encrypts with a random nonce passes.
+    /// Return `false` for a codec that changes values on purpose (JSON may change the last digit of
+    /// an `f64`, and cannot tell `Some(None)` from `None`), or if a second decoding is too expensive.
+    fn checks_round_trip(&self) -> bool {
+        true
+    }
 }
 
 /// The default codec: [postcard](https://docs.rs/postcard), compact and fast.
