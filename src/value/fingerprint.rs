@@ -48,7 +48,9 @@ fn mix_bytes(bytes: &[u8]) -> u64 {
         u64::from_le_bytes(word)
     };
     let start = mix(TEXT, bytes.len() as u64);
-    bytes.chunks(8).fold(start, |sum, part| mix(sum, word(part)))
+    bytes
+        .chunks(8)
+        .fold(start, |sum, part| mix(sum, word(part)))
 }
 
 /// The variant of an enum. Its name and its number: either may be the one that changes.

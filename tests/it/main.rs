@@ -40,6 +40,8 @@ mod parts;
 mod pool;
 mod refreshing;
 mod removal;
+mod round_trip;
+mod round_trip_values;
 mod single_flight;
 mod stale;
 mod stats;
