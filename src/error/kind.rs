@@ -100,10 +100,10 @@ pub(super) enum ErrorKind {
 
     // The cause is a type, not a value, so the message lists the attributes to look for.
     #[error(
-        "the value{key} of type `{name}` was encoded and cannot be read back: {source}; \
-         the format of the codec does not describe types, as the serde attributes `untagged`, \
-         `tag` and `skip_serializing_if`, `serialize_with` without its counterpart, and types \
-         such as `serde_json::Value` need it: use a typed cache, or another codec"
+        "the value{key} of type `{name}` was encoded and cannot be decoded again: \
+         a format without names cannot read the serde attributes `untagged`, `tag`, \
+         `skip_serializing_if`, `serialize_with` without its counterpart, nor types such as \
+         `serde_json::Value`; change the type, use a typed cache, or another codec"
     )]
     NotReadBack {
         key: ForKey,

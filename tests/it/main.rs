@@ -38,6 +38,7 @@ mod memory;
 mod own_tags;
 mod parts;
 mod pool;
+mod postcard_table;
 mod refreshing;
 mod removal;
 mod round_trip;
