@@ -3,8 +3,8 @@
 //! Two values are compared by what they write, because a value need not be `Eq`. The bytes of a
 //! codec would not do: skipped fields can shift a list of records in such a way that another list
 //! has the very same bytes; and an encrypting codec writes other bytes each time. A fingerprint
-//! hears the calls of `Serialize` itself, with the names of fields and variants, and with
-//! `skip_field`.
+//! hears the calls of `Serialize` itself, with the names of fields and variants: a skipped field
+//! is a missing call.
 //!
 //! Elements of sequences and entries of maps count in any order, because a `HashMap` or `HashSet`
 //! comes back in another order, at any depth. Fields and tuples count in order.
@@ -29,7 +29,6 @@ const NONE: u64 = 0x082E_FA98_EC4E_6C89;
 const SOME: u64 = 0x4528_21E6_38D0_1377;
 const UNIT: u64 = 0xBE54_66CF_34E9_0C6C;
 const VARIANT: u64 = 0xC0AC_29B7_C97C_50DD;
-const SKIPPED: u64 = 0x3F84_D5B5_B547_0917;
 const SEQUENCE: u64 = 0x9216_D5D9_8979_FB1B;
 const MAP: u64 = 0xD131_0BA6_98DF_B5AC;
 const RECORD: u64 = 0x2FFD_72DB_D01A_DFB7;
@@ -318,7 +317,7 @@ elements! {
     SerializeTupleVariant, serialize_field;
 }
 
-/// Structs: the fields count with their names, the skipped fields too.
+/// Structs: the fields count with their names. A skipped field does not call, and so shows.
 macro_rules! fields {
     ($($trait:ident;)*) => {
         $(impl ser::$trait for Ordered {
@@ -332,11 +331,6 @@ macro_rules! fields {
             ) -> Result<(), Refused> {
                 let field = mix(mix_bytes(name.as_bytes()), v.serialize(Fingerprint)?);
                 self.0 = mix(self.0, field);
-                Ok(())
-            }
-
-            fn skip_field(&mut self, name: &'static str) -> Result<(), Refused> {
-                self.0 = mix(self.0, mix(mix_bytes(name.as_bytes()), SKIPPED));
                 Ok(())
             }
 
