@@ -128,7 +128,7 @@ impl<C: Codec> HydraCache<C> {
     ///
     /// For the tests of a service: call this method with one value of each kind, such as every
     /// variant of an enum. The method encodes the value, decodes the bytes, and compares the calls
-    /// that `Serialize` makes for both values: names, numbers, texts, skipped fields. The order in a
+    /// that `Serialize` makes for both values: names, numbers, texts, missing fields. The order in a
     /// map or a sequence does not count, because a `HashMap` comes back in another order.
     ///
     /// Loading verbs and [`update`](Self::update) do the same before they store a value: in debug

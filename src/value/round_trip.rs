@@ -38,9 +38,6 @@ const fn checks_per_type(debug: bool) -> Option<u32> {
 /// build, so the table never grows.
 const SLOTS: usize = 64;
 
-/// The neighbouring slots in which a type may be.
-const PROBES: usize = 8;
-
 /// Decides whether a value is checked, and counts the checks of each type.
 pub(crate) struct RoundTrips {
     per_type: Option<u32>,
@@ -77,12 +74,11 @@ impl RoundTrips {
         self.slot(ty.address()).is_some_and(counts)
     }
 
-    /// Returns the slot of a type, or takes a free slot for the type. `None` if the neighbourhood
-    /// is full.
+    /// Returns the slot of a type, or takes a free slot for the type. `None` if the table is full.
     fn slot(&self, address: usize) -> Option<&Slot> {
         // A `TypeTag` takes 16 bytes, so the lowest bits of the address tell little.
         let start = address >> 4;
-        for probe in 0..PROBES {
+        for probe in 0..SLOTS {
             let slot = &self.slots[start.wrapping_add(probe) % SLOTS];
             let held = match slot.ty.load(Ordering::Relaxed) {
                 0 => {

@@ -1,13 +1,12 @@
-//! A single number for everything that `Serialize` writes of a value.
+//! A fingerprint: a single number for the whole output of `Serialize` for a value.
 //!
-//! Two values are compared by what they write, because a value need not be `Eq`. The bytes of a
-//! codec would not do: skipped fields can shift a list of records in such a way that another list
-//! has the very same bytes; and an encrypting codec writes other bytes each time. A fingerprint
-//! hears the calls of `Serialize` itself, with the names of fields and variants: a skipped field
-//! is a missing call.
+//! Two values are compared by fingerprint, because a value need not be `Eq`. Comparing the bytes of
+//! the codec would miss changes: skipped fields can shift a list of records into another list with
+//! the same bytes. And an encrypting codec writes other bytes each time. A fingerprint covers the
+//! calls of `Serialize`, with the names of fields and variants: a skipped field is a missing call.
 //!
-//! Elements of sequences and entries of maps count in any order, because a `HashMap` or `HashSet`
-//! comes back in another order, at any depth. Fields and tuples count in order.
+//! Elements of sequences and entries of maps count in any order, because a decoded `HashMap` or
+//! `HashSet` has another order, at any depth. Fields and tuples count in order.
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! Differences that a fingerprint shows, and those that do not count.
+//! Values with equal fingerprints, and values with different fingerprints.
 
 use std::collections::{BTreeMap, HashSet};
 
