@@ -31,7 +31,8 @@
 //!   and running loads alike. A load fenced by such a call, or by a [`put`], returns the value to
 //!   the leader and to the current waiters, and stores nothing.
 //! - **Types.** A key holds a single type. A read as another type is an error with both names:
-//!   never garbage, never a silent miss.
+//!   never a silent miss. Loading verbs and `update` refuse a value that would be read back as
+//!   another value; [`put`] cannot read, and [`Postcard`] lists the affected types.
 //! - **Windows.** After the time to live, a stale value may be served during a load, or if the load
 //!   fails: exactly as long as the options of the entry allow.
 //! - **Exact statistics.** Each evicted, expired or invalidated entry is counted once, under the

@@ -44,21 +44,22 @@ impl<C: Codec> HydraCache<C> {
     /// - The loader fails ([`is_load`]). The error of the loader is the source. Errors are not
     ///   stored: the next call loads again, unless an
     ///   [`error_backoff`](CacheOptions::error_backoff) is set.
-    /// - The value cannot be encoded ([`is_encode`]).
+    /// - The value cannot be encoded, cannot be decoded again, or would be read back as another
+    ///   value ([`is_encode`]; see [`check_round_trip`](Self::check_round_trip)). The leader and the
+    ///   waiters get this error, and nothing is stored.
     /// - The key holds, or is being loaded as, another type ([`is_wrong_type`]). Then nothing is
     ///   loaded and nothing is replaced.
-    /// - At a waiter: the load panicked ([`is_panic`]), or the loaded value cannot be decoded
-    ///   ([`is_decode`]).
+    /// - At a waiter: the load panicked ([`is_panic`]).
     /// - A `load_timeout` passed ([`is_timeout`]), or a timeout is set and the cache has no timer
     ///   ([`is_no_timer`]).
     ///
-    /// An undecodable entry is not an error here: the call counts a miss and loads.
+    /// An undecodable entry is not an error here: the call counts a miss and loads. A waiter that
+    /// cannot decode the loaded value looks the key up again, and loads over the entry.
     ///
     /// [`is_load`]: crate::CacheError::is_load
     /// [`is_encode`]: crate::CacheError::is_encode
     /// [`is_wrong_type`]: crate::CacheError::is_wrong_type
     /// [`is_panic`]: crate::CacheError::is_panic
-    /// [`is_decode`]: crate::CacheError::is_decode
     /// [`is_timeout`]: crate::CacheError::is_timeout
     /// [`is_no_timer`]: crate::CacheError::is_no_timer
     ///

@@ -25,6 +25,7 @@ use serde::de::DeserializeOwned;
 pub use self::builder::CacheBuilder;
 pub use self::weak::WeakHydraCache;
 use crate::engine::Engine;
+use crate::error::CacheResult;
 use crate::stats::CacheStats;
 use crate::typed::TypedCache;
 use crate::value::{Codec, Postcard};
@@ -123,6 +124,60 @@ impl<C: Codec> HydraCache<C> {
     {
         // Opening cannot fail: the handle keeps an error for the first verb.
         TypedCache::open(Arc::clone(&self.engine), name)
+    }
+
+    /// Checks that the codec of the cache gives a value back unchanged. Stores nothing.
+    ///
+    /// For the tests of a service: call this method with one value of each kind, such as every
+    /// variant of an enum. The method encodes the value, decodes the bytes, and compares the calls
+    /// that `Serialize` makes for both values: names, numbers, texts, missing fields. The order in a
+    /// map or a sequence does not count, because a `HashMap` comes back in another order.
+    ///
+    /// Loading verbs and [`update`](Self::update) do the same before they store a value: in debug
+    /// builds for every value, in release builds for the first 8 values of each type. The table of
+    /// [`Postcard`] lists the types and the serde attributes that fail. A
+    /// [typed cache](Self::typed) never decodes, so any type will do there.
+    ///
+    /// # Errors
+    ///
+    /// An error with [`is_encode`](crate::CacheError::is_encode) if the value cannot be encoded, if
+    /// the bytes cannot be decoded, or if the values differ. Values of a codec without
+    /// [`checks_round_trip`](Codec::checks_round_trip) are decoded, and not compared.
+    ///
+    /// No comparison shows a loss that `Serialize` itself hides: a skipped field (`skip`), a
+    /// `serialize_with` that gives the same twice (a rounded price), another order in a sequence.
+    /// A value that `Serialize` writes in another way each time cannot be compared either.
+    ///
+    /// # Panics
+    ///
+    /// Panics if the encoding or the decoding panics.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use hydracache::HydraCache;
+    /// use serde::{Deserialize, Serialize};
+    ///
+    /// #[derive(Deserialize, Serialize)]
+    /// enum Plan {
+    ///     Free,
+    ///     #[serde(skip)]
+    ///     Internal,
+    ///     Pro, // written as number 2, read as number 1
+    ///     Enterprise,
+    /// }
+    ///
+    /// let cache = HydraCache::local().build();
+    /// assert!(cache.check_round_trip(&Plan::Free).is_ok());
+    /// let error = cache.check_round_trip(&Plan::Pro).unwrap_err();
+    /// assert!(error.is_encode());
+    /// assert!(error.to_string().contains("would be read back as another value"));
+    /// ```
+    pub fn check_round_trip<V>(&self, value: &V) -> CacheResult<()>
+    where
+        V: Serialize + DeserializeOwned,
+    {
+        self.engine.check_round_trip(value)
     }
 
     /// Returns the counters of the cache since `build`.

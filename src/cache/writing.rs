@@ -18,6 +18,10 @@ impl<C: Codec> HydraCache<C> {
     /// key: the leader and the current waiters get the loaded value, but the load does not
     /// overwrite the new entry.
     ///
+    /// The call only writes, so a value that the codec would read back as another value is stored
+    /// without an error. The table of [`Postcard`](crate::Postcard) lists the types and the serde
+    /// attributes; [`check_round_trip`](Self::check_round_trip) checks a value in a test.
+    ///
     /// The call stores nothing if the time to live is zero and no window follows, if the encoded
     /// value is larger than `max_entry_bytes`, if the entry costs more than the part of `max_bytes`
     /// of a single shard, or if the capacity is zero. The current entry is removed all the same,
@@ -131,7 +135,8 @@ impl<C: Codec> HydraCache<C> {
     /// # Errors
     ///
     /// - The entry has another type ([`is_wrong_type`]) or cannot be decoded ([`is_decode`]).
-    /// - The new value cannot be encoded ([`is_encode`]).
+    /// - The new value cannot be encoded, cannot be decoded again, or would be read back as another
+    ///   value ([`is_encode`]; see [`check_round_trip`](Self::check_round_trip)).
     ///
     /// Then nothing changed.
     ///
@@ -202,7 +207,8 @@ impl<C: Codec> HydraCache<C> {
 
     /// Stores encoded bytes under a key, as [`put`](Self::put) stores a value.
     ///
-    /// The bytes have no type: a typed read decodes the bytes as the requested type, or fails.
+    /// The bytes have no type: a typed read decodes the bytes as the requested type, or fails. Like
+    /// `put`, the call cannot check what a read will return.
     /// Stored bytes have memory of their own: unshared bytes are moved, shared bytes are copied, so
     /// a stored slice does not keep a larger buffer alive.
     ///

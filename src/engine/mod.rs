@@ -24,7 +24,7 @@ use crate::options::CacheOptions;
 use crate::runtime::{Now, Timer};
 use crate::shard::{InvalidationLog, Shard};
 use crate::stats::StripedCounters;
-use crate::value::Codec;
+use crate::value::{Codec, RoundTrips};
 
 /// How many entries a sweep frees between two yields.
 pub(crate) const SWEEP_SLICE: usize = 256;
@@ -36,6 +36,8 @@ pub(crate) struct Engine<C> {
     pub(crate) shards: Box<[Shard]>,
     pub(crate) hashing: Hashing,
     codec: C,
+    /// Which values are read back before they are stored.
+    round_trips: RoundTrips,
     pub(crate) settings: Settings,
     pub(crate) counters: StripedCounters,
     pub(crate) log: InvalidationLog,
@@ -70,6 +72,7 @@ impl<C: Codec> Engine<C> {
             shards: settings.limits().map(shard).collect(),
             hashing,
             codec,
+            round_trips: RoundTrips::default(),
             settings,
             counters: StripedCounters::default(),
             log: InvalidationLog::default(),

@@ -7,20 +7,18 @@ use super::Engine;
 use crate::error::CacheResult;
 use crate::options::CacheOptions;
 use crate::shard::{NewEntry, StoreMode};
-use crate::value::{Codec, TypedValue};
+use crate::value::{Codec, NewValue, TypedValue};
 
 impl<C: Codec> Engine<C> {
     /// Puts a value if the entry is still the entry of `read`. Returns `None` if the entry
     /// changed, else whether the value was stored.
-    fn put_if<V: Serialize>(
+    fn put_if(
         &self,
         key: &[u8],
         read: Option<&TypedValue>,
-        value: &V,
+        value: NewValue,
         options: &CacheOptions,
-    ) -> CacheResult<Option<bool>> {
-        // Encoding is the caller's code, so before the lock; in vain if the entry has changed.
-        let value = self.encode(key, value)?;
+    ) -> Option<bool> {
         let (at, shard) = self.locate(key);
         let now = self.now();
         let mut entry = NewEntry {
@@ -38,7 +36,7 @@ impl<C: Codec> Engine<C> {
         if let Some(written) = written {
             self.reclaim_another_shard(written.writes, &now);
         }
-        Ok(written.map(|written| written.is_stored))
+        written.map(|written| written.is_stored)
     }
 
     /// Stores a value if the key has no fresh entry. Returns `true` if stored, `false` if the key
@@ -50,7 +48,9 @@ impl<C: Codec> Engine<C> {
         mut options: CacheOptions,
     ) -> CacheResult<bool> {
         self.fill_in(&mut options);
-        Ok(self.put_if(key, None, value, &options)? == Some(true))
+        // Encoding is the caller's code, so before the lock; in vain if there is an entry.
+        let value = self.encode(key, value)?;
+        Ok(self.put_if(key, None, value, &options) == Some(true))
     }
 
     /// Adds the default jitter to options with a time to live.
@@ -88,9 +88,11 @@ impl<C: Codec> Engine<C> {
             // 3. Store or remove, if the entry is still the one from step 1.
             let done = match &changed {
                 Some(value) => {
+                    // Encoded before the lock, and in vain if the entry has changed.
+                    let value = self.encode_checked(key, value)?;
                     let options = if read.is_some() { &options } else { &filled };
                     // A refused value is done too: the old value is removed, as by a put.
-                    self.put_if(key, read.as_ref(), value, options)?.is_some()
+                    self.put_if(key, read.as_ref(), value, options).is_some()
                 }
                 None => shard.remove_if(at, read.as_ref(), &self.now()),
             };

@@ -91,12 +91,33 @@ pub(super) enum ErrorKind {
         source: BoxError,
     },
 
-    #[error("the value for key {key} of type `{name}` cannot be encoded: {source}")]
+    #[error("the value{key} of type `{name}` cannot be encoded: {source}")]
     Encode {
-        key: DisplayKey,
+        key: ForKey,
         name: &'static str,
         source: BoxError,
     },
+
+    // The cause is a type, not a value, so the message lists the attributes to look for.
+    #[error(
+        "the value{key} of type `{name}` was encoded and cannot be decoded again: \
+         a format without names cannot read the serde attributes `untagged`, `tag`, \
+         `skip_serializing_if`, `serialize_with` without its counterpart, nor types such as \
+         `serde_json::Value`; change the type, use a typed cache, or another codec"
+    )]
+    NotReadBack {
+        key: ForKey,
+        name: &'static str,
+        source: BoxError,
+    },
+
+    #[error(
+        "the value{key} of type `{name}` would be read back as another value: \
+         look for the serde attributes `skip` on a variant, `skip_serializing_if`, \
+         `skip_serializing` or `skip_deserializing` alone, and `serialize_with` without its \
+         counterpart; change the type, use a typed cache, or another codec"
+    )]
+    Changed { key: ForKey, name: &'static str },
 
     #[error(
         "the entry of key {key} cannot be decoded as `{name}`: {source}; \
@@ -107,6 +128,31 @@ pub(super) enum ErrorKind {
         name: &'static str,
         source: BoxError,
     },
+}
+
+/// The key of a value for a message; nothing for a value without a key.
+pub(super) struct ForKey(Option<DisplayKey>);
+
+impl ForKey {
+    pub(super) fn new(key: Option<&[u8]>) -> Self {
+        Self(key.map(DisplayKey::new))
+    }
+}
+
+impl fmt::Display for ForKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Some(key) => write!(f, " for key {key}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Shows the key alone.
+impl fmt::Debug for ForKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
 }
 
 /// A key for a message: in quotes, escaped, and cut to 64 characters.

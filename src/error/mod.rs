@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use self::kind::BoxError;
-use self::kind::{DisplayKey, ErrorKind};
+use self::kind::{DisplayKey, ErrorKind, ForKey};
 
 /// The result of a verb of the cache.
 pub type CacheResult<T> = Result<T, CacheError>;
@@ -96,9 +96,20 @@ impl CacheError {
         ErrorKind::EncodeKey { name, key, source }.into()
     }
 
-    pub(crate) fn encode(key: &[u8], name: &'static str, source: BoxError) -> Self {
-        let key = DisplayKey::new(key);
+    /// `key` is `None` for a value without a key, here and below.
+    pub(crate) fn encode(key: Option<&[u8]>, name: &'static str, source: BoxError) -> Self {
+        let key = ForKey::new(key);
         ErrorKind::Encode { key, name, source }.into()
+    }
+
+    pub(crate) fn not_read_back(key: Option<&[u8]>, name: &'static str, source: BoxError) -> Self {
+        let key = ForKey::new(key);
+        ErrorKind::NotReadBack { key, name, source }.into()
+    }
+
+    pub(crate) fn changed(key: Option<&[u8]>, name: &'static str) -> Self {
+        let key = ForKey::new(key);
+        ErrorKind::Changed { key, name }.into()
     }
 
     pub(crate) fn decode(key: &[u8], name: &'static str, source: BoxError) -> Self {
@@ -186,10 +197,13 @@ impl CacheError {
         )
     }
 
-    /// Returns `true` if the codec could not encode the value, or postcard the key of a typed
-    /// cache; `false` for every other kind.
+    /// Returns `true` if the value cannot be stored as encoded bytes, or postcard could not encode
+    /// the key of a typed cache; `false` for every other kind.
     ///
-    /// An earlier entry of the key is unchanged.
+    /// The codec refused the value, or cannot decode the bytes of the value, or gives another value
+    /// back ([`check_round_trip`](crate::HydraCache::check_round_trip)). An earlier entry of the key
+    /// is unchanged. The leader and the waiters of a load get the same error, although the loader
+    /// has returned a value.
     ///
     /// # Examples
     ///
@@ -210,7 +224,10 @@ impl CacheError {
     pub fn is_encode(&self) -> bool {
         matches!(
             *self.0,
-            ErrorKind::Encode { .. } | ErrorKind::EncodeKey { .. }
+            ErrorKind::Encode { .. }
+                | ErrorKind::EncodeKey { .. }
+                | ErrorKind::NotReadBack { .. }
+                | ErrorKind::Changed { .. }
         )
     }
 

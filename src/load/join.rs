@@ -9,7 +9,7 @@ use super::overdue::{end_overdue, time_out};
 use super::served::{OnFailure, Served, decode_counted, serve_on_failure};
 use super::timeouts::Timeouts;
 use crate::engine::Engine;
-use crate::error::CacheResult;
+use crate::error::{CacheError, CacheResult};
 use crate::key::Key;
 use crate::shard::{Flight, FlightValue};
 use crate::sync::Arc;
@@ -100,7 +100,11 @@ fn answer<A: Access, C: Codec>(
             let joined_at = other.joined_at;
             let is_stale = joined_at.is_some_and(|sequence| value.overlap.overlaps_until(sequence));
             // guard: a waiter that joined after the invalidation looks again
-            (!is_stale).then(|| take_value(engine, key, other, value))
+            let taken = (!is_stale).then(|| take_value(engine, key, other, value));
+            // guard: a waiter that cannot decode the loaded value looks again
+            // The waiter finds the value stored, and loads over it. The caller of a load in the
+            // background has given its loader away.
+            taken.filter(|taken| other.is_own || !is_undecodable(taken))
         }
         Err(error) => {
             // The deadline of a background load is the wish of the call that started the load.
@@ -179,13 +183,20 @@ fn take_value<A: Access, C: Codec>(
     join: &Join,
     value: &FlightValue,
 ) -> CacheResult<Served<A>> {
-    if !join.is_own {
+    let held = decode_counted::<A, C>(engine, key, &value.value);
+    // An undecodable value is no answer, so not a join either: the waiter looks again.
+    if !(join.is_own || is_undecodable(&held)) {
         engine.counters.count_join();
     }
-    let held = decode_counted::<A, C>(engine, key, &value.value)?;
+    let held = held?;
     Ok(if join.is_own {
         Served::loaded(held, value.fresh_until)
     } else {
         Served::joined(held, value.fresh_until)
     })
+}
+
+/// Returns `true` if a value could not be decoded, `false` if decoded, or of another type.
+fn is_undecodable<T>(value: &CacheResult<T>) -> bool {
+    value.as_ref().is_err_and(CacheError::is_decode)
 }

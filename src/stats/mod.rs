@@ -71,8 +71,8 @@ pub struct CacheStats {
     pub timeouts: u64,
     /// Calls that returned the value or the error of another call's load.
     ///
-    /// Not moved by a waiter that looked the key up again, because the load was dropped, nor by a
-    /// waiter that returned a stale value instead.
+    /// Not moved by a waiter that looked the key up again, because the load was dropped or the
+    /// loaded value could not be decoded, nor by a waiter that returned a stale value instead.
     pub single_flight_joins: u64,
     /// Loads that ended with a value and were fenced, so the value was not stored: after the load
     /// began, the key, a tag of the load or the whole cache was invalidated or expired, or the
@@ -96,7 +96,7 @@ pub struct CacheStats {
     /// Not moved by a time to live of zero alone.
     pub rejections: u64,
     /// Failed decodings, by `get` or a loading call, of an entry or of another call's loaded
-    /// value. Not moved by `peek`.
+    /// value. Not moved by `peek`, nor by the check of a new value before it is stored.
     pub decode_failures: u64,
 }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::codec::Codec;
+use super::round_trip::{RoundTrips, Unwritable, check_round_trip};
 use super::stored::{AnyArc, NewValue, StoredValue, TypedValue, ValueHandle};
 use super::type_tag::TypeTag;
 use crate::error::BoxError;
@@ -26,12 +27,14 @@ pub(crate) trait Access {
     fn type_tag() -> TypeTag;
 
     /// Converts the value from a loader to the stored form and to the form for the leader.
-    /// `unchanged` is the stored value, if the loader returned the stored value.
+    /// `unchanged` is the stored value, if the loader returned the stored value. A value that will
+    /// be decoded is read back, if `round_trips` says so.
     fn encode<C: Codec>(
         codec: &C,
+        round_trips: &RoundTrips,
         value: Self::Value,
         unchanged: Option<TypedValue>,
-    ) -> Result<(NewValue, Self::Held), BoxError>;
+    ) -> Result<(NewValue, Self::Held), Unwritable>;
 
     /// Converts a stored value to the form for a caller.
     fn decode<C: Codec>(codec: &C, read: &TypedValue) -> Result<Self::Held, Unreadable>;
@@ -69,15 +72,17 @@ impl<V: Serialize + DeserializeOwned> Access for ByValue<V> {
 
     fn encode<C: Codec>(
         codec: &C,
+        round_trips: &RoundTrips,
         value: V,
         unchanged: Option<TypedValue>,
-    ) -> Result<(NewValue, V), BoxError> {
+    ) -> Result<(NewValue, V), Unwritable> {
         let encoded = match unchanged {
+            // The loader's value was decoded from these bytes: no other value comes back.
             Some(TypedValue {
                 handle: ValueHandle::Bytes(bytes),
                 ty,
             }) => NewValue::reused(bytes, ty),
-            _ => encode(codec, &value)?,
+            _ => encode_checked(codec, round_trips, &value)?,
         };
         Ok((encoded, value))
     }
@@ -121,10 +126,12 @@ impl<V: Serialize + Send + Sync + 'static> Access for ByArc<V> {
 
     fn encode<C: Codec>(
         codec: &C,
+        _round_trips: &RoundTrips,
         value: V,
         _unchanged: Option<TypedValue>,
-    ) -> Result<(NewValue, Arc<V>), BoxError> {
-        let bytes = codec.encode(&value)?;
+    ) -> Result<(NewValue, Arc<V>), Unwritable> {
+        // The bytes are never decoded: every reader gets this very value.
+        let bytes = codec.encode(&value).map_err(Unwritable::Unencodable)?;
         let value = Arc::new(value);
         let decoded = Arc::clone(&value);
         Ok((NewValue::shared(decoded, bytes, Self::type_tag()), value))
@@ -174,9 +181,27 @@ fn downcast<V: Send + Sync + 'static>(value: AnyArc) -> Option<Arc<V>> {
 }
 
 /// Encodes a value for storing.
-pub(crate) fn encode<C: Codec, V: Serialize>(codec: &C, value: &V) -> Result<NewValue, BoxError> {
-    let bytes = codec.encode(value)?;
+pub(crate) fn encode<C: Codec, V: Serialize>(codec: &C, value: &V) -> Result<NewValue, Unwritable> {
+    let bytes = codec.encode(value).map_err(Unwritable::Unencodable)?;
     Ok(NewValue::typed(bytes, TypeTag::of::<V>()))
+}
+
+/// Encodes a value for storing, and reads the value back, if `round_trips` says so.
+pub(crate) fn encode_checked<C, V>(
+    codec: &C,
+    round_trips: &RoundTrips,
+    value: &V,
+) -> Result<NewValue, Unwritable>
+where
+    C: Codec,
+    V: Serialize + DeserializeOwned,
+{
+    let ty = TypeTag::of::<V>();
+    let bytes = codec.encode(value).map_err(Unwritable::Unencodable)?;
+    if codec.checks_round_trip() && round_trips.is_due(ty) {
+        check_round_trip(codec, value, &bytes)?;
+    }
+    Ok(NewValue::typed(bytes, ty))
 }
 
 /// Decodes a stored value, after a check of its type.

@@ -64,15 +64,67 @@ pub trait Codec: Send + Sync + 'static {
     /// with [`is_decode`](crate::CacheError::is_decode); a loading verb loads and replaces the
     /// bytes.
     fn decode<V: DeserializeOwned>(&self, bytes: &[u8]) -> Result<V, BoxError>;
+
+    /// Returns `true` if the cache may check that this codec gives values back unchanged, `false`
+    /// if not. `true` by default.
+    ///
+    /// The check: a loading verb or an [`update`](crate::HydraCache::update) decodes the bytes of a
+    /// new value, and compares the two values as
+    /// [`check_round_trip`](crate::HydraCache::check_round_trip) does. A difference is an error,
+    /// because the next reader would get another value. A debug build checks every value, a release
+    /// build the first 8 values of each type in each cache.
+    ///
+    /// The bytes themselves are not compared, so a codec that encrypts with a random nonce passes.
+    /// Return `false` for a codec that changes values on purpose (JSON may change the last digit of
+    /// an `f64`, and cannot tell `Some(None)` from `None`), or if a second decoding is too expensive.
+    fn checks_round_trip(&self) -> bool {
+        true
+    }
 }
 
 /// The default codec: [postcard](https://docs.rs/postcard), compact and fast.
 ///
-/// Postcard does not describe types: fields are written without names. Types that need a
-/// self-describing format (serde's `untagged`, `flatten`, `deserialize_any`) need another codec.
-/// With postcard such a value is stored and cannot be decoded, so every loading call loads again
-/// and counts a `decode_failures` of [`CacheStats`](crate::CacheStats). Bytes left over after a
-/// value are an error here, although postcard itself ignores left-over bytes.
+/// Postcard does not describe types: fields and variants are written without names, by position.
+/// Bytes left over after a value are an error here, although postcard itself ignores left-over
+/// bytes.
+///
+/// # Types and attributes
+///
+/// Serde attributes that change only one of `Serialize` and `Deserialize`, and types that need a
+/// self-describing format, do not fit. Loading verbs and `update` read a value back before they
+/// store it ([`check_round_trip`](crate::HydraCache::check_round_trip)), and return an error. `put`
+/// cannot read, so an error or a wrong value comes later, from `get`. A
+/// [typed cache](crate::HydraCache::typed) never decodes, and works with every type that postcard
+/// can write.
+///
+/// | type or serde attribute | loading verbs, `update` | `put`, then `get` |
+/// |---|---|---|
+/// | numbers, texts, options, tuples, structs, enums | works | works |
+/// | `Vec`, `HashMap`, `HashSet`, `BTreeMap` | works | works |
+/// | `rename`, `alias`, `default`, `transparent` | works | works |
+/// | `with`, or `serialize_with` and `deserialize_with` that fit | works | works |
+/// | `skip_serializing_if` with nothing to skip | works | works |
+/// | `rust_decimal::Decimal` with `rust_decimal::serde::str` | works | works |
+/// | `skip` on a variant before others | error | another value |
+/// | `skip_serializing` alone | error | error, another value |
+/// | `skip_deserializing` alone | error | error, another value |
+/// | `skip_serializing_if` with something to skip | error | error, another value |
+/// | `serialize_with` alone | error | another value |
+/// | `deserialize_with` alone | error | another value |
+/// | `flatten` | error | error |
+/// | `untagged` | error | error |
+/// | `tag` | error | error |
+/// | `tag` and `content` | error | error |
+/// | `serde_json::Value` | error | error |
+/// | `rust_decimal::Decimal` | error | error |
+/// | `bson::Document`, `bson::oid::ObjectId` | error | error |
+/// | `skip` on a field | another value | another value |
+/// | `serialize_with` that rounds or sorts | another value | another value |
+///
+/// The last two rows are not seen by the check: `Serialize` writes the same for both values. A
+/// skipped field comes back as the default of the field. A wrong value may also need a certain
+/// variant or an empty field: in a release build, which checks the first 8 values of each type, the
+/// ninth value may be wrong. So check one value of each kind in a test.
 ///
 /// # Examples
 ///

@@ -7,7 +7,7 @@
 //! The type behind a pointer has no `TypeId` here, so the type is compared by name. Names are
 //! no identity (two structs in two blocks of the same function share a name), so names decide
 //! only if peeling changed a name. Rust does not promise the form of a type's name: if the form
-//! changes, a read behind a pointer becomes an error, never garbage.
+//! changes, a read behind a pointer becomes an error, never another value.
 
 use std::any::{TypeId, type_name};
 use std::cell::Cell;

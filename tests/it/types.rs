@@ -1,4 +1,4 @@
-//! A key holds a single type. A read as another type is an error, never garbage.
+//! A key holds a single type. A read as another type is an error, never a wrong value.
 
 use std::borrow::Cow;
 use std::convert::Infallible;
