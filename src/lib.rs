@@ -85,6 +85,13 @@
 
 #![forbid(unsafe_code)]
 
+// Times and counters are 64 bits wide, and every thread writes them.
+#[cfg(not(target_has_atomic = "64"))]
+compile_error!(
+    "hydracache needs atomic integers of 64 bits, and this target has none \
+     (32-bit PowerPC and MIPS, ARMv5, ..): see \"Targets\" in docs/runtimes.md"
+);
+
 mod cache;
 mod engine;
 mod error;
@@ -113,7 +120,7 @@ pub use crate::key::KeyHasher;
 pub use crate::load::{Fetched, Loaded, LoadedMany, Old, Source};
 pub use crate::options::CacheOptions;
 pub use crate::removal::RemovalCause;
-#[cfg(feature = "async-io")]
+#[cfg(all(feature = "async-io", not(any(loom, target_family = "wasm"))))]
 pub use crate::runtime::AsyncIoTimer;
 pub use crate::runtime::{BoxFuture, Clock, ManualClock, Spawn, SystemClock, Timer};
 pub use crate::stats::CacheStats;

@@ -9,6 +9,8 @@ use futures_lite::future::yield_now;
 
 use super::{Engine, SWEEP_SLICE};
 use crate::key::SmallBytes;
+use crate::runtime::Now;
+use crate::shard::Shard;
 use crate::sync::Arc;
 use crate::tags::{Effect, HashedTag, TagInvalidation};
 use crate::value::Codec;
@@ -28,11 +30,14 @@ impl<C: Codec> Engine<C> {
     /// 3. If the load completes before the visit to its shard, the visit finds the entry. If the
     ///    load completes after the visit, it finds number 8 in the log, and stores nothing.
     pub(crate) async fn invalidate(&self, tags: Vec<HashedTag>, effect: Effect) -> u64 {
-        let invalidation = Arc::new(TagInvalidation::new(effect, self.now().get()));
-        // guard: the log is written before a shard is visited
-        self.log.record(tags.iter().map(|tag| tag.hash));
-        for shard in &self.shards {
-            shard.invalidate(&tags, &invalidation);
+        let invalidation = Arc::new(TagInvalidation::new(effect));
+        {
+            let now = self.time_of_visits();
+            // guard: the log is written before a shard is visited
+            self.log.record(tags.iter().map(|tag| tag.hash));
+            for shard in &self.shards {
+                shard.invalidate(&tags, &invalidation, &now);
+            }
         }
         drop(tags);
         // Everything named is unreachable. The rest gives memory back.
@@ -61,11 +66,24 @@ impl<C: Codec> Engine<C> {
 
     /// Invalidates all entries and fences all loads.
     pub(crate) async fn flush(&self) {
-        let at = self.now().get();
-        for shard in &self.shards {
-            shard.flush(at);
+        {
+            let now = self.time_of_visits();
+            for shard in &self.shards {
+                shard.flush(&now);
+            }
         }
         self.sweep_slices().await;
+    }
+
+    /// Returns the time for an operation that visits every shard. The clock is read here, before
+    /// the first change (the clock may panic), but only if an entry has times: a target without a
+    /// clock can still flush.
+    fn time_of_visits(&self) -> Now<'_> {
+        let now = self.now();
+        if self.shards.iter().any(Shard::may_ask_time) {
+            now.get();
+        }
+        now
     }
 
     /// Sweeps every shard, until a look at the shard finds nothing unreachable. Other calls may

@@ -17,10 +17,7 @@ impl Tags {
     }
 
     fn invalidate_name(&mut self, name: &str) -> Arc<TagInvalidation> {
-        let invalidation = Arc::new(TagInvalidation::new(
-            Effect::Remove,
-            Moment::of(Duration::ZERO),
-        ));
+        let invalidation = Arc::new(TagInvalidation::new(Effect::Remove));
         let tag = HashedTag::new(name.into(), &self.hashing);
         self.invalidate(&tag, &invalidation);
         invalidation
