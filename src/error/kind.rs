@@ -156,7 +156,7 @@ mod tests {
         assert_eq!(display(65), format!("\"{}\"…", "é".repeat(64)));
     }
 
-    /// One error of every kind. A new kind does not compile here until the kind is listed.
+    /// Returns an error of every kind. A new kind does not compile here until the kind is listed.
     fn every_kind() -> Vec<ErrorKind> {
         let key = || DisplayKey::new(b"key");
         let cause = || BoxError::from("the cause");

@@ -58,8 +58,9 @@ where
 
 /// The timer of [async-io](https://docs.rs/async-io), for every runtime.
 ///
-/// The default timer with the feature `async-io`. The first sleep starts the single thread of
-/// async-io in the process.
+/// The default timer with the feature `async-io`, except on wasm. The first sleep starts the single
+/// thread of async-io in the process. A `fork` does not copy the thread: in the child no sleep ends.
+/// Give a cache of the child another timer.
 ///
 /// # Examples
 ///
