@@ -6,6 +6,8 @@
 //!
 //! `cargo run --example boot_clock`
 
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
+
 use std::time::Duration;
 
 use hydracache::{CacheError, CacheOptions, Clock, HydraCache};
@@ -47,7 +49,7 @@ async fn main() -> Result<(), CacheError> {
     while cache.contains_key("quote").await {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let lived = clock.now() - stored;
+    let lived = clock.now().saturating_sub(stored);
     assert!(lived >= Duration::from_millis(20)); // no tick of the kernel, as with `SystemClock`
     println!("an entry with 20 ms to live was absent after {lived:?} on the boot clock");
 

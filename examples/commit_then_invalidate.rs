@@ -8,6 +8,8 @@
 //!
 //! `cargo run --example commit_then_invalidate`
 
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
+
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};

@@ -1,8 +1,5 @@
-use std::time::Duration;
-
 use super::*;
 use crate::key::KeyHasher;
-use crate::runtime::Moment;
 
 impl Tags {
     fn add(&mut self, member: Index, names: &[&str]) -> Index {
