@@ -300,7 +300,7 @@ impl CacheError {
     /// Returns `true` if the call has a timeout and the cache has no timer, `false` for every
     /// other kind.
     ///
-    /// With the feature `async-io`, a default feature, every cache has a timer.
+    /// With the feature `async-io`, a default feature, every cache has a timer, except on wasm.
     ///
     /// # Examples
     ///
