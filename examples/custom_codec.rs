@@ -42,7 +42,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let Err(error) = postcard.get::<Price>("price").await else {
         return Err("postcard has decoded an untagged enum".into());
     };
-    println!("postcard: {error}");
+    // The message and the cause: anyhow prints the whole chain.
+    println!("postcard: {:#}", anyhow::Error::from(error.clone()));
     assert!(error.is_decode());
 
     let json = HydraCache::local().codec(Json).build();

@@ -70,7 +70,8 @@ async fn main() -> Result<(), CacheError> {
     println!("An error of the loader is returned and not stored:");
     let error = users.find(0).await.expect_err("the query fails");
     assert!(error.is_load());
-    println!("  {error}");
+    // The message and the cause: anyhow prints the whole chain.
+    println!("  {:#}", anyhow::Error::from(error));
 
     println!("Invalidating the tag of tenant 1 keeps the user of tenant 2:");
     users.find(107).await?;

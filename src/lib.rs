@@ -67,7 +67,7 @@
 //!
 //! - `async-io`, on by default: `AsyncIoTimer`, the timer for timeouts if the builder gets no other
 //!   timer. The first use starts the single thread of the crate async-io. Without this feature, ten
-//!   fewer dependencies are built.
+//!   fewer dependencies are built. On wasm and under `--cfg loom` the feature adds nothing.
 //! - `testing`: the module `testing`, a simulation for tests of a service.
 //!
 //! `bytes` and `serde` are public dependencies: a new major version of either means a new major
@@ -75,7 +75,14 @@
 //!
 //! # MSRV
 //!
-//! The oldest supported Rust version is 1.85.
+//! The oldest supported Rust version is 1.85: the library builds with it (checked by hand, not yet in
+//! CI). The tests and examples need 1.90.
+//!
+//! # Targets
+//!
+//! Every target of std with 64-bit atomics. On wasm there is no default timer, and on
+//! `wasm32-unknown-unknown` no default clock: see [`SystemClock`]. The page `docs/runtimes.md` lists
+//! the checked targets.
 //!
 //! [`get_or_refresh`]: HydraCache::get_or_refresh
 //! [`remove`]: HydraCache::remove
@@ -85,6 +92,13 @@
 //! [`get_bytes`]: HydraCache::get_bytes
 
 #![forbid(unsafe_code)]
+
+// Times and counters are 64 bits wide, and every thread writes them.
+#[cfg(not(target_has_atomic = "64"))]
+compile_error!(
+    "hydracache needs atomic integers of 64 bits, and this target has none \
+     (32-bit PowerPC and MIPS, ARMv5, ..): see \"Targets\" in docs/runtimes.md"
+);
 
 mod cache;
 mod engine;
@@ -114,7 +128,7 @@ pub use crate::key::KeyHasher;
 pub use crate::load::{Fetched, Loaded, LoadedMany, Old, Source};
 pub use crate::options::CacheOptions;
 pub use crate::removal::RemovalCause;
-#[cfg(feature = "async-io")]
+#[cfg(all(feature = "async-io", not(any(loom, target_family = "wasm"))))]
 pub use crate::runtime::AsyncIoTimer;
 pub use crate::runtime::{BoxFuture, Clock, ManualClock, Spawn, SystemClock, Timer};
 pub use crate::stats::CacheStats;
@@ -126,6 +140,7 @@ pub use crate::value::{Codec, Postcard};
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 #[doc = include_str!("../docs/architecture.md")]
+#[doc = include_str!("../docs/coming-from-moka.md")]
 #[doc = include_str!("../docs/design.md")]
 #[doc = include_str!("../docs/errors-and-types.md")]
 #[doc = include_str!("../docs/eviction.md")]

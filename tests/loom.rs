@@ -2,9 +2,9 @@
 //!
 //! Loom explores the orders over the real lock and the real waiting:
 //!
-//! `RUSTFLAGS="--cfg loom" cargo test --release --no-default-features --test loom --target-dir target/loom`
+//! `RUSTFLAGS="--cfg loom --cfg hydracache_loom" cargo test --release --no-default-features --test loom --target-dir target/loom`
 
-#![cfg(loom)]
+#![cfg(hydracache_loom)]
 #![allow(
     clippy::unwrap_used,
     reason = "in a test an unexpected error is a failure"

@@ -125,7 +125,8 @@ impl<C: Codec> HydraCache<C> {
     ///
     /// `change` runs under no lock. If the entry changed meanwhile, nothing is stored, and `change`
     /// is called again with the current value. So no concurrent change is lost, and the change of
-    /// this call is applied once. Neither `hits` nor `misses` moves.
+    /// this call is applied once. Neither `hits` nor `misses` moves. A `change` that writes the same
+    /// key makes every attempt fail: such a call never ends. Return the new value instead.
     ///
     /// The number of repetitions has no bound. A `change` that writes or removes its own key, or
     /// calls code that does, finds the entry changed every time, and the call never ends. Let

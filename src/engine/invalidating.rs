@@ -9,7 +9,8 @@ use futures_lite::future::yield_now;
 
 use super::{Engine, SWEEP_SLICE};
 use crate::key::SmallBytes;
-use crate::shard::Named;
+use crate::runtime::Now;
+use crate::shard::{Named, Shard};
 use crate::sync::Arc;
 use crate::tags::{Effect, HashedTag, TagInvalidation};
 use crate::value::Codec;
@@ -26,12 +27,13 @@ impl<C: Codec> Engine<C> {
     /// is listed during the visits: a load with one of the tags that starts or completes now is not
     /// stored. See `shard/visits.rs` and `shard/invalidation_log.rs`.
     pub(crate) async fn invalidate(&self, tags: Vec<HashedTag>, effect: Effect) -> u64 {
-        let invalidation = Arc::new(TagInvalidation::new(effect, self.now().get()));
+        let invalidation = Arc::new(TagInvalidation::new(effect));
         {
+            let now = self.time_of_visits();
             let named = Named::tags(tags.iter().map(|tag| tag.hash));
             let _visiting = self.log.begin_visits(named);
             for shard in &self.shards {
-                shard.invalidate(&tags, &invalidation);
+                shard.invalidate(&tags, &invalidation, &now);
             }
         }
         drop(tags);
@@ -61,11 +63,11 @@ impl<C: Codec> Engine<C> {
 
     /// Invalidates all entries and fences all loads.
     pub(crate) async fn flush(&self) {
-        let at = self.now().get();
         {
+            let now = self.time_of_visits();
             let _visiting = self.log.begin_visits(Named::Everything);
             for shard in &self.shards {
-                shard.flush(at);
+                shard.flush(&now);
             }
         }
         self.sweep_slices().await;
@@ -87,6 +89,17 @@ impl<C: Codec> Engine<C> {
             }
         }
         removed
+    }
+
+    /// Returns the time for an operation that visits every shard. The clock is read here, before
+    /// the first change (the clock may panic), but only if an entry has times: a target without a
+    /// clock can still flush.
+    fn time_of_visits(&self) -> Now<'_> {
+        let now = self.now();
+        if self.shards.iter().any(Shard::may_ask_time) {
+            now.get();
+        }
+        now
     }
 
     /// Sweeps every shard, until a look at the shard finds nothing unreachable. Other calls may

@@ -26,10 +26,13 @@ use crate::key::display;
 /// ```
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
-/// The kind of an error. A message names the key or the typed cache, the cause, and a remedy.
+/// The kind of an error. A message names the key or the typed cache, and a remedy.
+///
+/// A message leaves out the text of the source: a reporter that walks the chain (`{:#}` of anyhow)
+/// would print the text twice.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ErrorKind {
-    #[error("the loader for key {key} failed: {source}")]
+    #[error("the loader for key {key} failed")]
     Load {
         key: DisplayKey,
         /// Shared by all keys of a loader. `Arc<BoxError>` is not an error: `thiserror` derefs
@@ -84,14 +87,14 @@ pub(super) enum ErrorKind {
         asked: [&'static str; 2],
     },
 
-    #[error("a key of type `{key}` for the typed cache {name} cannot be encoded: {source}")]
+    #[error("a key of type `{key}` for the typed cache {name} cannot be encoded")]
     EncodeKey {
         name: DisplayKey,
         key: &'static str,
         source: BoxError,
     },
 
-    #[error("the value{key} of type `{name}` cannot be encoded: {source}")]
+    #[error("the value{key} of type `{name}` cannot be encoded")]
     Encode {
         key: ForKey,
         name: &'static str,
@@ -120,7 +123,7 @@ pub(super) enum ErrorKind {
     Changed { key: ForKey, name: &'static str },
 
     #[error(
-        "the entry of key {key} cannot be decoded as `{name}`: {source}; \
+        "the entry of key {key} cannot be decoded as `{name}`: \
          remove it, put it again, or load over it"
     )]
     Decode {
@@ -197,6 +200,93 @@ mod tests {
         assert_eq!(display(64), format!("\"{}\"", "é".repeat(64)));
         // The ellipsis is outside the quotes: not a part of the key.
         assert_eq!(display(65), format!("\"{}\"…", "é".repeat(64)));
+    }
+
+    /// Returns an error of every kind. A new kind does not compile here until the kind is listed.
+    fn every_kind() -> Vec<ErrorKind> {
+        let key = || DisplayKey::new(b"key");
+        let cause = || BoxError::from("the cause");
+        let kinds = vec![
+            ErrorKind::Load {
+                key: key(),
+                source: Arc::new(cause()),
+            },
+            ErrorKind::Panic { key: key() },
+            ErrorKind::Timeout {
+                key: key(),
+                given: Duration::ZERO,
+            },
+            ErrorKind::NoTimer { key: key() },
+            ErrorKind::Dropped { key: key() },
+            ErrorKind::WrongType {
+                key: key(),
+                held: "u8",
+                asked: "u16",
+            },
+            ErrorKind::WrongTypes {
+                name: key(),
+                held: ["u8", "u8"],
+                asked: ["u8", "u16"],
+            },
+            ErrorKind::EncodeKey {
+                name: key(),
+                key: "u8",
+                source: cause(),
+            },
+            ErrorKind::Encode {
+                key: ForKey::new(Some(b"key")),
+                name: "u8",
+                source: cause(),
+            },
+            ErrorKind::NotReadBack {
+                key: ForKey::new(None),
+                name: "u8",
+                source: cause(),
+            },
+            ErrorKind::Changed {
+                key: ForKey::new(Some(b"key")),
+                name: "u8",
+            },
+            ErrorKind::Decode {
+                key: key(),
+                name: "u8",
+                source: cause(),
+            },
+        ];
+        for kind in &kinds {
+            match kind {
+                ErrorKind::Load { .. }
+                | ErrorKind::Panic { .. }
+                | ErrorKind::Timeout { .. }
+                | ErrorKind::NoTimer { .. }
+                | ErrorKind::Dropped { .. }
+                | ErrorKind::WrongType { .. }
+                | ErrorKind::WrongTypes { .. }
+                | ErrorKind::EncodeKey { .. }
+                | ErrorKind::Encode { .. }
+                | ErrorKind::NotReadBack { .. }
+                | ErrorKind::Changed { .. }
+                | ErrorKind::Decode { .. } => {}
+            }
+        }
+        kinds
+    }
+
+    #[test]
+    fn messages_leave_out_the_text_of_the_source() {
+        let mut with_source = 0;
+        for kind in every_kind() {
+            let mut texts = vec![kind.to_string()];
+            let mut source = kind.source();
+            while let Some(error) = source {
+                let text = error.to_string();
+                assert!(!texts.iter().any(|outer| outer.contains(&text)), "{kind}");
+                texts.push(text);
+                source = error.source();
+            }
+            with_source += usize::from(texts.len() > 1);
+        }
+        assert_eq!(with_source, 5);
     }
 
     #[test]

@@ -70,8 +70,19 @@ impl<T: Clock + ?Sized> Clock for Arc<T> {
 /// On Linux this is the coarse clock, `CLOCK_MONOTONIC_COARSE`: a quarter of the cost of the fine
 /// clock, with a step at each tick of the kernel, every 1 to 10 milliseconds, most often 4. So an
 /// entry may end up to a tick before or after the time to live. On other systems this is
-/// `std::time::Instant` with full resolution. The system decides about the origin, and whether
-/// the clock continues while the machine sleeps.
+/// `std::time::Instant` with full resolution. The system decides about the origin.
+///
+/// **While the machine sleeps** (a suspended laptop or a paused virtual machine), this clock stands
+/// still on Linux and macOS: after a night of sleep, an entry with a time to live of an hour is
+/// still fresh. If this matters, give the cache a clock that counts the sleep. On Linux this is
+/// `CLOCK_BOOTTIME`: `examples/boot_clock.rs` has the ten lines.
+///
+/// **On `wasm32-unknown-unknown`** the standard library has no clock. A cache works there without a
+/// clock as long as nothing has a time: [`now`](Clock::now) is called only for a time to live, an
+/// idle time, a window, a back-off, a timeout, a background load, or the age that `fetch` returns.
+/// A call with a time panics, with the remedy in the message: give
+/// [`CacheBuilder::clock`](crate::CacheBuilder::clock) a clock of the host, for example
+/// `Date.now()` of JavaScript. A clock that stands still would be worse: no entry would ever expire.
 ///
 /// # Examples
 ///
@@ -111,7 +122,19 @@ impl Clock for SystemClock {
         Duration::new(seconds.unwrap_or(0), nanos.unwrap_or(0))
     }
 
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(all(target_family = "wasm", target_os = "unknown"))]
+    fn now(&self) -> Duration {
+        // `Instant::now` would panic too, without a word about the cache.
+        panic!(
+            "this target has no clock, and a time to live, a timeout or `fetch` needs one: \
+             give `CacheBuilder::clock` a clock of the host"
+        )
+    }
+
+    #[cfg(not(any(
+        target_os = "linux",
+        all(target_family = "wasm", target_os = "unknown")
+    )))]
     #[allow(clippy::disallowed_methods, reason = "this is the clock")]
     fn now(&self) -> Duration {
         use std::sync::LazyLock;

@@ -58,8 +58,9 @@ where
 
 /// The timer of [async-io](https://docs.rs/async-io), for every runtime.
 ///
-/// The default timer with the feature `async-io`. The first sleep starts the single thread of
-/// async-io in the process.
+/// The default timer with the feature `async-io`, except on wasm. The first sleep starts the single
+/// thread of async-io in the process. A `fork` does not copy the thread: in the child no sleep ends.
+/// Give a cache of the child another timer.
 ///
 /// # Examples
 ///
@@ -75,11 +76,11 @@ where
 /// let hung_load = cache.get_or_load("key", options, pending::<Result<u8, &str>>);
 /// assert!(block_on(hung_load).is_err_and(|error| error.is_timeout()));
 /// ```
-#[cfg(feature = "async-io")]
+#[cfg(all(feature = "async-io", not(any(loom, target_family = "wasm"))))]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct AsyncIoTimer;
 
-#[cfg(feature = "async-io")]
+#[cfg(all(feature = "async-io", not(any(loom, target_family = "wasm"))))]
 impl Timer for AsyncIoTimer {
     fn sleep(&self, time: Duration) -> BoxFuture {
         // Counts from the first poll. The cache polls a sleep at once, so the difference is nothing.
@@ -95,11 +96,11 @@ impl Timer for AsyncIoTimer {
     reason = "without the feature there is no timer"
 )]
 pub(crate) fn default_timer() -> Option<Box<dyn Timer>> {
-    #[cfg(feature = "async-io")]
+    #[cfg(all(feature = "async-io", not(any(loom, target_family = "wasm"))))]
     {
         Some(Box::new(AsyncIoTimer))
     }
-    #[cfg(not(feature = "async-io"))]
+    #[cfg(not(all(feature = "async-io", not(any(loom, target_family = "wasm")))))]
     {
         None
     }

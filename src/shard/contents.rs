@@ -79,7 +79,7 @@ impl Contents {
         };
         match self.store.deadlines(id) {
             // Expired by a tag, and not yet swept: the state as if already expired.
-            Some(times) if !dead.removed => times.state_if_expired(dead.first.at, now.get()),
+            Some(times) if !dead.removed => times.state_if_expired(dead.first.at(), now.get()),
             _ => State::Expired,
         }
     }
@@ -102,8 +102,9 @@ impl Contents {
     }
 
     /// Ends the freshness of an entry. Returns `true` if a stale value is left, `false` if not.
-    pub(super) fn expire(&mut self, id: EntryId, at: Moment) -> bool {
-        self.store.expire(id, at)
+    pub(super) fn expire(&mut self, id: EntryId, now: &Now<'_>) -> bool {
+        // An entry without a record of times has no window, and needs no time.
+        self.store.deadlines(id).is_some() && self.store.expire(id, now.get())
     }
 
     /// Ends the freshness of an entry with an expired tag, and attaches live tags. Returns
@@ -111,7 +112,7 @@ impl Contents {
     /// removed.
     pub(super) fn survives_expire(&mut self, id: EntryId) -> bool {
         let dead = self.tags.invalidated(id).filter(|dead| !dead.removed);
-        let Some(expired) = dead.map(|dead| dead.first.at) else {
+        let Some(expired) = dead.map(|dead| dead.first.at()) else {
             return false;
         };
         // Without live tags no later `invalidate_tag` would reach the entry.
@@ -180,7 +181,7 @@ impl Contents {
     fn liveness_if_invalidated(&self, id: EntryId) -> Option<Liveness> {
         // An entry already expired at that time was not live, and is not counted.
         let invalidation = self.tags.invalidated(id)?.first;
-        let state = self.store.state(id, &Now::Known(invalidation.at));
+        let state = self.store.state(id, &Now::Known(invalidation.at()));
         Some(if state.is_fresh() {
             Liveness::Invalidated(Arc::clone(invalidation))
         } else {
@@ -315,7 +316,7 @@ impl Contents {
             // Only these need a look: an expired entry with one time was swept before.
             if timed || tags.is_invalidated(id) {
                 let liveness = match tags.invalidated(id) {
-                    Some(dead) if lifetime.state(dead.first.at).is_fresh() => {
+                    Some(dead) if lifetime.state(dead.first.at()).is_fresh() => {
                         Liveness::Invalidated(Arc::clone(dead.first))
                     }
                     None if lifetime.state(now.get()).is_fresh() => Liveness::Live,

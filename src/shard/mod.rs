@@ -38,7 +38,7 @@ pub(crate) use self::visits::Named;
 use crate::key::{Hashing, Key, Lookup};
 use crate::options::TagNames;
 use crate::removal::Listener;
-use crate::runtime::{Moment, Now};
+use crate::runtime::Now;
 use crate::stats::CacheStats;
 use crate::store::{EntryId, State};
 use crate::sync::{Arc, RwLock};
@@ -306,13 +306,24 @@ impl Shard {
     }
 
     /// Makes all entries with one of these tags unreachable, or expires them.
-    pub(crate) fn invalidate(&self, tags: &[HashedTag], invalidation: &Arc<TagInvalidation>) {
-        self.write(|core| core.invalidate(tags, invalidation));
+    pub(crate) fn invalidate(
+        &self,
+        tags: &[HashedTag],
+        invalidation: &Arc<TagInvalidation>,
+        now: &Now<'_>,
+    ) {
+        self.write(|core| core.invalidate(tags, invalidation, now));
     }
 
-    /// Makes all entries unreachable. `at` is the time of the flush.
-    pub(crate) fn flush(&self, at: Moment) {
-        self.write_with_trash(|core, trash| core.flush(at, trash));
+    /// Makes all entries unreachable.
+    pub(crate) fn flush(&self, now: &Now<'_>) {
+        self.write_with_trash(|core, trash| core.flush(now, trash));
+    }
+
+    /// Returns `true` if some entry has times, so that an operation may read the clock; `false`
+    /// if none has.
+    pub(crate) fn may_ask_time(&self) -> bool {
+        self.read(Core::may_ask_time)
     }
 
     /// Gives back the memory of up to `most` unreachable entries, and returns how many. Fewer

@@ -1,5 +1,6 @@
 //! Invalidations of tags.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::runtime::Moment;
@@ -10,8 +11,8 @@ use crate::runtime::Moment;
 pub(crate) struct TagInvalidation {
     /// Removal or expiry.
     pub(crate) effect: Effect,
-    /// The time of the first poll. An entry expired by then was not live, and is not counted.
-    pub(crate) at: Moment,
+    /// The time of the first poll, set at the first shard that has entries with times.
+    at: OnceLock<Moment>,
     /// The number of live entries ended.
     ended: AtomicU64,
 }
@@ -26,9 +27,26 @@ pub(crate) enum Effect {
 }
 
 impl TagInvalidation {
-    pub(crate) fn new(effect: Effect, at: Moment) -> Self {
-        let ended = AtomicU64::new(0);
-        Self { effect, at, ended }
+    pub(crate) fn new(effect: Effect) -> Self {
+        Self {
+            effect,
+            at: OnceLock::new(),
+            ended: AtomicU64::new(0),
+        }
+    }
+
+    /// Sets the time, before the members of a shard with times become unreachable. Every shard
+    /// passes the same time.
+    pub(crate) fn set_time(&self, at: Moment) {
+        self.at.get_or_init(|| at);
+    }
+
+    /// Returns the time of the first poll. An entry expired by then was not live, and is not
+    /// counted.
+    ///
+    /// Without a time no member has times, and every answer about a member is the same.
+    pub(crate) fn at(&self) -> Moment {
+        self.at.get().copied().unwrap_or(Moment::ZERO)
     }
 
     /// Counts an entry that was live at the time of the invalidation.

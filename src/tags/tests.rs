@@ -1,8 +1,5 @@
-use std::time::Duration;
-
 use super::*;
 use crate::key::KeyHasher;
-use crate::runtime::Moment;
 
 impl Tags {
     fn add(&mut self, member: Index, names: &[&str]) -> Index {
@@ -17,10 +14,7 @@ impl Tags {
     }
 
     fn invalidate_name(&mut self, name: &str) -> Arc<TagInvalidation> {
-        let invalidation = Arc::new(TagInvalidation::new(
-            Effect::Remove,
-            Moment::of(Duration::ZERO),
-        ));
+        let invalidation = Arc::new(TagInvalidation::new(Effect::Remove));
         let tag = HashedTag::new(name.into(), &self.hashing);
         self.invalidate(&tag, &invalidation);
         invalidation

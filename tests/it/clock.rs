@@ -80,6 +80,57 @@ fn entries_that_cannot_expire_never_ask_the_clock() {
     assert_eq!(clock.asked.load(Ordering::Relaxed), 2);
 }
 
+/// A target without a clock (`wasm32-unknown-unknown`) has a cache all the same. `fetch` alone
+/// needs the time, for the age.
+#[test]
+fn no_verb_asks_the_clock_if_nothing_has_a_time() {
+    let clock = Arc::new(Counting::default());
+    for capacity in [100, 1 << 20] {
+        // One shard, and several.
+        let clock = Arc::clone(&clock);
+        let cache = HydraCache::local()
+            .max_capacity(capacity)
+            .clock(clock)
+            .build();
+        let typed = cache.typed::<u32, u32>("typed").with_options(tagged("tag"));
+        let fill = || {
+            for n in 0..200 {
+                put(&cache, &n.to_string(), n, tagged("tag"));
+            }
+            block_on(typed.put(&1, 1, options())).unwrap();
+        };
+        fill();
+        // An error without a back-off, and the next load.
+        let failed = cache.get_or_load("failed", tagged("tag"), async || Err::<u32, _>("no"));
+        block_on(failed).unwrap_err();
+        load(&cache, "failed", 1);
+        block_on(cache.refresh("1", options(), async || Ok::<u32, Infallible>(2))).unwrap();
+        let handed = || async { Ok::<u32, Infallible>(2) };
+        block_on(cache.get_or_refresh("handed", tagged("tag"), handed)).unwrap();
+        block_on(cache.update("1", options(), |old: Option<u32>| old)).unwrap();
+        block_on(cache.put_if_absent("1", 1_u32, options())).unwrap();
+        block_on(cache.put_bytes("bytes", Bytes::from_static(b"1"), options())).unwrap();
+        block_on(cache.get_bytes("bytes")).unwrap();
+        block_on(cache.peek::<u32>("1")).unwrap();
+        assert!(block_on(cache.contains_key("1")));
+        assert!(block_on(cache.expire("1")).unwrap());
+        assert_eq!(block_on(typed.get_many([1, 2])).len(), 2);
+        block_on(typed.get_or_load(&3, options(), async || Ok::<u32, Infallible>(3))).unwrap();
+        assert!(invalidate(&cache, "tag") > 0);
+        fill();
+        assert!(block_on(cache.expire_tag("tag")).unwrap() > 0);
+        fill();
+        block_on(typed.invalidate_all()).unwrap();
+        block_on(cache.retain(|key| key != "2")).unwrap();
+        let _ = (cache.keys(), cache.stats(), cache.entry_count());
+        block_on(cache.flush()).unwrap();
+        fill();
+        assert_eq!(get(&cache, "1"), Some(1));
+        drop(cache);
+    }
+    assert_eq!(clock.asked.load(Ordering::Relaxed), 0);
+}
+
 #[test]
 fn clock_that_goes_back_only_prolongs_entries() {
     let clock = Arc::new(Counting::default());

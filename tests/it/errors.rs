@@ -46,10 +46,7 @@ fn loader_error_is_the_source_of_the_cache_error() {
     let source = error.source().unwrap();
     assert_eq!(source.downcast_ref::<Unavailable>(), Some(&Unavailable(7)));
     assert!(source.source().is_none());
-    assert_eq!(
-        error.to_string(),
-        r#"the loader for key "key" failed: down for 7 s"#
-    );
+    assert_eq!(error.to_string(), r#"the loader for key "key" failed"#);
     // A clone shares its source with the original.
     let clone = error.clone();
     assert!(std::ptr::addr_eq(
@@ -83,10 +80,7 @@ fn inner_cache_error_is_the_source_of_the_outer_error() {
 #[test]
 fn text_and_anyhow_errors_keep_their_text() {
     let error = load_error("key", "plain text");
-    assert_eq!(
-        error.to_string(),
-        r#"the loader for key "key" failed: plain text"#
-    );
+    assert_eq!(error.to_string(), r#"the loader for key "key" failed"#);
     assert_eq!(error.source().unwrap().to_string(), "plain text");
     let error = load_error("key", String::from("owned text"));
     assert_eq!(error.source().unwrap().to_string(), "owned text");
@@ -158,21 +152,51 @@ fn each_error_answers_to_exactly_one_predicate() {
     }
 }
 
+/// Reporters print the whole chain: `{:#}` of anyhow, and most loggers.
 #[test]
-fn messages_name_key_type_cause_and_remedy() {
+fn report_of_an_error_prints_each_cause_once() {
+    let report = |error: CacheError| format!("{:#}", anyhow::Error::from(error));
+    assert_eq!(
+        report(load_error("key", Unavailable(7))),
+        r#"the loader for key "key" failed: down for 7 s"#
+    );
+    assert_eq!(
+        report(load_error("key", anyhow::anyhow!("root").context("outer"))),
+        r#"the loader for key "key" failed: outer: root"#
+    );
+    // A load inside a load.
+    assert_eq!(
+        report(load_error("outer", load_error("inner", Unavailable(7)))),
+        r#"the loader for key "outer" failed: the loader for key "inner" failed: down for 7 s"#
+    );
+    let cache = HydraCache::local().build();
+    block_on(cache.put_bytes("key", Bytes::from_static(b"\x01\x02"), options())).unwrap();
+    let read = block_on(cache.get::<u8>("key")).unwrap_err();
+    assert!(report(read).ends_with("load over it: bytes left over after the value: 1"));
+    let put = block_on(cache.put("key", Unencodable, options())).unwrap_err();
+    assert!(report(put).ends_with("cannot be encoded: Serde Serialization Error"));
+    let typed = cache.typed::<Unencodable, u8>("typed");
+    let put = block_on(typed.put(&Unencodable, 1, options())).unwrap_err();
+    assert_eq!(report(put).matches("Serde Serialization Error").count(), 1);
+}
+
+#[test]
+fn messages_name_key_type_and_remedy() {
     let cache = HydraCache::local().build();
     let error = block_on(cache.put("key", Unencodable, options())).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "the value for key \"key\" of type `it::errors::Unencodable` cannot be encoded: \
-         Serde Serialization Error"
+        "the value for key \"key\" of type `it::errors::Unencodable` cannot be encoded"
+    );
+    assert_eq!(
+        error.source().unwrap().to_string(),
+        "Serde Serialization Error"
     );
     block_on(cache.put_bytes("key", Bytes::from_static(b"\x01\x02"), options())).unwrap();
     let error = block_on(cache.get::<u8>("key")).unwrap_err();
     assert_eq!(
         error.to_string(),
         "the entry of key \"key\" cannot be decoded as `u8`: \
-         bytes left over after the value: 1; \
          remove it, put it again, or load over it"
     );
     assert_eq!(
@@ -185,15 +209,9 @@ fn messages_name_key_type_cause_and_remedy() {
 fn keys_in_messages_are_cut_at_64_characters() {
     let message = load_error(&"ü".repeat(1 << 20), "text").to_string();
     let shown = "ü".repeat(64);
-    assert_eq!(
-        message,
-        format!("the loader for key \"{shown}\"… failed: text")
-    );
+    assert_eq!(message, format!("the loader for key \"{shown}\"… failed"));
     let message = load_error(&"ü".repeat(64), "text").to_string();
-    assert_eq!(
-        message,
-        format!("the loader for key \"{shown}\" failed: text")
-    );
+    assert_eq!(message, format!("the loader for key \"{shown}\" failed"));
 }
 
 #[test]

@@ -45,8 +45,9 @@ impl<C: Codec> CacheBuilder<C> {
 
     /// Sets the timer, which waits for timeouts.
     ///
-    /// Default: `AsyncIoTimer` with the feature `async-io`; without the feature, none. The first
-    /// use of `AsyncIoTimer` starts a thread.
+    /// Default: `AsyncIoTimer` with the feature `async-io`; none without the feature and on wasm. The
+    /// first use of `AsyncIoTimer` starts a thread. A process forked after that has no such thread:
+    /// there, timeouts of this timer never fire.
     ///
     /// Without a timer, a call with a timeout returns an error
     /// ([`is_no_timer`](crate::CacheError::is_no_timer)) if the call would load or wait.
@@ -88,6 +89,9 @@ impl<C: Codec> CacheBuilder<C> {
     /// `load_timeout`, or 30 seconds. A background load keeps the cache alive until the load ends. A
     /// spawner that holds a [`HydraCache`](crate::HydraCache) would keep the cache for ever: such a
     /// spawner holds a [`WeakHydraCache`](crate::WeakHydraCache).
+    ///
+    /// A local executor cannot be a spawner: loads come from any thread, and are `Send`. The page
+    /// `docs/runtimes.md` has the remedies.
     ///
     /// # Examples
     ///
@@ -165,7 +169,9 @@ impl<C: Codec> CacheBuilder<C> {
     ///
     /// The listener is called once for each removed entry, under no lock of the cache, by the cache
     /// call that gives back the memory, before this call returns. Invalidated entries are reported
-    /// when swept.
+    /// when swept. Expired entries are reported by a later write, or by `HydraCache::tidy`: the
+    /// listener of an idle cache is not called. When the last handle is dropped, the listener is not
+    /// called for the remaining entries: call [`flush`](crate::HydraCache::flush) before.
     ///
     /// The listener may call the cache. If that call removes entries, the listener is called again,
     /// recursively: a listener that re-inserts evicted entries recurses without end, and a listener

@@ -59,9 +59,10 @@ impl World {
     }
 
     fn invalidate(&mut self, effect: Effect, name: &str) -> Arc<TagInvalidation> {
-        let invalidation = Arc::new(TagInvalidation::new(effect, Moment::ZERO));
+        let invalidation = Arc::new(TagInvalidation::new(effect));
         let tag = HashedTag::new(name.into(), &self.hashing);
-        self.core.invalidate(&[tag], &invalidation);
+        let now = Now::Known(Moment::ZERO);
+        self.core.invalidate(&[tag], &invalidation, &now);
         invalidation
     }
 

@@ -30,9 +30,9 @@ fn invalidation_after_compact_fences_earlier_loads() {
     let flight = &lead(&mut core, "a", &options.tags);
     core.move_to_new_tables(&mut trash);
     core.validate();
-    let invalidation = Arc::new(TagInvalidation::new(Effect::Remove, Moment::ZERO));
+    let invalidation = Arc::new(TagInvalidation::new(Effect::Remove));
     let tag = core.contents.hashed_tag("w");
-    core.invalidate(&[tag], &invalidation);
+    core.invalidate(&[tag], &invalidation, &now);
     let completion = Completion {
         flight,
         entry: &mut byte(&options),

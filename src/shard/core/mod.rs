@@ -174,7 +174,7 @@ impl Core {
         let live = matches!(liveness, Some(Liveness::Live));
         match (id, liveness) {
             (Some(id), Some(Liveness::Live | Liveness::Expired))
-                if self.contents.expire(id, now.get()) => {}
+                if self.contents.expire(id, now) => {}
             // A tag was expired before, and a stale value is left. The earlier call counts the
             // entry.
             (Some(id), Some(Liveness::Invalidated(invalidation)))
@@ -261,7 +261,15 @@ impl Core {
     }
 
     /// Makes these tags dead. The members are unreachable from now on, and swept later.
-    pub(super) fn invalidate(&mut self, tags: &[HashedTag], invalidation: &Arc<TagInvalidation>) {
+    pub(super) fn invalidate(
+        &mut self,
+        tags: &[HashedTag],
+        invalidation: &Arc<TagInvalidation>,
+        now: &Now<'_>,
+    ) {
+        if self.may_ask_time() {
+            invalidation.set_time(now.get());
+        }
         for tag in tags {
             self.contents.tags.invalidate(tag, invalidation);
         }
@@ -349,9 +357,16 @@ impl Core {
     /// of the caller and may panic.
     #[inline]
     fn ask_time(&self, needed: bool, now: &Now<'_>) {
-        if needed || self.contents.may_ask_time() {
+        if needed || self.may_ask_time() {
             now.get();
         }
+    }
+
+    /// Returns `true` if some entry has times, so that an operation may read the clock; `false`
+    /// if none has.
+    #[inline]
+    pub(super) fn may_ask_time(&self) -> bool {
+        self.contents.may_ask_time()
     }
 }
 

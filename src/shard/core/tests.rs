@@ -163,13 +163,13 @@ impl World {
                 // Any tag, known to the shard or not.
                 let effects = [Effect::Remove, Effect::Expire];
                 let effect = effects[self.rng.random_range(0..2)];
-                let invalidation = Arc::new(TagInvalidation::new(effect, self.now));
+                let invalidation = Arc::new(TagInvalidation::new(effect));
                 let name = TAGS[self.rng.random_range(0..TAGS.len())];
                 let tag = self.core.contents.hashed_tag(name);
-                self.core.invalidate(&[tag], &invalidation);
+                self.core.invalidate(&[tag], &invalidation, &now);
                 self.invalidations.push(invalidation);
             }
-            10 if self.rng.random_bool(0.2) => self.core.flush(self.now, &mut trash),
+            10 if self.rng.random_bool(0.2) => self.core.flush(&now, &mut trash),
             // As `compact` does: never with dead members.
             10 if !self.core.contents.tags.has_dead_members() => {
                 self.core.move_to_new_tables(&mut trash);
@@ -289,10 +289,8 @@ fn unchanged_value_with_a_dead_old_tag_is_discarded() {
         // The invalidation visits this shard only now.
         if tag_dies {
             let tag = core.contents.hashed_tag("old");
-            core.invalidate(
-                &[tag],
-                &Arc::new(TagInvalidation::new(Effect::Remove, time)),
-            );
+            let invalidation = Arc::new(TagInvalidation::new(Effect::Remove));
+            core.invalidate(&[tag], &invalidation, &now);
         }
         let completion = Completion {
             flight: &claimed.flight,
@@ -323,7 +321,8 @@ fn evicted_entry_counts_under_the_first_end() {
         );
         let at = Moment::of(Duration::from_secs(at));
         let tag = core.contents.hashed_tag("w");
-        core.invalidate(&[tag], &Arc::new(TagInvalidation::new(Effect::Remove, at)));
+        let invalidation = Arc::new(TagInvalidation::new(Effect::Remove));
+        core.invalidate(&[tag], &invalidation, &Now::Known(at));
         let (evicted, not_live) = core
             .contents
             .evict(1, &Now::Known(at), |entry, cause| trash.entry(entry, cause));
@@ -348,9 +347,9 @@ fn invalidated_entry_is_counted_once() {
         &now,
         &mut trash,
     );
-    let invalidation = Arc::new(TagInvalidation::new(Effect::Remove, Moment::ZERO));
+    let invalidation = Arc::new(TagInvalidation::new(Effect::Remove));
     let tag = core.contents.hashed_tag("w");
-    core.invalidate(&[tag], &invalidation);
+    core.invalidate(&[tag], &invalidation, &now);
     assert!(!core.expire(key("a"), &now, &mut trash));
     // `expire` removed the entry, and so the sweep finds none.
     core.sweep(usize::MAX, &mut trash);
