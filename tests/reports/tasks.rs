@@ -90,7 +90,7 @@ fn self_waking_leader_dropped_after_a_poll_is_replaced() {
 }
 
 #[test]
-fn waiter_dropped_after_its_wake_leaves_no_other_asleep() {
+fn waiter_dropped_after_its_wake_does_not_stop_others() {
     for ends_well in [true, false] {
         let cache = HydraCache::local().build();
         let door = Door::default();
