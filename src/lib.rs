@@ -152,6 +152,7 @@ pub use crate::value::{Codec, Postcard};
 #[doc = include_str!("../docs/peers-tests.md")]
 #[doc = include_str!("../docs/performance.md")]
 #[doc = include_str!("../docs/reliability.md")]
+#[doc = include_str!("../docs/reports.md")]
 #[doc = include_str!("../docs/runtimes.md")]
 #[doc = include_str!("../docs/single-flight.md")]
 #[doc = include_str!("../docs/tags.md")]

@@ -72,7 +72,7 @@ impl Shard {
         let mut trash = Trash::new(self.listener.is_some());
         let result = self.write(|core| act(core, &mut trash));
         if let Some(listener) = &self.listener {
-            trash.notify(listener);
+            trash.report(listener);
         }
         result
     }

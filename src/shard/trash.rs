@@ -1,5 +1,14 @@
 //! Removed entries and values of one operation, for the listener, and for a drop after the
 //! unlock.
+//!
+//! A listener may call the cache, and that call removes entries too. The thread keeps the removals
+//! of such calls in a queue, and reports them when the listener has returned. So the listener is
+//! never called within itself: one write gives back up to 256 expired entries, and a listener that
+//! writes for each of them would need a stack as deep as the number of expired entries.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::sync::Arc;
 
 use smallvec::SmallVec;
 
@@ -94,8 +103,36 @@ impl Trash {
         self.dropped.push(Dropped::Backoffs(backoffs));
     }
 
-    /// Calls the listener for every removed entry. Code of the caller: only after the unlock.
-    pub(super) fn notify(&self, listener: &Listener) {
+    /// Calls the listener for every removed entry, then drops the entries. Code of the caller: only
+    /// after the unlock.
+    ///
+    /// If this thread already runs a listener, the trash waits in the queue of the thread.
+    pub(super) fn report(self, listener: &Listener) {
+        if self.causes.is_empty() && self.replaced_key.is_none() {
+            return;
+        }
+        let is_outermost = WAITING.try_with(|waiting| {
+            let mut waiting = waiting.borrow_mut();
+            let is_outermost = waiting.is_none();
+            waiting.get_or_insert_default();
+            is_outermost
+        });
+        match is_outermost {
+            Ok(false) => queue(Arc::clone(listener), self),
+            Ok(true) => {
+                let _queue = Outermost;
+                self.notify(listener);
+                drop(self);
+                while let Some((listener, trash)) = next_waiting() {
+                    trash.notify(&listener);
+                }
+            }
+            // The thread is ending, and the queue is already dropped.
+            Err(_) => self.notify(listener),
+        }
+    }
+
+    fn notify(&self, listener: &Listener) {
         let notify = |key: &SmallBytes, value: &StoredValue, cause: RemovalCause| {
             listener(&display(key.as_bytes(), usize::MAX), value.bytes(), cause);
         };
@@ -106,5 +143,37 @@ impl Trash {
         for (entry, cause) in self.entries.iter().zip(&self.causes) {
             notify(&entry.key, &entry.value, *cause);
         }
+    }
+}
+
+type Waiting = VecDeque<(Listener, Trash)>;
+
+thread_local! {
+    /// The removals by calls of the running listener. `None`: this thread runs no listener.
+    static WAITING: RefCell<Option<Waiting>> = const { RefCell::new(None) };
+}
+
+/// Adds a trash to the queue of this thread.
+fn queue(listener: Listener, trash: Trash) {
+    let _ = WAITING.try_with(|waiting| {
+        let mut waiting = waiting.borrow_mut();
+        waiting.get_or_insert_default().push_back((listener, trash));
+    });
+}
+
+/// Takes the oldest trash from the queue of this thread.
+fn next_waiting() -> Option<(Listener, Trash)> {
+    let next = WAITING.try_with(|waiting| waiting.borrow_mut().as_mut()?.pop_front());
+    next.ok().flatten()
+}
+
+/// Ends the queue of this thread. The queue is empty, unless a listener has panicked.
+struct Outermost;
+
+impl Drop for Outermost {
+    fn drop(&mut self) {
+        // Dropped entries run code of the caller, so the queue leaves the cell first.
+        let left = WAITING.try_with(|waiting| waiting.borrow_mut().take());
+        drop(left);
     }
 }

@@ -173,16 +173,17 @@ impl<C: Codec> CacheBuilder<C> {
     /// listener of an idle cache is not called. When the last handle is dropped, the listener is not
     /// called for the remaining entries: call [`flush`](crate::HydraCache::flush) before.
     ///
-    /// The listener may call the cache. If that call removes entries, the listener is called again,
-    /// recursively: a listener that re-inserts evicted entries recurses without end, and a listener
-    /// that re-inserts flushed entries recurses once for every 256 entries.
+    /// The listener may call the cache. If that call removes entries, the listener hears of them
+    /// after it has returned, so the listener is never called within itself. A listener that
+    /// re-inserts every evicted entry never ends: each insertion evicts another entry.
     ///
     /// A listener that calls its own cache holds a [`WeakHydraCache`](crate::WeakHydraCache), see
     /// [`build_cyclic`](Self::build_cyclic): with a [`HydraCache`](crate::HydraCache) inside, the
     /// cache would never be freed.
     ///
     /// If the listener panics, the panic unwinds through the cache call that runs the listener.
-    /// Other entries removed in the same step are not reported, but the step itself is complete. A
+    /// Other entries removed in the same step, or by calls of the listener, are not reported, but
+    /// each step itself is complete. A
     /// load that completed in this step is stored, and the waiters look the key up again.
     ///
     /// # Examples
