@@ -4,7 +4,7 @@
 //! in flight by taking the slot from it. An invalidation of a tag that the loader chooses
 //! marks the load instead: a marked load stores nothing and cannot be joined.
 
-use super::history::{CALLERS, KEYS, Set};
+use super::history::{CALLERS, KEYS, Set, Value};
 use super::steps::{Index, Step, StepKind, Steps};
 
 const NEVER: u8 = u8::MAX;
@@ -15,6 +15,8 @@ const ALL_KEYS: Set = (1 << KEYS.len()) - 1;
 pub struct KeyState {
     value: Index,
     until: u8,
+    /// The tags of the value: an update keeps those of the value before.
+    tags: Set,
     /// The load that holds the slot; zero is none.
     load: Index,
 }
@@ -37,6 +39,7 @@ impl State {
         let key_state = |&value: &Index| KeyState {
             value,
             until: NEVER,
+            tags: steps.values[usize::from(value)].tags,
             load: 0,
         };
         Self {
@@ -60,13 +63,25 @@ impl State {
 
     /// Stores a value, or nothing for zero, and frees the slot.
     fn store(&mut self, steps: &Steps, key: usize, value: Index) {
-        let ttl = steps.values[usize::from(value)].ttl;
+        let Value { ttl, tags, .. } = steps.values[usize::from(value)];
         let until = if ttl == 0 { NEVER } else { self.time + ttl };
         self.keys[key] = KeyState {
             value,
             until,
+            tags,
             load: 0,
         };
+    }
+
+    /// Stores a value over the fresh value of a key, and keeps the tags, and the time if the new
+    /// value has none.
+    fn update(&mut self, steps: &Steps, key: usize, value: Index) {
+        let old = self.keys[key];
+        self.store(steps, key, value);
+        self.keys[key].tags |= old.tags;
+        if steps.values[usize::from(value)].ttl == 0 {
+            self.keys[key].until = old.until;
+        }
     }
 
     fn is_marked(&self, flight: Index) -> bool {
@@ -81,12 +96,12 @@ impl State {
         if key_state.load != 0 && hit(steps.flights[usize::from(key_state.load)].tags) {
             key_state.load = 0;
         }
-        if key_state.value == 0 || !hit(steps.values[usize::from(key_state.value)].tags) {
+        if key_state.value == 0 || !hit(key_state.tags) {
             return (0, 0);
         }
         let fresh = |time: u8| u8::from(key_state.until == NEVER || time < key_state.until);
         let ended = (fresh(self.time), fresh(began));
-        (key_state.value, key_state.until) = (0, NEVER);
+        (key_state.value, key_state.until, key_state.tags) = (0, NEVER, 0);
         ended
     }
 }
@@ -140,7 +155,11 @@ impl Rules<'_> {
                 ((state.seen(key) != 0) == present, false)
             }
             StepKind::Swap { key, saw, new } => {
-                to.store(steps, key, new);
+                if saw != 0 && new != 0 {
+                    to.update(steps, key, new);
+                } else {
+                    to.store(steps, key, new);
+                }
                 (state.seen(key) == saw, false)
             }
             StepKind::Record { tags } => {
