@@ -134,6 +134,16 @@ impl Event {
     }
 }
 
+/// Whether the value was stored by an update of another value: then the entry also has the tags, and
+/// perhaps the time to live, of that value.
+pub fn is_updated(callers: &[Vec<Event>], id: u32) -> bool {
+    let is_update = |event: &Event| match event.call {
+        Call::Update { saw, new, .. } => saw.is_some() && new.is_some_and(|new| new.id == id),
+        _ => false,
+    };
+    callers.iter().flatten().any(is_update)
+}
+
 impl History {
     pub fn len(&self) -> usize {
         self.callers.iter().map(Vec::len).sum()

@@ -7,7 +7,7 @@
 //! to `End`: a load that begins meanwhile and has a tag of the invalidation is early. It stores
 //! nothing, and cannot be joined after the `End` of any invalidation.
 
-use super::history::{CALLERS, KEYS, Set};
+use super::history::{CALLERS, KEYS, Set, Value};
 use super::steps::{Index, Step, StepKind, Steps};
 
 const NEVER: u8 = u8::MAX;
@@ -18,6 +18,8 @@ const ALL_KEYS: Set = (1 << KEYS.len()) - 1;
 pub struct KeyState {
     value: Index,
     until: u8,
+    /// The tags of the value: an update keeps those of the value before.
+    tags: Set,
     /// The loads in the slot, oldest first; zero is none.
     loads: [Index; CALLERS],
 }
@@ -63,6 +65,7 @@ impl State {
         let key_state = |&value: &Index| KeyState {
             value,
             until: NEVER,
+            tags: steps.values[usize::from(value)].tags,
             loads: [0; CALLERS],
         };
         Self {
@@ -88,11 +91,12 @@ impl State {
 
     /// Stores a value, or nothing for zero, and fences every load.
     fn store(&mut self, steps: &Steps, key: usize, value: Index) {
-        let ttl = steps.values[usize::from(value)].ttl;
+        let Value { ttl, tags, .. } = steps.values[usize::from(value)];
         let until = if ttl == 0 { NEVER } else { self.time + ttl };
         self.keys[key] = KeyState {
             value,
             until,
+            tags,
             loads: [0; CALLERS],
         };
     }
@@ -103,6 +107,17 @@ impl State {
         newer[..CALLERS - 1 - older].copy_from_slice(&self.keys[key].loads[older + 1..]);
         self.store(steps, key, value);
         self.keys[key].loads = newer;
+    }
+
+    /// Stores a value over the fresh value of a key, and keeps the tags, and the time if the new
+    /// value has none.
+    fn update(&mut self, steps: &Steps, key: usize, value: Index) {
+        let old = self.keys[key];
+        self.store(steps, key, value);
+        self.keys[key].tags |= old.tags;
+        if steps.values[usize::from(value)].ttl == 0 {
+            self.keys[key].until = old.until;
+        }
     }
 
     fn is_marked(&self, flight: Index) -> bool {
@@ -122,12 +137,12 @@ impl State {
         let hit = |of: Set| tags.is_none_or(|tags| tags & of != 0);
         let key_state = &mut self.keys[key];
         key_state.retain_loads(|load| !hit(steps.flights[usize::from(load)].tags));
-        if key_state.value == 0 || !hit(steps.values[usize::from(key_state.value)].tags) {
+        if key_state.value == 0 || !hit(key_state.tags) {
             return (0, 0);
         }
         let fresh = |time: u8| u8::from(key_state.until == NEVER || time < key_state.until);
         let ended = (fresh(self.time), fresh(began));
-        (key_state.value, key_state.until) = (0, NEVER);
+        (key_state.value, key_state.until, key_state.tags) = (0, NEVER, 0);
         ended
     }
 }
@@ -181,7 +196,11 @@ impl Rules<'_> {
                 ((state.seen(key) != 0) == present, false)
             }
             StepKind::Swap { key, saw, new } => {
-                to.store(steps, key, new);
+                if saw != 0 && new != 0 {
+                    to.update(steps, key, new);
+                } else {
+                    to.store(steps, key, new);
+                }
                 (state.seen(key) == saw, false)
             }
             StepKind::Begin => {

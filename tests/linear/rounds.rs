@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_executor::LocalExecutor;
 use futures_lite::future::block_on;
 
-use super::history::{Call, Event, History, KEYS, UNDECODABLE, Value};
+use super::history::{Call, Event, History, KEYS, UNDECODABLE, Value, is_updated};
 use super::workload::Caller;
 use super::world::{Random, Setup, World};
 
@@ -99,7 +99,7 @@ pub fn histories(setup: Setup, seed: u64) -> Vec<History> {
                     logs.lock().unwrap()[first..first + setup.callers].clone_from_slice(&done);
                     barrier.wait();
                     if thread == 0 {
-                        finish_round(world, &mut logs.lock().unwrap()[0]);
+                        finish_round(world, &mut logs.lock().unwrap());
                     }
                 }
             });
@@ -121,18 +121,17 @@ fn run(mut callers: Vec<Caller<'_>>) -> Vec<Vec<Event>> {
 }
 
 /// Reads every key while no call runs, then advances the clock past every time to live.
-fn finish_round(world: &World, log: &mut Vec<Event>) {
+fn finish_round(world: &World, logs: &mut [Vec<Event>]) {
     for (key, name) in KEYS.iter().enumerate() {
         let read = block_on(world.read(key));
-        if let Call::Get {
-            saw: Some(UNDECODABLE),
-            ..
-        } = read.call
-        {
-            // The read cannot tell which value this is, so no later history may start with it.
-            block_on(world.cache.remove(name)).unwrap();
+        if let Call::Get { saw: Some(id), .. } = read.call {
+            // The read cannot tell which value this is, or the value has tags of another value: no
+            // later history may start with it.
+            if id == UNDECODABLE || is_updated(logs, id) {
+                block_on(world.cache.remove(name)).unwrap();
+            }
         }
-        log.push(read);
+        logs[0].push(read);
     }
     world.clock.advance(Duration::from_secs(60));
 }
@@ -152,7 +151,7 @@ fn chain(setup: Setup, rounds: Vec<Vec<Vec<Event>>>) -> Vec<History> {
         };
         before = history.after().map(|seen| {
             let value = seen.and_then(|id| known.get(&id).copied());
-            value.filter(|value| value.ttl == 0)
+            value.filter(|value| value.ttl == 0 && !is_updated(&history.callers, value.id))
         });
         histories.push(history);
     }
