@@ -19,9 +19,9 @@ impl<C: Codec> HydraCache<C> {
     /// overwrite the new entry.
     ///
     /// The call stores nothing if the time to live is zero, if the encoded value is larger than
-    /// `max_entry_bytes`, if the entry costs more than the part of `max_bytes` of a single shard,
-    /// or if the capacity is zero. The current entry is removed all the same, and the call
-    /// succeeds.
+    /// `max_entry_bytes`, if the entry with the tags costs more than the part of `max_bytes` of a
+    /// single shard, or if the capacity is zero. The current entry is removed all the same, and the
+    /// call succeeds.
     ///
     /// # Errors
     ///

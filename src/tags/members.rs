@@ -172,6 +172,7 @@ impl Members {
                 .for_each(|found| *found.checked.get_mut() = 0);
             self.generation = 0;
         }
+        // guard: a member found alive is looked at again after the death of a tag
         self.generation += 1;
     }
 

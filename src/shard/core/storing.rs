@@ -70,6 +70,7 @@ impl Core {
         // 4. Charge the new tags first: an eviction must not give back a tag that the new entry
         //    has too. Then replace in place if the sum of the costs stays within the bound. The
         //    policy keeps the entry.
+        // guard: the tags of a new entry are charged before others give their tags back
         self.contents.tags.charge(&mut tags);
         let value = mem::take(&mut entry.value);
         let mut rank = None;
