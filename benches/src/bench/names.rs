@@ -55,7 +55,10 @@ fn entries(settings: &Settings, rounds: usize, targets: &mut Targets) {
                 let call = || if is_put { put(&cache) } else { load(&cache) };
                 let ((result, elapsed), longest) = while_looking(&cache, call);
                 result.expect("the call stores the entry");
-                assert_eq!(ready(cache.invalidate_tag("tag:1")).expect("never fails"), 1);
+                assert_eq!(
+                    ready(cache.invalidate_tag("tag:1")).expect("never fails"),
+                    1
+                );
                 (micros(elapsed), micros(longest))
             });
             let (whole, longest) = summary(measured);
@@ -105,7 +108,10 @@ fn reads(settings: &Settings, rounds: usize, targets: &mut Targets) {
 fn invalidations(settings: &Settings, rounds: usize, targets: &mut Targets) {
     let many: u32 = settings.size(1_000_000, 10_000);
     let names: Vec<String> = (0..many).map(|n| format!("tag:{n}")).collect();
-    let title = format!("invalidate_tags of {} names, one shard", table::count(many.into()));
+    let title = format!(
+        "invalidate_tags of {} names, one shard",
+        table::count(many.into())
+    );
     let columns = ["", "first poll, ms", "whole call, ms", "longest lock, ms"];
     let mut table = Table::new(title, &columns);
     for (name, per_entry) in [
