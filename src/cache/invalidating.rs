@@ -232,9 +232,10 @@ impl<C: Codec> HydraCache<C> {
 
     /// Removes every key rejected by `keep`, and returns the number of removed fresh entries.
     ///
-    /// The call visits shard after shard. `keep` is called once for each key of the shard with a
-    /// fresh or stale entry or a running load, under no lock, and returns `true` to keep the key.
-    /// Each removal is a [`remove`](Self::remove), so loads are fenced too. Keys of typed caches
+    /// The call visits shard after shard. `keep` is called once for each key of the shard with an
+    /// entry or a running load, under no lock, and returns `true` to keep the key. `keep` is also
+    /// asked about expired entries that still take memory: if the clock goes back, no rejected entry
+    /// comes back. Each removal is a [`remove`](Self::remove), so loads are fenced too. Keys of typed caches
     /// are left out.
     ///
     /// # Errors

@@ -23,9 +23,9 @@ impl<C: Codec> HydraCache<C> {
     /// attributes; [`check_round_trip`](Self::check_round_trip) checks a value in a test.
     ///
     /// The call stores nothing if the time to live is zero and no window follows, if the encoded
-    /// value is larger than `max_entry_bytes`, if the entry costs more than the part of `max_bytes`
-    /// of a single shard, or if the capacity is zero. The current entry is removed all the same,
-    /// and the call succeeds.
+    /// value is larger than `max_entry_bytes`, if the entry with the tags costs more than the part of
+    /// `max_bytes` of a single shard, or if the capacity is zero. The current entry is removed all the
+    /// same, and the call succeeds.
     ///
     /// # Errors
     ///

@@ -15,6 +15,9 @@ use crate::sync::Arc;
 use crate::tags::{Effect, HashedTag, TagInvalidation};
 use crate::value::Codec;
 
+/// The largest number of names that an invalidation looks up in one critical section.
+const NAMES_PER_LOCK: usize = 1024;
+
 impl<C: Codec> Engine<C> {
     /// Hashes the name of a tag, once for all shards.
     pub(crate) fn hashed_tag(&self, name: SmallBytes) -> HashedTag {
@@ -33,7 +36,10 @@ impl<C: Codec> Engine<C> {
             let named = Named::tags(tags.iter().map(|tag| tag.hash));
             let _visiting = self.log.begin_visits(named);
             for shard in &self.shards {
-                shard.invalidate(&tags, &invalidation, &now);
+                // Many names take many short critical sections: other calls come in between.
+                for some in tags.chunks(NAMES_PER_LOCK) {
+                    shard.invalidate(some, &invalidation, &now);
+                }
             }
         }
         drop(tags);
@@ -44,6 +50,11 @@ impl<C: Codec> Engine<C> {
 
     /// Removes every entry whose key `keep` refuses, and fences the load of such a key. Returns
     /// how many entries were fresh.
+    ///
+    /// `keep` is asked about expired entries too. Otherwise a refused entry comes back:
+    ///
+    /// 1. The clock shows a time after the end of the entry, and `keep` is not asked.
+    /// 2. The call returns, and the clock goes back. The entry is fresh again.
     pub(crate) async fn retain(&self, mut keep: impl FnMut(&str) -> bool) -> u64 {
         let mut removed = 0;
         for shard in &self.shards {

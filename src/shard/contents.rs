@@ -24,7 +24,7 @@ pub(super) struct Contents {
     store: Store<StoredValue>,
     types: EntryTypes,
     pub(super) tags: Tags,
-    /// The sum of the costs of all entries.
+    /// The sum of the costs of all entries, without the tags.
     cost: usize,
 }
 
@@ -109,14 +109,15 @@ impl Contents {
 
     /// Ends the freshness of an entry with an expired tag, and attaches live tags. Returns
     /// `true` if a stale value is left and the entry stays, `false` if the entry must be
-    /// removed.
-    pub(super) fn survives_expire(&mut self, id: EntryId) -> bool {
+    /// removed. The live tags must not raise the cost above `max_bytes`.
+    pub(super) fn survives_expire(&mut self, id: EntryId, max_bytes: usize) -> bool {
         let dead = self.tags.invalidated(id).filter(|dead| !dead.removed);
         let Some(expired) = dead.map(|dead| dead.first.at()) else {
             return false;
         };
         // Without live tags no later `invalidate_tag` would reach the entry.
-        self.store.expire(id, expired) && self.tags.reattach(id)
+        let for_tags = max_bytes.saturating_sub(self.cost);
+        self.store.expire(id, expired) && self.tags.reattach(id, for_tags)
     }
 
     /// Finds an entry for a read without a loader.
@@ -199,18 +200,18 @@ impl Contents {
         }
     }
 
-    /// Returns the sum of the costs of all entries.
+    /// Returns the sum of the costs of all entries, tags included.
+    #[inline]
     pub(super) fn cost(&self) -> usize {
-        self.cost
+        self.cost + self.tags.cost()
     }
 
-    /// Returns the cost of an entry.
+    /// Returns the cost of an entry without the tags.
     #[inline]
     pub(super) fn cost_of(&self, id: EntryId) -> usize {
-        let (key, tags) = (self.store.key(id), self.tags.count_of(id));
         // A record of times is charged with the entry.
         let timed = self.store.deadlines(id).is_some();
-        cost(key.len(), self.store.value(id).cost(), tags, timed)
+        cost(self.store.key(id).len(), self.store.value(id).cost(), timed)
     }
 
     /// Stores an entry under a key that is not stored yet.
@@ -239,7 +240,15 @@ impl Contents {
         self.store.restore_rank(id, rank);
     }
 
-    /// Replaces the value, the times and the tags of an entry. Returns the old value.
+    /// Removes all tags from an entry that is about to be replaced.
+    #[inline]
+    pub(super) fn detach_tags(&mut self, id: EntryId) {
+        // guard: a replaced entry leaves the lists of the old tags
+        self.tags.detach(id);
+    }
+
+    /// Replaces the value and the times of an entry without tags, and attaches tags. Returns
+    /// the old value.
     #[inline]
     pub(super) fn replace(
         &mut self,
@@ -248,10 +257,8 @@ impl Contents {
         lifetime: Lifetime,
         tags: PinnedTags,
     ) -> StoredValue {
-        // The cost depends on tags and times: subtract before, add after.
+        // The cost depends on the times: subtract before, add after.
         self.cost -= self.cost_of(id);
-        // guard: a replaced entry leaves the lists of the old tags
-        self.tags.detach(id);
         self.tags.attach(id, tags);
         self.types.set(id, value.ty);
         let old = self.store.replace(id, value.stored, lifetime);
@@ -327,9 +334,8 @@ impl Contents {
                     livenesses.push(liveness);
                 }
             }
-            // The tags count for the cost, so detach before the subtraction.
-            let tags = tags.detach(id);
-            *total -= cost(entry.key.len(), entry.value.cost(), tags, timed);
+            tags.detach(id);
+            *total -= cost(entry.key.len(), entry.value.cost(), timed);
             out(entry, cause);
         });
         (evicted, livenesses)
@@ -340,18 +346,14 @@ impl Contents {
         self.store.next_from(id)
     }
 
-    /// Returns the next entry with a dead tag: the liveness, and the id if the entry must be
-    /// removed.
+    /// Returns the next entry with a dead tag, and the liveness of the entry.
     #[inline]
-    pub(super) fn next_invalidated(&mut self) -> Option<(Option<EntryId>, Liveness)> {
+    pub(super) fn next_invalidated(&mut self) -> Option<(EntryId, Liveness)> {
         if !self.tags.has_dead_members() {
             return None;
         }
         let id = self.tags.next_dead_member()?;
-        let liveness = self.liveness_if_invalidated(id)?;
-        // The liveness was read first: `survives_expire` changes times and tags.
-        let stays = self.survives_expire(id);
-        Some(((!stays).then_some(id), liveness))
+        Some((id, self.liveness_if_invalidated(id)?))
     }
 
     /// Returns an expired entry. `budget`: see [`Store::next_expired`].
@@ -381,7 +383,7 @@ impl Contents {
     pub(super) fn validate(&self) {
         let ids = self.store.validate();
         self.tags.validate(&ids);
-        let costs = ids.into_iter().map(|id| self.cost_of(id));
+        let costs = ids.iter().map(|&id| self.cost_of(id));
         assert_eq!(self.cost, costs.sum::<usize>());
     }
 }

@@ -337,8 +337,8 @@ impl Shard {
         self.write_with_trash(|core, trash| core.tidy(most, now, trash))
     }
 
-    /// Returns the fresh keys. With `all`: also the keys of stale entries and of loads, in
-    /// order.
+    /// Returns the fresh keys. With `all`: also the keys of all other entries that are not
+    /// invalidated, and of loads, in order.
     pub(crate) fn keys(&self, all: bool, now: &Now<'_>) -> Vec<String> {
         self.read(|core| core.keys(all, now))
     }

@@ -90,8 +90,8 @@ pub struct CacheStats {
     /// An expired entry is counted when the memory is given back, not at the instant of expiry.
     pub expirations: u64,
     /// Values that were not stored, because the value is larger than `max_entry_bytes`, the entry
-    /// costs more than the part of `max_bytes` of the shard, the capacity is zero, or the shard
-    /// has 2^32 tags and pairs of entry and tag.
+    /// with the names of all tags costs more than the part of `max_bytes` of the shard, the
+    /// capacity is zero, or the shard has 2^32 tags and pairs of entry and tag.
     ///
     /// Not moved by a time to live of zero alone.
     pub rejections: u64,

@@ -2,8 +2,16 @@
 //!
 //! A pair is in two lists: in the list of the member, singly linked, and in the list of the
 //! tag, doubly linked. So a member leaves every tag in a few steps, however many members a
-//! tag has. A pair takes twenty bytes, and a member four. The head of a tag's list takes a
+//! tag has. A pair takes twenty bytes, and a member eight. The head of a tag's list takes a
 //! pair too.
+//!
+//! A read must know if a tag of the member is dead. To look at every tag at every read would
+//! take long for a member with many tags, and to visit the members of a dying tag would take
+//! long for a tag with many members. So a member is looked at once after each change: the tags
+//! have a generation, a dying tag starts the next one, and a member notes the generation of the
+//! last look that found all tags alive.
+
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::index::{Index, IndexVec, LinkedLists};
 
@@ -13,8 +21,7 @@ const NONE: Index = Index::MAX;
 /// The pairs, and the lists of pairs.
 #[derive(Debug)]
 pub(super) struct Members {
-    /// By member: the first pair.
-    first: IndexVec<Index>,
+    by_member: IndexVec<Member>,
     pairs: IndexVec<Pair>,
     /// The pairs of each tag, in the order of adding.
     lists: LinkedLists,
@@ -22,6 +29,19 @@ pub(super) struct Members {
     free: Index,
     /// The number of used pairs, heads included.
     len: usize,
+    /// The generation of the tags. Starts at one.
+    generation: u32,
+}
+
+/// The tags of a member.
+#[derive(Debug)]
+struct Member {
+    /// The first pair, or `NONE`.
+    first: Index,
+    /// The generation in which all tags were found alive. Zero means never.
+    // An atomic, because readers share the lock. Every other change, and every change of the
+    // generation, happens under the writers' lock, so relaxed is enough.
+    checked: AtomicU32,
 }
 
 /// A member and one of the member's tags; or the head of a tag's list.
@@ -37,11 +57,12 @@ struct Pair {
 impl Members {
     pub(super) fn new() -> Self {
         Self {
-            first: IndexVec::new(),
+            by_member: IndexVec::new(),
             pairs: IndexVec::new(),
             lists: LinkedLists::default(),
             free: NONE,
             len: 0,
+            generation: 1,
         }
     }
 
@@ -66,10 +87,13 @@ impl Members {
     #[inline]
     pub(super) fn add_tag(&mut self, member: Index, tag: Index, head: Index) {
         // The array grows only if an entry has tags: a cache without tags has no array.
-        self.first.extend_to(member, || NONE);
-        let next = self.first[member];
+        self.by_member.extend_to(member, || Member {
+            first: NONE,
+            checked: AtomicU32::new(0),
+        });
+        let next = self.by_member[member].first;
         let pair = self.add(Pair { tag, member, next });
-        self.first[member] = pair;
+        self.by_member[member].first = pair;
         self.lists.push(head, pair);
     }
 
@@ -77,10 +101,10 @@ impl Members {
     /// tag.
     #[inline]
     pub(super) fn detach(&mut self, member: Index) -> Option<Index> {
-        let pair = *self.first.get(member)?;
+        let pair = self.by_member.get(member)?.first;
         let Pair { tag, next, .. } = *self.pairs.get(pair)?;
         // The pair leaves both lists before the pair is used again.
-        self.first[member] = next;
+        self.by_member[member].first = next;
         self.lists.unlink(pair);
         self.remove(pair);
         Some(tag)
@@ -112,7 +136,7 @@ impl Members {
     /// Returns the tags of a member, the tag added last first.
     #[inline]
     pub(super) fn tags_of(&self, member: Index) -> impl Iterator<Item = Index> {
-        let mut next = self.first.get(member).copied().unwrap_or(NONE);
+        let mut next = self.by_member.get(member).map_or(NONE, |found| found.first);
         // `NONE` is beyond the end of `pairs`, so the end of the list needs no comparison.
         std::iter::from_fn(move || {
             let pair = self.pairs.get(next)?;
@@ -121,9 +145,35 @@ impl Members {
         })
     }
 
-    /// Returns `true` if a member has the tag of this head, `false` if none has.
-    pub(super) fn has_members(&self, head: Index) -> bool {
-        self.lists.oldest(head).is_some()
+    /// Returns `true` if all tags of a member were found alive in this generation, or if the
+    /// member has no tags. Returns `false` if a tag may be dead.
+    #[inline]
+    pub(super) fn is_checked(&self, member: Index) -> bool {
+        self.by_member.get(member).is_none_or(|found| {
+            found.first == NONE || found.checked.load(Ordering::Relaxed) == self.generation
+        })
+    }
+
+    /// Notes that all tags of a member are alive.
+    #[inline]
+    pub(super) fn note_checked(&self, member: Index) {
+        if let Some(found) = self.by_member.get(member) {
+            found.checked.store(self.generation, Ordering::Relaxed);
+        }
+    }
+
+    /// Starts the next generation: a tag has died.
+    pub(super) fn check_all_again(&mut self) {
+        if self.generation == u32::MAX {
+            // Once in four billion dead tags. A generation that came again would pass a note of
+            // long ago for a new note.
+            self.by_member
+                .iter_mut()
+                .for_each(|found| *found.checked.get_mut() = 0);
+            self.generation = 0;
+        }
+        // guard: a member found alive is looked at again after the death of a tag
+        self.generation += 1;
     }
 
     /// Returns the member that has had the tag for the longest time.
@@ -146,6 +196,14 @@ impl Members {
     /// Returns the number of pairs with reserved memory.
     pub(super) fn capacity(&self) -> usize {
         self.pairs.capacity()
+    }
+}
+
+#[cfg(test)]
+impl Members {
+    /// Moves on to the last generation before the number starts again.
+    pub(super) fn skip_generations(&mut self) {
+        self.generation = u32::MAX;
     }
 }
 

@@ -105,6 +105,115 @@ fn invalidate_of_an_unknown_name_leaves_nothing() {
 }
 
 #[test]
+fn read_looks_at_the_tags_once_after_each_invalidation() {
+    let mut tags = Tags::new(Hashing::new(KeyHasher::default()));
+    let (member, other) = (tags.add(1, &["a", "b"]), tags.add(2, &["dead"]));
+    // The members of dead tags stay: no read is free of the check.
+    tags.add(3, &["first"]);
+    assert!(tags.members.is_checked(member), "stored with live tags");
+    for name in ["first", "dead", "unknown"] {
+        tags.invalidate_name(name);
+        let is_known = name != "unknown";
+        assert_eq!(tags.members.is_checked(member), !is_known, "{name}");
+        assert!(!tags.is_invalidated(member) && tags.members.is_checked(member));
+    }
+    assert!(tags.is_invalidated(other) && tags.is_invalidated(other));
+    tags.invalidate_name("b");
+    assert!(tags.is_invalidated(member));
+    // The place of a removed member is used again, by a member with live tags.
+    tags.detach(member);
+    tags.add(member, &["b"]);
+    assert!(tags.members.is_checked(member) && !tags.is_invalidated(member));
+    tags.validate(&[member, other, 3]);
+}
+
+#[test]
+fn join_looks_at_the_tags_once_after_each_invalidation() {
+    let mut tags = Tags::new(Hashing::new(KeyHasher::default()));
+    let pinned = tags.pin_names(&["a", "b"]);
+    tags.add(1, &["other"]);
+    tags.invalidate_name("other");
+    assert!(!tags.any_dead(&pinned) && !tags.any_dead(&pinned));
+    tags.invalidate_name("a");
+    assert!(tags.any_dead(&pinned) && tags.any_dead(&pinned));
+    tags.unpin(pinned);
+}
+
+#[test]
+fn generation_of_long_ago_is_no_note_of_today() {
+    let mut tags = Tags::new(Hashing::new(KeyHasher::default()));
+    let member = tags.add(1, &["first", "last"]);
+    // The member notes generation one. Four billion dead tags later, one comes again.
+    tags.members.skip_generations();
+    tags.add(2, &["other"]);
+    tags.invalidate_name("last");
+    assert!(tags.is_invalidated(member));
+    tags.validate(&[member, 2]);
+}
+
+#[test]
+fn tag_is_charged_while_it_has_members() {
+    let mut tags = Tags::new(Hashing::Colliding);
+    let name = RECORD_COST + 1;
+    let load = tags.pin_names(&["a", "b"]);
+    assert_eq!(tags.cost(), 0, "pinned by a load only");
+    assert_eq!(tags.cost_alone(&load), 2 * (PAIR_COST + name));
+    tags.add(1, &["a"]);
+    tags.add(2, &["a", "b"]);
+    assert_eq!(tags.cost(), 3 * PAIR_COST + 2 * name);
+    // Dead tags take memory too.
+    tags.invalidate_name("a");
+    tags.add(3, &["a"]);
+    assert_eq!(tags.cost(), 4 * PAIR_COST + 3 * name);
+    tags.detach(1);
+    assert_eq!(tags.cost(), 3 * PAIR_COST + 3 * name);
+    tags.detach(2);
+    assert_eq!(tags.cost(), PAIR_COST + name);
+    tags.validate(&[3]);
+    tags.unpin(load);
+    tags.detach(3);
+    assert!(tags.is_empty());
+}
+
+#[test]
+fn tags_of_options_and_loader_are_pinned_once() {
+    let mut tags = Tags::new(Hashing::Colliding);
+    let mut pinned = tags.pin_names(&["c", "a"]);
+    let more =
+        ["b", "a", "d", "b", "a", "d"].map(|name| HashedTag::new(name.into(), &tags.hashing));
+    tags.pin_more(&mut pinned, &more);
+    assert_eq!((pinned.len(), tags.reserved()), (4, 4));
+    tags.attach(1, pinned);
+    assert_eq!((tags.count_of(1), tags.reserved()), (4, 0));
+    tags.validate(&[1]);
+    for name in ["a", "b", "c", "d"] {
+        tags.invalidate_name(name);
+        assert!(tags.is_invalidated(1));
+        tags.detach(1);
+        tags.add(1, &["a", "b", "c", "d"]);
+    }
+}
+
+#[test]
+fn reattach_that_costs_too_much_fails() {
+    for (room, expected) in [(RECORD_COST, false), (RECORD_COST + 1, true)] {
+        let mut tags = Tags::new(Hashing::Colliding);
+        tags.add(1, &["a"]);
+        tags.add(2, &["a"]);
+        let tag = HashedTag::new("a".into(), &tags.hashing);
+        let expire = TagInvalidation::new(Effect::Expire);
+        tags.invalidate(&tag, &Arc::new(expire));
+        let cost = tags.cost();
+        // The dead tag stays for the other member, so the live tag is one more.
+        assert_eq!(tags.reattach(1, cost + room), expected);
+        // The last member leaves the dead tag: nothing is added, however little is allowed.
+        tags.detach(1);
+        assert!(tags.reattach(2, 0));
+        tags.validate(&[2]);
+    }
+}
+
+#[test]
 fn one_member_with_thousands_of_tags_works() {
     let mut tags = Tags::new(Hashing::new(KeyHasher::Foldhash));
     let names: Vec<String> = (0..3_000).map(|n| format!("tag:{n}")).collect();

@@ -59,6 +59,39 @@ const EARLIER: [Duration; 4] = [
     Duration::from_secs(119),
 ];
 
+/// Otherwise a clock that goes back brings a refused entry back. An invalidated entry never comes
+/// back, so `keep` is not asked.
+#[test]
+fn retain_asks_about_entries_that_only_the_clock_expired() {
+    let (cache, clock) = leaping_cache(100);
+    clock.set_to(SECOND * 10);
+    put(&cache, "timed", 1, lasting(1));
+    put(&cache, "stale", 1, lasting(1).stale_if_error(SECOND));
+    put(&cache, "idle", 1, options().time_to_idle(SECOND));
+    put(&cache, "kept", 1, lasting(1));
+    let [ended, removed] = ["ended", "removed"].map(|tag| tagged(tag).stale_if_error(SECOND));
+    put(&cache, "ended", 1, tagged("ended"));
+    put(&cache, "ended, stale", 1, ended);
+    put(&cache, "removed", 1, removed);
+    block_on(cache.expire_tag("ended")).unwrap();
+    invalidate(&cache, "removed");
+    clock.set_to(SECOND * 100);
+    let mut asked = Vec::new();
+    let retained = cache.retain(|key| {
+        asked.push(key.to_owned());
+        key == "kept"
+    });
+    assert_eq!(block_on(retained).unwrap(), 0, "no expired entry counts");
+    asked.sort_unstable();
+    assert_eq!(asked, ["ended, stale", "idle", "kept", "stale", "timed"]);
+    clock.set_to(SECOND * 10);
+    for key in ["timed", "stale", "idle", "ended, stale"] {
+        assert_eq!(get(&cache, key), None, "{key}");
+        assert!(fail(&cache, key, options()).is_err(), "{key}");
+    }
+    assert_eq!(get(&cache, "kept"), Some(1));
+}
+
 #[test]
 fn expired_entry_stays_expired_when_the_clock_goes_back() {
     for earlier in EARLIER {

@@ -6,9 +6,14 @@ use rand::{RngExt, SeedableRng};
 
 use crate::support::*;
 
-/// The cost of an entry by the formula of `max_bytes`.
+/// The cost of an entry by the formula of `max_bytes`, without the names of the tags.
 fn cost(key: &str, value: u64, tags: u64) -> u64 {
     key.len() as u64 + value + 104 + 28 * tags
+}
+
+/// The cost of a tag, once for all entries with the tag.
+fn name_cost(tag: &str) -> u64 {
+    tag.len() as u64 + 96
 }
 
 fn put_sized(cache: &HydraCache, key: &str, size: u64, options: CacheOptions) {
@@ -39,11 +44,14 @@ fn sum_of_costs_never_passes_max_bytes() {
                 rng.random_range(0..400),
                 options().tags(names),
             );
-            let held = keys
-                .iter()
-                .zip(&tags)
-                .filter_map(|(key, &tags)| Some(cost(key, value_len(&cache, key)?, tags.into())));
-            assert!(held.sum::<u64>() <= bound);
+            let mut names = 0;
+            let held = keys.iter().zip(&tags).filter_map(|(key, &tags)| {
+                let cost = cost(key, value_len(&cache, key)?, tags.into());
+                names = names.max(tags);
+                Some(cost)
+            });
+            let held = held.sum::<u64>() + name_cost("a") * u64::from(names);
+            assert!(held <= bound);
         }
         assert!(cache.stats().evictions > 0);
     }
@@ -104,7 +112,7 @@ fn entry_with_windows_costs_88_bytes_more() {
 
 #[test]
 fn entry_above_max_bytes_is_rejected_and_evicts_none() {
-    let bound = cost("a", 50, 0) + cost("b", 50, 1);
+    let bound = cost("a", 50, 0) + cost("b", 50, 1) + name_cost("tag");
     let cache = HydraCache::local().max_bytes(bound).build();
     put_sized(&cache, "a", 50, options());
     put_sized(&cache, "b", 50, tagged("tag"));
@@ -122,6 +130,91 @@ fn entry_above_max_bytes_is_rejected_and_evicts_none() {
     assert_eq!(cache.entry_count(), 1);
     put_sized(&cache, "a", bound - 105, tagged("tag"));
     assert_eq!((cache.entry_count(), cache.stats().rejections), (0, 2));
+}
+
+#[test]
+fn name_of_a_tag_is_charged_once_and_given_back() {
+    let tag = "t".repeat(1000);
+    let entries = |number| number * cost("a", 0, 1);
+    let cache = HydraCache::local()
+        .max_bytes(entries(3) + name_cost(&tag))
+        .build();
+    for key in ["a", "b", "c"] {
+        put_sized(&cache, key, 0, tagged(&tag));
+    }
+    assert_eq!((cache.entry_count(), cache.stats().evictions), (3, 0));
+    // A put without tags gives nothing back while other entries have the tag.
+    put_sized(&cache, "a", 28, options());
+    put_sized(&cache, "b", 28, options());
+    assert_eq!((cache.entry_count(), cache.stats().evictions), (3, 0));
+    // The last entry leaves the tag: a thousand bytes are free.
+    put_sized(&cache, "c", 28 + name_cost(&tag), options());
+    assert_eq!((cache.entry_count(), cache.stats().evictions), (3, 0));
+    put_sized(&cache, "c", 29 + name_cost(&tag), options());
+    assert_eq!(cache.stats().evictions, 1);
+}
+
+#[test]
+fn eviction_goes_on_until_a_new_name_fits() {
+    let cache = HydraCache::local().max_bytes(10 * cost("0", 0, 0)).build();
+    for n in 0..10 {
+        put_sized(&cache, &n.to_string(), 0, options());
+    }
+    // 105 bytes of the entry, 28 and 101 for the tag: in place of three entries.
+    put_sized(&cache, "a", 0, tagged("12345"));
+    assert_eq!((cache.entry_count(), cache.stats().evictions), (8, 3));
+    assert_eq!(invalidate(&cache, "12345"), 1);
+    // The entries evicted for the next put share a tag with the new entry. The tag stays.
+    let name = "n".repeat(400);
+    for key in ["b", "c", "d"] {
+        put_sized(&cache, key, 0, tagged(&name));
+    }
+    assert_eq!(cache.stats().rejections, 0);
+    put_sized(&cache, "e", 300, tagged(&name));
+    assert_eq!(value_len(&cache, "e"), Some(300));
+    let others = cache.entry_count() - invalidate(&cache, &name);
+    assert_eq!(cache.entry_count(), others);
+}
+
+#[test]
+fn entry_with_names_above_max_bytes_is_rejected_and_evicts_none() {
+    let alone = cost("a", 0, 2) + 2 * name_cost("long");
+    let cache = HydraCache::local()
+        .max_bytes(alone + cost("b", 0, 1))
+        .build();
+    put_sized(&cache, "b", 0, tagged("long"));
+    // With the name "long" already charged the rest would fit, but not alone.
+    let size = cost("b", 0, 1) + 1;
+    put_sized(&cache, "a", size, options().tags(["long", "len4"]));
+    assert_eq!(value_len(&cache, "a"), None);
+    assert_eq!((cache.entry_count(), cache.stats().rejections), (1, 1));
+    put_sized(&cache, "a", size - 1, options().tags(["long", "len4"]));
+    assert_eq!(value_len(&cache, "a"), Some(size - 1));
+    assert_eq!((cache.entry_count(), cache.stats().rejections), (1, 1));
+    // A load returns the value all the same. A loader may name the tags.
+    for tags in [&["n".repeat(999)][..], &[]] {
+        let loaded = hydracache::Loaded::new(7_u32).tag("n".repeat(999));
+        let loader = |_| async { Ok::<_, std::convert::Infallible>(loaded) };
+        let call = cache.fetch("c", options().tags(tags), loader);
+        assert_eq!(block_on(call).unwrap().value, 7);
+        assert_eq!(get(&cache, "c"), None);
+    }
+    assert_eq!((cache.entry_count(), cache.stats().rejections), (1, 3));
+}
+
+/// The tags of a load are as free as the load, until an entry has the tags.
+#[test]
+fn tags_of_running_loads_evict_no_entry() {
+    let cache = HydraCache::local().max_bytes(3 * cost("0", 0, 0)).build();
+    for n in 0..3 {
+        put_sized(&cache, &n.to_string(), 0, options());
+    }
+    let endless = || std::future::pending::<Result<u32, std::convert::Infallible>>();
+    let tags = (0..100).map(|n| format!("tag {n}"));
+    let load = Hand::start(cache.get_or_load("key", options().tags(tags), endless));
+    put_sized(&cache, "0", 0, options());
+    assert_eq!((cache.entry_count(), cache.stats().evictions), (3, 0));
+    drop(load);
 }
 
 /// An entry may take all of `max_bytes`, however small `max_entry_bytes` is.
@@ -185,7 +278,7 @@ fn max_capacity_and_max_bytes_both_hold() {
 #[test]
 fn expired_entries_are_freed_before_live_ones_are_evicted() {
     let clock = ManualClock::new();
-    let bound = 10 * cost("0", 100, 1);
+    let bound = 10 * cost("0", 100, 1) + name_cost("live") + name_cost("short");
     let cache = HydraCache::local()
         .max_bytes(bound)
         .clock(clock.clone())
@@ -225,7 +318,7 @@ fn formula_is_within_15_percent_of_allocated_memory() {
         .iter()
         .flat_map(|size| shapes.clone().map(|shape| (size, shape)))
     {
-        let (mut cache, mut expected) = (None, 0);
+        let (mut cache, mut expected) = (None, tags * name_cost("a"));
         let all = allocation_counter::measure(|| {
             let built = cache.insert(HydraCache::local().max_bytes(1 << 40).build());
             for n in 0..*size {

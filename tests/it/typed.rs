@@ -118,11 +118,12 @@ fn put_that_stores_nothing_removes_the_stored_entry() {
     assert_eq!(cache.stats().rejections, 1);
 }
 
-/// A typed value costs the encoded size, the `size_of` the type, and 64 bytes.
+/// A typed value costs the encoded size, the `size_of` the type, 64 bytes, and a tag.
 #[test]
 fn max_bytes_charges_the_shared_value_and_its_encoding() {
     let key = "\u{ff}n\u{ff}".len() - 2 + 1;
-    let cost = key + 104 + 28 + 64 + (1000 + 2) + size_of::<String>();
+    let tag = 28 + 96 + key - 1;
+    let cost = key + 104 + tag + 64 + (1000 + 2) + size_of::<String>();
     for (bound, fits) in [(cost, true), (cost - 1, false)] {
         let cache = HydraCache::local().max_bytes(bound as u64).build();
         let typed = cache.typed::<u8, String>("n");

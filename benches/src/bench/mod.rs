@@ -9,6 +9,7 @@ pub mod instructions;
 pub mod load;
 pub mod memory;
 pub mod mix;
+pub mod names;
 pub mod ratio;
 pub mod tags;
 pub mod typed;
@@ -38,6 +39,8 @@ pub enum Bench {
     Flight,
     /// `invalidate_tag` of a million entries: the longest poll and the whole call.
     Tags,
+    /// Calls that name 100,000 or a million tags: the whole call and the longest lock.
+    Names,
     /// The share of the best possible hit ratio, on traces and drawn streams.
     Ratio,
     /// A hit in caches of a thousand to five million entries.
@@ -60,6 +63,7 @@ impl Bench {
             Self::Memory => memory::run(settings, targets),
             Self::Flight => flight::run(settings, targets),
             Self::Tags => tags::run(settings, targets),
+            Self::Names => names::run(settings, targets),
             Self::Ratio => ratio::run(settings, targets),
             Self::Growth => growth::run(settings, targets),
             Self::Instructions => instructions::run(settings, targets),

@@ -40,7 +40,13 @@ pub(crate) struct Entry {
     is_timed: bool,
 }
 
-/// The cost of an entry for `max_bytes`: see `docs/guarantees.md`.
+/// The cost of the names of tags for `max_bytes`, once for all entries.
+pub(crate) fn names_cost(tags: u8) -> usize {
+    // All names have five bytes: "tag 0".
+    tags.count_ones() as usize * (5 + 96)
+}
+
+/// The cost of an entry for `max_bytes`, without names: see `docs/guarantees.md`.
 pub(crate) fn cost(key: usize, value: usize, tags: u8, timed: bool) -> usize {
     let tags = tags.count_ones() as usize;
     key + value + 104 + 28 * tags + if timed { 88 } else { 0 }

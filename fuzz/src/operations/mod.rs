@@ -265,20 +265,24 @@ impl World {
                 RemovalCause::Expired => assert!(!entry.is_fresh(now), "{id} had not expired"),
                 _ => panic!("{id} left as {cause:?}"),
             }
-            if entry.state(now) != entry::State::Expired {
-                evicted = Some(entry.cost);
+            // An entry ended by `expire_tag` also leaves if there is no room for a new tag beside the
+            // dead one, which the model does not count.
+            let may_lack_room = !entry.is_fresh(now) && self.model.bounds.bytes < usize::MAX;
+            let has_ended = entry.state(now) == entry::State::Expired;
+            let left = entries.remove(&key);
+            if !has_ended && !may_lack_room {
+                evicted = left;
             }
-            entries.remove(&key);
         }
-        if let Some(cost) = evicted {
-            self.assert_was_full(cost);
+        if let Some(evicted) = evicted {
+            self.assert_was_full(&evicted);
         }
         self.learn();
     }
 
     /// Asserts that the last eviction was necessary, and that no dead or expired entry was left
     /// to remove instead.
-    fn assert_was_full(&self, cost: usize) {
+    fn assert_was_full(&self, evicted: &Entry) {
         let Model {
             bounds,
             entries,
@@ -286,8 +290,8 @@ impl World {
             unreported,
             ..
         } = &self.model;
-        let all: usize = entries.values().map(|entry| entry.cost).sum();
-        let full = entries.len() + 1 > bounds.entries || all + cost > bounds.bytes;
+        let all = self.model.cost_with(Some(evicted));
+        let full = entries.len() + 1 > bounds.entries || all > bounds.bytes;
         assert!(full, "an eviction below the bounds");
         assert!(unreported.is_empty(), "a dead entry outlived an eviction");
         let expired = |entry: &Entry| entry.state(*now) == entry::State::Expired;
@@ -319,7 +323,7 @@ impl World {
             entries.len() <= bounds.entries,
             "more entries than the capacity"
         );
-        let all: usize = entries.values().map(|entry| entry.cost).sum();
+        let all = self.model.cost_with(None);
         assert!(all <= bounds.bytes, "more bytes than `max_bytes`");
     }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use hydracache::{CacheStats, RemovalCause};
 
-use super::entry::{Entry, State};
+use super::entry::{Entry, State, names_cost};
 use super::loading::Flight;
 
 /// A key: a small number.
@@ -110,7 +110,8 @@ impl Model {
             bytes,
             entry_bytes,
         } = self.bounds;
-        if size > entry_bytes || entry.cost > bytes || entries == 0 {
+        let alone = entry.cost + names_cost(entry.tags);
+        if size > entry_bytes || alone > bytes || entries == 0 {
             self.stats.rejections += 1;
         } else if ttl != Some(0) {
             self.stored += 1;
@@ -187,11 +188,16 @@ impl Model {
         }
     }
 
+    /// The cost of all entries, and of an entry that has just left.
+    pub(crate) fn cost_with(&self, left: Option<&Entry>) -> usize {
+        let all = || self.entries.values().chain(left);
+        let tags = all().fold(0, |tags, entry| tags | entry.tags);
+        all().map(|entry| entry.cost).sum::<usize>() + names_cost(tags)
+    }
+
     /// The keys that a `retain` must pass to its closure.
     pub(crate) fn known_keys(&self) -> Vec<Key> {
-        let kept = |entry: &Entry| entry.state(self.now) != State::Expired;
-        let entries = self.entries.iter().filter(|(_, entry)| kept(entry));
-        let mut keys: Vec<Key> = entries.map(|(&key, _)| key).collect();
+        let mut keys: Vec<Key> = self.entries.keys().copied().collect();
         keys.extend(self.slots.keys());
         keys.sort_unstable();
         keys.dedup();

@@ -109,7 +109,7 @@ impl<C: Codec> CacheBuilder<C> {
         self
     }
 
-    /// Sets the highest total cost of all entries, in bytes.
+    /// Sets the highest total cost of all entries and the tags of the entries, in bytes.
     ///
     /// Default: no bound. With [`max_capacity`](Self::max_capacity) too, both bounds hold; with
     /// `max_bytes` alone, the number of entries has no bound.
@@ -122,9 +122,13 @@ impl<C: Codec> CacheBuilder<C> {
     /// - in a [`TypedCache`](crate::TypedCache), the size of the value type, 64 bytes, and one tag.
     ///   The memory of the value on the heap is unknown.
     ///
-    /// On average, and with shared tags, the cost is within 15 percent of the real memory. The
-    /// total is never more than the bound. An entry that alone costs too much is not stored, counts
-    /// as a rejection, and evicts nothing.
+    /// In each shard, a tag of at least one entry costs the length of the name and 96 bytes, once
+    /// for all entries. The cost is charged with the first entry, and given back with the last. A
+    /// tag of running loads alone costs nothing: no put evicts an entry because others load.
+    ///
+    /// On average the cost is within 15 percent of the real memory, and with many unique tags within
+    /// 20 percent. The total is never more than the bound. An entry that costs too much alone, with
+    /// the names of all tags, is not stored, counts as a rejection, and evicts nothing.
     ///
     /// The bound is divided among the shards. If there are several shards, each shard has at least
     /// a mebibyte, and room for sixteen values of [`max_entry_bytes`](Self::max_entry_bytes). So

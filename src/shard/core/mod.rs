@@ -178,7 +178,7 @@ impl Core {
             // A tag was expired before, and a stale value is left. The earlier call counts the
             // entry.
             (Some(id), Some(Liveness::Invalidated(invalidation)))
-                if self.contents.survives_expire(id) =>
+                if self.contents.survives_expire(id, self.limits.bytes) =>
             {
                 invalidation.count_one();
             }
@@ -234,8 +234,8 @@ impl Core {
         self.pin(&names)
     }
 
-    /// Returns the keys of fresh entries. With `all`, also the keys of stale entries and of
-    /// loads in flight, sorted, each key once.
+    /// Returns the keys of fresh entries. With `all`, also the keys of all other entries that an
+    /// earlier time could bring back, and of loads in flight, sorted, each key once.
     pub(super) fn keys(&self, all: bool, now: &Now<'_>) -> Vec<String> {
         // Keys of typed caches are no text, and left out.
         let text = |key: &SmallBytes| {
@@ -245,8 +245,10 @@ impl Core {
         let mut keys = Vec::new();
         let mut next = Some(0);
         while let Some(id) = next.and_then(|id| self.contents.next_from(id)) {
-            let state = self.contents.state(id, now);
-            if state.is_fresh() || (all && state != State::Expired) {
+            // At the origin of time only an invalidated entry is expired.
+            let at_origin = || self.contents.state(id, &Now::Known(Moment::ZERO));
+            // guard: retain asks about entries that only the clock has expired
+            if self.contents.state(id, now).is_fresh() || (all && at_origin() != State::Expired) {
                 keys.extend(text(self.contents.key(id)));
             }
             next = id.checked_add(1);
@@ -402,3 +404,5 @@ mod full;
 mod load_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod unswept;

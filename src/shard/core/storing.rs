@@ -28,7 +28,7 @@ impl Core {
         &mut self,
         key: Key<'_>,
         entry: &mut NewEntry<'_>,
-        tags: PinnedTags,
+        mut tags: PinnedTags,
         now: &Now<'_>,
         trash: &mut Trash,
     ) -> Option<Moment> {
@@ -55,17 +55,13 @@ impl Core {
         };
         let timed = matches!(lifetime, Lifetime::Timed(_));
         let liveness = old.map_or(Liveness::Live, |id| self.contents.liveness(id, now));
-        let cost = cost(
-            key.bytes.len(),
-            entry.value.stored.cost(),
-            tags.len(),
-            timed,
-        );
-        // 3. Refuse a value that does not fit, or without a pair for a tag. A time to live of
-        //    zero without a window is a wish of the caller, and counts as no rejection. Either
-        //    way the old value is removed: a put ends the old value.
+        let cost = cost(key.bytes.len(), entry.value.stored.cost(), timed);
+        // 3. Refuse a value that does not fit, with all names of the tags, or without a pair for
+        //    a tag. A time to live of zero without a window is a wish of the caller, and counts
+        //    as no rejection. Either way the old value is removed: a put ends the old value.
+        let cost_alone = cost.saturating_add(self.contents.tags.cost_alone(&tags));
         let refused = entry.value.stored.bytes().len() > self.limits.entry_bytes
-            || cost > self.limits.bytes
+            || cost_alone > self.limits.bytes
             || self.limits.entries == 0
             || tags.is_incomplete;
         let is_unwanted = entry.mode == StoreMode::Discard
@@ -79,11 +75,15 @@ impl Core {
             return None;
         }
         let fresh_until = lifetime.fresh_until();
-        // 4. Replace in place if the sum of the costs stays within the bound. The policy keeps
-        //    the entry.
+        // 4. Charge the new tags first: an eviction must not give back a tag that the new entry
+        //    has too. Then replace in place if the sum of the costs stays within the bound. The
+        //    policy keeps the entry.
+        // guard: the tags of a new entry are charged before others give their tags back
+        self.contents.tags.charge(&mut tags);
         let value = mem::take(&mut entry.value);
         let mut rank = None;
         if let Some(id) = old {
+            self.contents.detach_tags(id);
             if self.contents.cost() - self.contents.cost_of(id) + cost <= self.limits.bytes {
                 let replaced = self.contents.replace(id, value, lifetime, tags);
                 trash.replaced(replaced, key, liveness.cause(RemovalCause::Replaced));
@@ -106,26 +106,26 @@ impl Core {
         Some(fresh_until)
     }
 
-    /// Makes room for one entry of a cost. Dead and expired entries go first: a live entry is
-    /// evicted only if no other entry is found.
+    /// Makes room for one entry of a cost; the tags of the entry are charged already. Dead and
+    /// expired entries go first: a live entry is evicted only if no other entry is found.
     #[inline]
     fn make_room(&mut self, cost: usize, now: &Now<'_>, trash: &mut Trash) {
-        // 1. Entries with dead tags. An expired entry may stay, with live tags, and gives no
-        //    room: bound the number of such entries, since a caller waits.
         let mut reattached = 0;
         while self.contents.len() >= self.limits.entries
             || self.contents.cost() + cost > self.limits.bytes
         {
-            if reattached < MAX_RECLAIMED_PER_WRITE {
-                if let Some(removed) = self.sweep_invalidated(trash) {
-                    reattached += usize::from(!removed);
-                    continue;
-                }
+            // 1. Entries with dead tags. An entry ended by `expire_tag` may stay, with live tags
+            //    and a stale value, and gives no room. A caller waits, so only some entries are
+            //    looked at so closely: the next ones are removed, with or without a stale value.
+            let may_stay = reattached < MAX_RECLAIMED_PER_WRITE;
+            if let Some(swept) = self.sweep_invalidated(may_stay, trash) {
+                reattached += usize::from(!swept.removed);
+                continue;
             }
             // 2. Expired entries, without a bound on re-filing: an eviction would cost a live
             //    entry.
             let mut budget = usize::MAX;
-            if self.sweep_expired(now, &mut budget, trash) {
+            if self.sweep_expired(now, &mut budget, trash).is_some() {
                 continue;
             }
             // 3. Live entries. In a large shard several at once, since a batch is cheaper.

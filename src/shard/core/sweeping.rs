@@ -5,12 +5,19 @@ use std::mem;
 use super::{Core, Flushed};
 use crate::removal::RemovalCause;
 use crate::runtime::{Moment, Now};
+use crate::shard::contents::Contents;
 use crate::shard::entry_status::Liveness;
 use crate::shard::trash::Trash;
+use crate::store::EntryId;
 
 /// The largest number of entries of each kind (flushed, invalidated, expired) swept by a
-/// write. A write adds one entry, so writes catch up with any backlog.
+/// write; fewer, but at least one, if the entries have many tags. A write adds one entry, so
+/// writes catch up with any backlog.
 pub(super) const MAX_RECLAIMED_PER_WRITE: usize = 256;
+
+/// The number of tags that take as much work to remove as an entry, about. So a sweep of
+/// entries with many tags takes no longer than a sweep of others.
+const TAGS_PER_UNIT: usize = 4;
 
 /// The largest number of entries re-filed in the timing wheel by a write.
 const MAX_REFILED_PER_WRITE: usize = 512;
@@ -21,6 +28,37 @@ const MIN_CAPACITY: usize = 1024;
 
 /// Memory is given back when less than one part in this many is used.
 const SPARSE_RATIO: usize = 8;
+
+/// A swept entry.
+pub(super) struct Swept {
+    /// Set if the entry was removed, not set if the entry stays with a stale value.
+    pub(super) removed: bool,
+    /// The work, in units of an entry without tags.
+    work: usize,
+}
+
+impl Swept {
+    /// Returns the sweep of an entry that is about to be removed.
+    #[inline]
+    fn removed(contents: &Contents, id: EntryId) -> Self {
+        Self {
+            removed: true,
+            work: 1 + contents.tags.count_of(id) / TAGS_PER_UNIT,
+        }
+    }
+}
+
+/// Sweeps until no entry is left, or for as much work as a write may do.
+#[inline]
+fn sweep_some(mut sweep: impl FnMut() -> Option<Swept>) {
+    let mut done = 0;
+    while done < MAX_RECLAIMED_PER_WRITE {
+        let Some(swept) = sweep() else {
+            return;
+        };
+        done += swept.work;
+    }
+}
 
 impl Core {
     /// Makes all entries unreachable, and fences all loads, in a constant number of steps.
@@ -52,20 +90,26 @@ impl Core {
         }
     }
 
-    /// Sweeps up to `max` unreachable entries, the longest unreachable first. Returns the
-    /// number of swept entries; fewer than `max` means that none is left.
+    /// Sweeps up to `max` unreachable entries, the longest unreachable first; fewer if the
+    /// entries have many tags. Returns the work in units of an entry; less than `max` means that
+    /// no unreachable entry is left.
     pub(in crate::shard) fn sweep(&mut self, max: usize, trash: &mut Trash) -> usize {
-        for swept in 0..max {
-            if !(self.sweep_flushed(trash) || self.sweep_invalidated(trash).is_some()) {
+        let mut done = 0;
+        while done < max {
+            let flushed = self.sweep_flushed(trash);
+            let swept = flushed.or_else(|| self.sweep_invalidated(true, trash));
+            let Some(swept) = swept else {
                 self.compact(trash);
-                return swept;
-            }
+                return done;
+            };
+            done += swept.work;
         }
         max
     }
 
-    /// Removes up to `max` entries that are unreachable or expired, and the back-offs that are
-    /// over. Returns the number of removed entries, and whether entries may be left.
+    /// Removes up to `max` entries that are unreachable or expired, fewer if the entries have many
+    /// tags, and the back-offs that are over. Returns the number of removed entries, and whether
+    /// entries may be left.
     pub(in crate::shard) fn tidy(
         &mut self,
         max: usize,
@@ -76,21 +120,19 @@ impl Core {
         self.ask_time(!self.backoffs.is_empty(), now);
         self.backoffs
             .take_ended(now, |backoff| trash.backoff(Some(backoff)));
-        let (mut removed, mut budget) = (0, MAX_REFILED_PER_WRITE);
-        for _ in 0..max {
-            if self.sweep_flushed(trash) {
-                removed += 1;
-            } else if let Some(is_removed) = self.sweep_invalidated(trash) {
-                // An entry expired by its tag may stay for its window.
-                removed += u64::from(is_removed);
-            } else if self.sweep_expired(now, &mut budget, trash) {
-                removed += 1;
-            } else {
+        let (mut removed, mut done, mut budget) = (0, 0, MAX_REFILED_PER_WRITE);
+        while done < max {
+            let flushed = self.sweep_flushed(trash);
+            // An entry expired by its tag may stay for its window.
+            let swept = flushed.or_else(|| self.sweep_invalidated(true, trash));
+            let Some(swept) = swept.or_else(|| self.sweep_expired(now, &mut budget, trash)) else {
                 // Entries read since their filing used the budget up: the next slice continues.
                 let may_be_more = budget == 0;
                 self.compact(trash);
                 return (removed, may_be_more);
-            }
+            };
+            removed += u64::from(swept.removed);
+            done += swept.work;
         }
         (removed, true)
     }
@@ -100,76 +142,73 @@ impl Core {
     pub(in crate::shard) fn reclaim(&mut self, now: &Now<'_>, trash: &mut Trash) {
         // Before any change: the clock may panic.
         self.ask_time(false, now);
-        let attempts = 0..MAX_RECLAIMED_PER_WRITE;
         if !self.flushed.is_empty() {
-            attempts.clone().all(|_| self.sweep_flushed(trash));
+            sweep_some(|| self.sweep_flushed(trash));
         }
         if self.contents.tags.has_dead_members() {
-            attempts
-                .clone()
-                .all(|_| self.sweep_invalidated(trash).is_some());
+            sweep_some(|| self.sweep_invalidated(true, trash));
         }
         if self.contents.can_expire() {
             let mut budget = MAX_REFILED_PER_WRITE;
-            attempts
-                .clone()
-                .all(|_| self.sweep_expired(now, &mut budget, trash));
+            sweep_some(|| self.sweep_expired(now, &mut budget, trash));
         }
     }
 
-    /// Removes an entry of the oldest flush. Returns `true` if an entry was removed, `false` if
-    /// no flushed entry is left.
-    fn sweep_flushed(&mut self, trash: &mut Trash) -> bool {
+    /// Removes an entry of the oldest flush. Returns `None` if no flushed entry is left.
+    fn sweep_flushed(&mut self, trash: &mut Trash) -> Option<Swept> {
         while let Some(flushed) = self.flushed.front_mut() {
             if let Some(id) = flushed.contents.next_from(flushed.next) {
                 // The state at the time of the flush, not now: an entry that was live then was
                 // flushed.
                 let liveness = flushed.contents.liveness(id, &Now::Known(flushed.at));
                 let cause = liveness.cause(RemovalCause::Flushed);
+                let swept = Swept::removed(&flushed.contents, id);
                 trash.entry(flushed.contents.remove(id), cause);
                 flushed.next = id;
                 self.count_liveness(&liveness);
-                return true;
+                return Some(swept);
             }
             if let Some(empty) = self.flushed.pop_front() {
                 trash.contents(empty.contents);
             }
         }
-        false
+        None
     }
 
-    /// Sweeps an entry with a dead tag. Returns `true` if the entry was removed, `false` if an
-    /// expired entry stays with a stale value, and `None` if there is no entry with a dead tag.
+    /// Sweeps an entry with a dead tag. With `may_stay`, an entry ended by `expire_tag` stays if
+    /// a stale value is left. Returns `None` if there is no entry with a dead tag.
     #[inline]
-    pub(super) fn sweep_invalidated(&mut self, trash: &mut Trash) -> Option<bool> {
-        let (to_remove, liveness) = self.contents.next_invalidated()?;
-        match (to_remove, &liveness) {
-            (Some(id), liveness) => {
-                self.remove_entry(id, liveness, RemovalCause::Invalidated, trash);
-            }
+    pub(super) fn sweep_invalidated(&mut self, may_stay: bool, trash: &mut Trash) -> Option<Swept> {
+        // The liveness was read first: `survives_expire` changes times and tags.
+        let (id, liveness) = self.contents.next_invalidated()?;
+        let swept = Swept::removed(&self.contents, id);
+        if may_stay && self.contents.survives_expire(id, self.limits.bytes) {
             // The entry stays, but was fresh until the invalidation: `expire_tag` counts the
             // entry.
-            (None, Liveness::Invalidated(invalidation)) => invalidation.count_one(),
-            (None, Liveness::Live | Liveness::Expired) => {}
+            if let Liveness::Invalidated(invalidation) = liveness {
+                invalidation.count_one();
+            }
+            let removed = false;
+            return Some(Swept { removed, ..swept });
         }
-        Some(to_remove.is_some())
+        self.remove_entry(id, &liveness, RemovalCause::Invalidated, trash);
+        Some(swept)
     }
 
-    /// Removes an expired entry. Returns `true` if an entry was removed, `false` if none is
-    /// expired or the budget is exhausted.
+    /// Removes an expired entry. Returns `None` if no entry is expired or the budget is
+    /// exhausted.
     #[inline]
     pub(super) fn sweep_expired(
         &mut self,
         now: &Now<'_>,
         budget: &mut usize,
         trash: &mut Trash,
-    ) -> bool {
-        let Some(id) = self.contents.next_expired(now, budget) else {
-            return false;
-        };
+    ) -> Option<Swept> {
+        let id = self.contents.next_expired(now, budget)?;
         let liveness = self.contents.liveness(id, now);
+        let swept = Swept::removed(&self.contents, id);
         self.remove_entry(id, &liveness, RemovalCause::Expired, trash);
-        true
+        Some(swept)
     }
 
     /// Moves entries and loads to smaller tables when most of the memory is unused. Earlier

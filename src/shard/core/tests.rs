@@ -43,7 +43,7 @@ impl World {
         let limits = Limits {
             entries: 5,
             // Some four entries.
-            bytes: 500,
+            bytes: 800,
             entry_bytes: 3,
             evicted_at_once: 8,
         };
