@@ -332,10 +332,10 @@ impl Core {
             // An invalidation that fenced the load, by its slot or by a tag, lets others load
             // at once.
             let tags = &self.contents.tags;
+            // guard: a failure of a fenced load begins no back-off
             let is_alive = |(load, _): &&(RunningLoad, usize)| {
                 load.early.is_none() && !tags.any_dead(&load.tags)
             };
-            // guard: a failure of a fenced load begins no back-off
             let unfenced = load.as_ref().filter(is_alive);
             if let (Some(times), Some((load, _))) = (backoff, unfenced) {
                 let tags = tags.hashes_of(&load.tags).collect();
