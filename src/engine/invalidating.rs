@@ -34,9 +34,10 @@ impl<C: Codec> Engine<C> {
         let invalidation = Arc::new(TagInvalidation::new(effect, self.now().get()));
         // guard: the log is written before a shard is visited
         self.log.record(tags.iter().map(|tag| tag.hash));
-        for shard in &self.shards {
-            // Many names take many short critical sections: other calls come in between.
-            for some in tags.chunks(NAMES_PER_LOCK) {
+        // Many names take many short critical sections. Between two sections of a shard come those
+        // of the other shards, so a call that waits for the lock gets the lock.
+        for some in tags.chunks(NAMES_PER_LOCK) {
+            for shard in &self.shards {
                 shard.invalidate(some, &invalidation);
             }
         }
