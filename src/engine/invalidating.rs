@@ -35,9 +35,10 @@ impl<C: Codec> Engine<C> {
             let now = self.time_of_visits();
             let named = Named::tags(tags.iter().map(|tag| tag.hash));
             let _visiting = self.log.begin_visits(named);
-            for shard in &self.shards {
-                // Many names take many short critical sections: other calls come in between.
-                for some in tags.chunks(NAMES_PER_LOCK) {
+            // Many names take many short critical sections. Between two sections of a shard come
+            // those of the other shards, so a call that waits for the lock gets the lock.
+            for some in tags.chunks(NAMES_PER_LOCK) {
+                for shard in &self.shards {
                     shard.invalidate(some, &invalidation, &now);
                 }
             }

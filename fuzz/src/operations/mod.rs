@@ -270,8 +270,8 @@ impl World {
             let may_lack_room = !entry.is_fresh(now) && self.model.bounds.bytes < usize::MAX;
             let has_ended = entry.state(now) == entry::State::Expired;
             let left = entries.remove(&key);
-            if !has_ended && !may_lack_room {
-                evicted = left;
+            if !has_ended {
+                evicted = left.filter(|_| !may_lack_room);
             }
         }
         if let Some(evicted) = evicted {
