@@ -5,6 +5,8 @@
 //! back in slices, with a yield between two slices, so that no poll runs long. Later writes sweep
 //! the entries that a dropped future has left.
 
+use std::hint::spin_loop;
+
 use futures_lite::future::yield_now;
 
 use super::{Engine, SWEEP_SLICE};
@@ -16,7 +18,11 @@ use crate::tags::{Effect, HashedTag, TagInvalidation};
 use crate::value::Codec;
 
 /// The largest number of names that an invalidation looks up in one critical section.
-const NAMES_PER_LOCK: usize = 1024;
+const NAMES_PER_LOCK: usize = 256;
+
+/// The length of the pause between two critical sections of an only shard: some ten
+/// microseconds, less than a section takes.
+const PAUSE: usize = 256;
 
 impl<C: Codec> Engine<C> {
     /// Hashes the name of a tag, once for all shards.
@@ -35,9 +41,14 @@ impl<C: Codec> Engine<C> {
             let now = self.time_of_visits();
             let named = Named::tags(tags.iter().map(|tag| tag.hash));
             let _visiting = self.log.begin_visits(named);
-            // Many names take many short critical sections. Between two sections of a shard come
-            // those of the other shards, so a call that waits for the lock gets the lock.
-            for some in tags.chunks(NAMES_PER_LOCK) {
+            // Many names take many short critical sections. A call that waits for the lock needs
+            // some microseconds to wake, and the lock is not fair: taken again at once, the lock is
+            // taken before the waiter wakes, hundreds of times in a row. So the other shards come in
+            // between, or, without another shard, a pause.
+            for (number, some) in tags.chunks(NAMES_PER_LOCK).enumerate() {
+                if number > 0 && self.shards.len() == 1 {
+                    (0..PAUSE).for_each(|_| spin_loop());
+                }
                 for shard in &self.shards {
                     shard.invalidate(some, &invalidation, &now);
                 }
