@@ -37,8 +37,9 @@ fn call_past_the_deadline_ends_the_load_and_gives_its_permit_back() {
         let held = Arc::new(());
         let holds = Arc::clone(&held);
         let hung = move || async move {
-            let _held = holds;
-            pending::<Result<u32, Infallible>>().await
+            let hung = pending::<Result<u32, Infallible>>().await;
+            drop(holds);
+            hung
         };
         let caller = Hand::start(cache.get_or_refresh("key", options(), hung));
         let mut task = pool.only();
@@ -46,7 +47,7 @@ fn call_past_the_deadline_ends_the_load_and_gives_its_permit_back() {
         clock.advance(SECOND * 30);
         // The runtime does not poll the task, and the caller is not polled either.
         let open = || Arc::strong_count(&held) - 1;
-        let loader = || async move { Ok::<_, Infallible>(open() as u32) };
+        let loader = || async move { Ok::<_, Infallible>(u32::try_from(open()).unwrap()) };
         let call = cache.get_or_load("key", options(), loader);
         assert_eq!(Hand::hold(call).ends().unwrap(), 0, "the future is dropped");
         assert_stats(cache.stats(), |stats| {
@@ -168,6 +169,20 @@ fn caller_of_a_hung_load_times_out_whoever_is_polled_first() {
     }
 }
 
+type BoxedLoad = Pin<Box<dyn Future<Output = CacheResult<u32>> + Send>>;
+/// A loader that loads its own key, with itself as the loader.
+fn load_itself(
+    cache: HydraCache,
+    calls: Arc<AtomicUsize>,
+) -> impl Future<Output = CacheResult<u32>> + Send {
+    calls.fetch_add(1, SeqCst);
+    async move {
+        let (inner, calls) = (cache.clone(), calls);
+        let again = move || Box::pin(load_itself(inner, calls)) as BoxedLoad;
+        cache.get_or_refresh("key", options(), again).await
+    }
+}
+
 /// A loader that waits for itself would start a load of its own at each deadline, for ever and
 /// without a caller.
 #[test]
@@ -175,18 +190,6 @@ fn background_loader_that_loads_its_own_key_ends_at_its_deadline() {
     let (cache, clock, pool) = spawning(4);
     put_stale(&cache, &clock);
     let calls = Arc::new(AtomicUsize::new(0));
-    type BoxedLoad = Pin<Box<dyn Future<Output = CacheResult<u32>> + Send>>;
-    fn load_itself(
-        cache: HydraCache,
-        calls: Arc<AtomicUsize>,
-    ) -> impl Future<Output = CacheResult<u32>> + Send {
-        calls.fetch_add(1, SeqCst);
-        async move {
-            let (inner, calls) = (cache.clone(), calls);
-            let again = move || Box::pin(load_itself(inner, calls)) as BoxedLoad;
-            cache.get_or_refresh("key", options(), again).await
-        }
-    }
     let (inner, counted) = (cache.clone(), Arc::clone(&calls));
     let loader = move || load_itself(inner, counted);
     drop(Hand::start(cache.get_or_refresh("key", options(), loader)));
@@ -242,10 +245,11 @@ fn load_ended_during_a_poll_is_dropped_after_the_poll() {
     let held = Arc::new(());
     let holds = Arc::clone(&held);
     let blocks = move || async move {
-        let _held = holds;
         polled.send(()).unwrap();
         may_go_on.recv().unwrap();
-        pending::<Result<u32, Infallible>>().await
+        let hung = pending::<Result<u32, Infallible>>().await;
+        drop(holds);
+        hung
     };
     drop(Hand::start(cache.get_or_refresh("key", options(), blocks)));
     let spawned = pool.spawned().pop().unwrap();

@@ -45,8 +45,8 @@ fn entries(settings: &Settings, rounds: usize, targets: &mut Targets) {
             time(|| ready(cache.put_bytes("key", Bytes::from_static(b"v"), options)))
         };
         let load = |cache: &HydraCache| {
-            let loaded = Loaded::new(7_u8).tags(&names);
-            let loader = |_| async { Ok::<_, Infallible>(loaded) };
+            let tagged = Loaded::new(7_u8).tags(&names);
+            let loader = |_| async { Ok::<_, Infallible>(tagged) };
             time(|| ready(cache.fetch("key", CacheOptions::new(), loader)).map(drop))
         };
         for (name, is_put) in [("put_bytes", true), ("fetch, by the loader", false)] {
