@@ -46,8 +46,8 @@ fn entries(settings: &Settings, rounds: usize, targets: &mut Targets) {
         };
         let load = |cache: &HydraCache| {
             let loaded = Loaded::new(7_u8).tags(&names);
-            let named = |_| async { Ok::<_, Infallible>(loaded) };
-            time(|| ready(cache.fetch("key", CacheOptions::new(), named)).map(drop))
+            let run = |_| async { Ok::<_, Infallible>(loaded) };
+            time(|| ready(cache.fetch("key", CacheOptions::new(), run)).map(drop))
         };
         for (name, is_put) in [("put_bytes", true), ("fetch, by the loader", false)] {
             let measured = (0..rounds).map(|_| {
