@@ -41,14 +41,8 @@ impl<C: Codec> Engine<C> {
             let now = self.time_of_visits();
             let named = Named::tags(tags.iter().map(|tag| tag.hash));
             let _visiting = self.log.begin_visits(named);
-            // Many names take many short critical sections. A call that waits for the lock needs
-            // some microseconds to wake, and the lock is not fair: taken again at once, the lock is
-            // taken before the waiter wakes, hundreds of times in a row. So the other shards come in
-            // between, or, without another shard, a pause.
             for (number, some) in tags.chunks(NAMES_PER_LOCK).enumerate() {
-                if number > 0 && self.shards.len() == 1 {
-                    (0..PAUSE).for_each(|_| spin_loop());
-                }
+                self.pause_before_step(number);
                 for shard in &self.shards {
                     shard.invalidate(some, &invalidation, &now);
                 }
@@ -58,6 +52,17 @@ impl<C: Codec> Engine<C> {
         // Everything named is unreachable. The rest gives memory back.
         self.sweep_slices().await;
         invalidation.count()
+    }
+
+    /// Lets other calls take the lock between two steps of an invalidation with many names.
+    ///
+    /// A call that waits for the lock needs some microseconds to wake, and the lock is not fair:
+    /// taken again at once, the lock is taken before the waiter wakes, hundreds of times in a row. So
+    /// each step visits all shards, and if there is only one, a pause comes in between.
+    fn pause_before_step(&self, number: usize) {
+        if number > 0 && self.shards.len() == 1 {
+            (0..PAUSE).for_each(|_| spin_loop());
+        }
     }
 
     /// Removes every entry whose key `keep` refuses, and fences the load of such a key. Returns

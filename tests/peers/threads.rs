@@ -162,7 +162,7 @@ fn keys_lists_each_key_once_during_overwrites() {
 fn overwritten_key_is_never_absent_to_readers() {
     let build: [fn() -> HydraCache; 2] = [
         || HydraCache::local().build(),
-        || HydraCache::local().max_bytes(1_500).build(),
+        || HydraCache::local().max_bytes(1_100).build(),
     ];
     let kinds = [options(), tagged("tag"), lasting(60).tags(["a", "b"])];
     for (build, options) in build

@@ -45,9 +45,9 @@ fn entries(settings: &Settings, rounds: usize, targets: &mut Targets) {
             time(|| ready(cache.put_bytes("key", Bytes::from_static(b"v"), options)))
         };
         let load = |cache: &HydraCache| {
-            let tagged = Loaded::new(7_u8).tags(&names);
-            let loader = |_| async { Ok::<_, Infallible>(tagged) };
-            time(|| ready(cache.fetch("key", CacheOptions::new(), loader)).map(drop))
+            let loaded = Loaded::new(7_u8).tags(&names);
+            let run = |_| async { Ok::<_, Infallible>(loaded) };
+            time(|| ready(cache.fetch("key", CacheOptions::new(), run)).map(drop))
         };
         for (name, is_put) in [("put_bytes", true), ("fetch, by the loader", false)] {
             let measured = (0..rounds).map(|_| {
