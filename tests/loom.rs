@@ -16,11 +16,15 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use hydracache::{CacheOptions, HydraCache, Loaded, ManualClock, Old};
+use hydracache::{CacheError, CacheOptions, HydraCache, Loaded, ManualClock, Old};
 use loom::future::block_on;
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicU32, Ordering};
 use loom::thread;
+
+/// Keys in the two shards of a cache: the hash has fixed seeds under loom.
+const ROW: &str = "row";
+const LIST: &str = "list";
 
 fn options() -> CacheOptions {
     CacheOptions::new().tag("tag")
@@ -55,6 +59,20 @@ impl Service {
         };
         let fetched = block_on(self.cache.fetch("key", CacheOptions::new(), loader));
         fetched.unwrap().value
+    }
+
+    /// Reads a list, made from the row in the cache, or else in the database.
+    fn list(&self, chosen: bool) -> u32 {
+        let read = || async {
+            let cached = self.cache.get::<u32>(ROW).await?;
+            Ok::<_, CacheError>(cached.unwrap_or_else(|| self.row.load(Ordering::SeqCst)))
+        };
+        if chosen {
+            let loader = |_| async { Ok::<_, CacheError>(Loaded::new(read().await?).tag("tag")) };
+            let fetched = block_on(self.cache.fetch(LIST, CacheOptions::new(), loader));
+            return fetched.unwrap().value;
+        }
+        block_on(self.cache.get_or_load(LIST, options(), read)).unwrap()
     }
 
     /// Reads the row with tags in the options.
@@ -163,6 +181,56 @@ fn fetch_racing_expire_tag_serves_no_stale_value() {
     fetch_against(|cache| {
         block_on(cache.expire_tag("tag")).unwrap();
     });
+}
+
+/// A list made from a row, with the row in another shard:
+///
+/// 1. Thread B writes the row, and invalidates the tag of row and list, shard after shard.
+/// 2. Thread A claims the slot of the list in a visited shard, and reads the old row through the
+///    cache, from a shard that is not visited yet.
+/// 3. A completes. The list must not be read after the invalidation has returned.
+fn list_against(invalidate: fn(&HydraCache), chosen: bool) {
+    explore(move || {
+        // From this capacity on, a cache has two shards.
+        let cache = HydraCache::local().max_capacity(16_384).build();
+        let row = Arc::new(AtomicU32::new(0));
+        let service = Service { cache, row };
+        block_on(service.cache.put(ROW, 0_u32, options())).unwrap();
+        let reader = {
+            let service = service.clone();
+            thread::spawn(move || service.list(chosen))
+        };
+        service.row.store(1, Ordering::SeqCst);
+        invalidate(&service.cache);
+        assert_eq!(service.list(chosen), 1, "stale after the invalidation");
+        reader.join().unwrap();
+        assert_eq!(service.list(chosen), 1, "stale after the load");
+    });
+}
+
+#[test]
+fn list_racing_invalidate_tag_is_not_made_from_an_old_row() {
+    list_against(
+        |cache| {
+            block_on(cache.invalidate_tag("tag")).unwrap();
+        },
+        false,
+    );
+}
+
+#[test]
+fn list_racing_flush_is_not_made_from_an_old_row() {
+    list_against(|cache| block_on(cache.flush()).unwrap(), false);
+}
+
+#[test]
+fn fetched_list_racing_invalidate_tag_is_not_made_from_an_old_row() {
+    list_against(
+        |cache| {
+            block_on(cache.invalidate_tag("tag")).unwrap();
+        },
+        true,
+    );
 }
 
 /// "Not modified" must not revive an invalidated value:

@@ -87,5 +87,9 @@ fn finish(mut hasher: impl Hasher, bytes: &[u8]) -> u64 {
 
 /// Returns 64 random bits, from the keys of the standard library's hash tables.
 fn random() -> u64 {
+    // Loom repeats a scenario in every order, so a key must stay in its shard.
+    if cfg!(hydracache_loom) {
+        return 0;
+    }
     RandomState::new().build_hasher().finish()
 }
