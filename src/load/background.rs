@@ -62,9 +62,14 @@ where
     let loading = start::<A, L, C>(&mut leader, old, &mut on_failure, loader);
     // The future keeps the cache: the caller may be gone when the load ends.
     let permit = permit.into_owned(engine);
-    let mut leader = leader.into_owned(Handle::clone(engine));
+    let leader = leader.into_owned(Handle::clone(engine));
+    // Dropped in this order, also by a runtime that never polls the load: the future of the loader
+    // goes before the key is free.
+    let parts = (loading, leader, permit);
     let load = async move {
-        // After the leader, so dropped before it.
+        // The whole tuple, and not its fields one by one: their order would be unspecified.
+        let parts = parts;
+        let (loading, mut leader, permit) = parts;
         let loading = pin!(Some(loading));
         let timeouts = Some(Box::new(timeouts));
         // The flight tells the result.

@@ -18,12 +18,6 @@
 //! 3. A has `y`. The value of `x` is a second old, and no longer valid: A loads `x` too.
 //!
 //! There is no third look, so permanent invalidations of a key do not hold the call.
-//!
-//! A call that waits looks again, once, at the values found before the wait:
-//!
-//! 1. A finds `x`, and loads `y` for a second.
-//! 2. B changes `x` in the database, and invalidates `x`.
-//! 3. A has `y`. The found value of `x` is a second old, and invalid: A loads `x` too.
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -117,8 +111,10 @@ where
             }
             // 4. The second look, unless the time of the call is over. `found` is empty from now
             //    on, so this is the last round.
-            let is_over = |answer: &Option<CacheResult<A::Held>>| matches!(answer, Some(Err(error)) if error.is_timeout());
-            if !answers.iter().any(is_over) {
+            let is_over = timeouts
+                .as_ref()
+                .is_some_and(|timeouts| timeouts.is_over(&engine.now()));
+            if !is_over {
                 // guard: a call for many keys looks again at the values found before its wait
                 for index in std::mem::take(&mut found) {
                     let key = engine.key_of(keys[index].as_bytes());

@@ -101,9 +101,9 @@ fn answer<A: Access, C: Codec>(
             let is_stale = joined_at.is_some_and(|sequence| value.overlap.overlaps_until(sequence));
             // guard: a waiter that joined after the invalidation looks again
             let taken = (!is_stale).then(|| take_value(engine, key, other, value));
+            // The waiter then finds the same bytes stored, and loads over them. Only the caller of
+            // its own background load gets the error: its loader is used up.
             // guard: a waiter that cannot decode the loaded value looks again
-            // The waiter finds the value stored, and loads over it. The caller of a load in the
-            // background has given its loader away.
             taken.filter(|taken| other.is_own || !is_undecodable(taken))
         }
         Err(error) => {

@@ -11,24 +11,29 @@ use crate::sync::Arc;
 use crate::value::{Access, Codec};
 
 /// Ends a background load whose deadline has passed, by the clock or by the timer of a waiter. The
-/// future of the load is dropped here, so the next loader finds no lock or transaction of the
-/// last one. Returns `false` if this very thread polls the load: the caller is the loader, which
-/// waits for itself.
+/// future of the load is dropped here, in the thread of the caller, so the next loader finds no lock
+/// or transaction of the last one. If another thread polls the future at this moment, that thread
+/// drops it after the poll. Returns `false` if this very thread polls the load: the caller is the
+/// loader, which waits for itself.
 pub(super) fn end_overdue<C: Codec>(
     engine: &Engine<C>,
     key: Key<'_>,
     flight: &Arc<Flight>,
 ) -> bool {
-    let task = flight.background.as_ref();
+    let Some(task) = &flight.background else {
+        return true;
+    };
     // guard: a load past its deadline is dropped before the next load starts
-    let end = task.map_or(TaskEnd::Dropped, |task| task.end_overdue());
+    let end = task.end_overdue();
     if end == TaskEnd::PolledHere {
         return false;
     }
-    // A dropped leader has freed the slot. A leader that another thread polls frees the slot here,
-    // so that a hung poll does not hold the key.
+    // A dropped leader has freed the slot. While another thread polls or drops the load, the slot is
+    // freed here, so that a hung poll does not hold the key.
+    let error = CacheError::timeout(key.bytes, task.time);
+    let failure = Failure::Overdue(&error, task.backoff);
     let shard = engine.shard_of(key.hash);
-    shard.abandon(key, flight, &Failure::None, &engine.now());
+    shard.abandon(key, flight, &failure, &engine.now());
     true
 }
 

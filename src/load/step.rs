@@ -173,7 +173,11 @@ fn join_or_claim<'k, A: Access, C: Codec>(
                     }
                     let time = background_time(options.extra.as_deref());
                     let deadline = engine.now().get().after(time);
-                    request.background = Some(Arc::new(BackgroundTask::new(time, deadline)));
+                    let extra = options.extra.as_deref();
+                    let backoff = extra.and_then(|extra| extra.error_backoff);
+                    let backoff = backoff.unwrap_or_default();
+                    let task = BackgroundTask::new(time, backoff, deadline);
+                    request.background = Some(Arc::new(task));
                 }
             }
             // 3. While a load may choose tags, invalidated tags are logged.

@@ -97,6 +97,13 @@ impl Timeouts {
         }
     }
 
+    /// Returns `true` if the `load_timeout` is over, by the timer or by the clock; `false` if time
+    /// is left or no limit is set.
+    pub(crate) fn is_over(&self, now: &Now<'_>) -> bool {
+        let is_over = |hard: &Timeout| hard.is_over || now.get().since(self.began) >= hard.time;
+        self.hard.as_ref().is_some_and(is_over)
+    }
+
     /// Ready once the `soft_timeout` is over.
     pub(crate) fn poll_soft(
         &mut self,

@@ -22,6 +22,8 @@ use crate::sync::{Arc, Mutex};
 pub(crate) struct BackgroundTask {
     /// How long the load may take.
     pub(crate) time: Duration,
+    /// How long the key is not loaded again after the deadline.
+    pub(crate) backoff: Duration,
     /// When the load ends at the latest.
     pub(crate) deadline: Moment,
     /// Whether a caller ended the load at the deadline.
@@ -52,17 +54,18 @@ pub(crate) enum TaskEnd {
 }
 
 impl BackgroundTask {
-    pub(crate) fn new(time: Duration, deadline: Moment) -> Self {
+    pub(crate) fn new(time: Duration, backoff: Duration, deadline: Moment) -> Self {
         Self {
             time,
+            backoff,
             deadline,
             is_overdue: AtomicBool::new(false),
             state: Mutex::new(TaskState::New),
         }
     }
 
-    /// Puts `next` in place of the state if `wanted` accepts the state. Returns the replaced
-    /// state, or `None` if the state stays.
+    /// Puts `next` in place of the state if `wanted` accepts the state, and returns the replaced
+    /// state. Otherwise returns `next`, as an error.
     fn replace_if(
         &self,
         next: TaskState,

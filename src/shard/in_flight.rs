@@ -8,7 +8,8 @@
 //! 1. Load A claims the slot and reads version 1.
 //! 2. Refresh B claims the slot over A. Callers that come now join B.
 //! 3. If B completes first, version 2 is stored, and A finds no place at the end.
-//! 4. If B fails, or A completes first, A stores version 1; B, once complete, replaces it.
+//! 4. If A completes first, version 1 is stored, and B replaces it. If B fails, A stores version 1
+//!    as if B had not been.
 
 use hashbrown::HashTable;
 use smallvec::{SmallVec, smallvec};
@@ -123,6 +124,25 @@ impl InFlight {
             found.remove();
         }
         oldest
+    }
+
+    /// Removes the loads of a key that `is_fenced` accepts.
+    pub(super) fn take_fenced(
+        &mut self,
+        key: Key<'_>,
+        is_fenced: impl Fn(&RunningLoad) -> bool,
+    ) -> Loads {
+        let Ok(mut found) = self.0.find_entry(key.hash, |slot| slot.is_of(key)) else {
+            return Loads::new();
+        };
+        let loads = std::mem::take(&mut found.get_mut().loads);
+        let (fenced, others): (Loads, Loads) = loads.into_iter().partition(is_fenced);
+        if others.is_empty() {
+            found.remove();
+        } else {
+            found.get_mut().loads = others;
+        }
+        fenced
     }
 
     pub(super) fn keys(&self) -> impl Iterator<Item = &SmallBytes> {

@@ -179,6 +179,9 @@ pub(crate) enum Failure<'a> {
     None,
     /// A failure, and the length of its back-off.
     Error(&'a CacheError, Duration),
+    /// The same for a background load that another thread still polls: the leader counts the
+    /// failure.
+    Overdue(&'a CacheError, Duration),
 }
 
 /// The outcome of a completed load.

@@ -79,7 +79,6 @@ where
     /// value was invalidated, expired or evicted meanwhile, the loader is called again with its key,
     /// unless the time of the call is over.
     ///
-    ///
     /// The call itself reads the iterator to the end, before the future is polled. Everything else
     /// is as in [`get_or_load`](Self::get_or_load), for each key alone. If a key is
     /// invalidated during the load, the value of this key is not stored, and the other values are.

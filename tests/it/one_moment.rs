@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::rc::Rc;
+use std::sync::LazyLock;
 
 use hydracache::{CacheResult, HydraCache};
 
@@ -37,24 +38,29 @@ impl Error for Hooked {}
 
 type Running = Rc<RefCell<Vec<Hand<'static, CacheResult<u32>>>>>;
 
+static KEYS: LazyLock<Vec<String>> =
+    LazyLock::new(|| (0..500).map(|number| format!("key {number}")).collect());
+
 /// Keys in every shard.
 fn keys() -> impl Iterator<Item = &'static str> {
-    (0..500).map(|number| &*format!("key {number}").leak())
+    KEYS.iter().map(String::as_str)
 }
 
 /// Starts a load of each key in the middle of a flush, and waits for the end of the flush. Every
 /// loader waits at the door.
-fn load_during_a_flush(door: &Door) -> (&'static HydraCache, Running) {
-    let builder = HydraCache::local().max_capacity(1 << 20);
-    let cache: &HydraCache = Box::leak(Box::new(builder.build()));
+fn load_during_a_flush(door: &Door) -> (HydraCache, Running) {
+    let cache = HydraCache::local().max_capacity(1 << 20).build();
     let running = Running::default();
-    let (loads, door) = (Rc::clone(&running), door.clone());
+    let (loads, door, shared) = (Rc::clone(&running), door.clone(), cache.clone());
     let start = move |key| {
-        let door = door.clone();
-        Hand::start(cache.get_or_load(key, options(), async move || {
-            door.pass().await;
-            Ok::<_, Infallible>(1_u32)
-        }))
+        let (door, cache) = (door.clone(), shared.clone());
+        Hand::start(async move {
+            let load = async || {
+                door.pass().await;
+                Ok::<_, Infallible>(1_u32)
+            };
+            cache.get_or_load(key, options(), load).await
+        })
     };
     HOOK.set(Some(Box::new(move || {
         loads.borrow_mut().extend(keys().map(start));
@@ -85,7 +91,7 @@ fn load_begun_during_a_flush_is_not_stored() {
     for load in &mut *running.borrow_mut() {
         assert_eq!(load.ends().unwrap(), 1, "its own caller gets the value");
     }
-    assert!(keys().all(|key| get(cache, key).is_none()));
+    assert!(keys().all(|key| get(&cache, key).is_none()));
     let discards = cache.stats().stale_load_discards;
     assert_eq!(discards, keys().count() as u64);
 }
@@ -95,11 +101,11 @@ fn load_begun_during_a_flush_is_not_joined_after_it() {
     let door = Door::default();
     let (cache, running) = load_during_a_flush(&door);
     for key in keys() {
-        assert_eq!(load(cache, key, 2), 2, "a call after the flush loads");
+        assert_eq!(load(&cache, key, 2), 2, "a call after the flush loads");
     }
     door.open();
     for load in &mut *running.borrow_mut() {
         assert_eq!(load.ends().unwrap(), 1);
     }
-    assert!(keys().all(|key| get(cache, key) == Some(2)));
+    assert!(keys().all(|key| get(&cache, key) == Some(2)));
 }

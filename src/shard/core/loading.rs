@@ -218,6 +218,13 @@ impl Core {
         background: Option<&Arc<BackgroundTask>>,
         old_tags: &[SmallBytes],
     ) -> Arc<Flight> {
+        // Loads of the key that can never be stored leave. Their waiters keep the flights.
+        if !self.in_flight.get(key).is_empty() {
+            let tags = &self.contents.tags;
+            let is_fenced = |load: &RunningLoad| load.early.is_some() || tags.any_dead(&load.tags);
+            let fenced = self.in_flight.take_fenced(key, is_fenced);
+            self.release_loads(fenced);
+        }
         let flight = Flight::new(request.ty, request.started_at, background.cloned());
         let flight = Arc::new(flight);
         let hashes = tags.iter().map(|name| self.contents.tags.hash(name));
@@ -261,15 +268,23 @@ impl Core {
         //    every waiter; nobody can join without the slot.
         let has_waiters = Arc::strong_count(flight) > 1 + usize::from(load.is_some());
         let for_waiters = has_waiters.then(|| entry.value.to_typed());
-        // 4. Tags that the loader chose, and that were invalidated during the load.
+        // 4. Tags that the loader chose, and that were invalidated during the load. An invalidation
+        //    that has visited this shard is listed until it is recorded, so the list is asked
+        //    first:
+        //    1. Invalidation A visits all shards, and is still listed.
+        //    2. This load asks the log: no record yet.
+        //    3. A records its tags, and leaves the list.
+        //    4. Asked now, the list would be empty, and the load would be stored.
+        // guard: the list of running invalidations is asked before the log
+        let is_visited = log.is_visiting(own_tags.iter().map(|tag| tag.hash));
         let overlap = match flight.started_at {
             Some(start) => log.overlap_since(start, own_tags.iter().map(|tag| tag.hash)),
             None => Overlap::None,
         };
         // 5. The value is stored if the load is in its slot and every tag is alive.
         let tags = &self.contents.tags;
-        // An invalidation that was logged before the load started may have reached this shard
-        // after the start: then the old value is dead, though the log shows no overlap.
+        // An invalidation that is not recorded yet may have visited this shard after the start:
+        // then the old value is dead, though the log shows no overlap.
         let old_is_dead = |load: &RunningLoad| load.old_is_dead || tags.any_dead(&load.old_tags);
         // Incomplete tags are refused later, by `store`, as a rejection.
         let is_alive = |load: &RunningLoad| {
@@ -280,8 +295,7 @@ impl Core {
             !is_early && !revives_dead && (load.tags.is_incomplete || !tags.any_dead(&load.tags))
         };
         // guard: a load is not stored if a tag chosen by the loader was invalidated meanwhile
-        let is_visited = || log.is_visiting(own_tags.iter().map(|tag| tag.hash));
-        let has_no_overlap = matches!(overlap, Overlap::None) && !is_visited();
+        let has_no_overlap = matches!(overlap, Overlap::None) && !is_visited;
         let fresh_until = match load {
             Some((mut load, older)) if has_no_overlap && is_alive(&load) => {
                 self.contents.tags.pin_more(&mut load.tags, own_tags);
@@ -323,12 +337,15 @@ impl Core {
         trash: &mut Trash,
     ) {
         let backoff = match failure {
-            Failure::Error(_, time) if !time.is_zero() => Some((now.get(), now.get().after(*time))),
+            Failure::Error(_, time) | Failure::Overdue(_, time) if !time.is_zero() => {
+                Some((now.get(), now.get().after(*time)))
+            }
             _ => None,
         };
         let load = self.in_flight.take_own(key, flight);
-        if let Failure::Error(error, _) = failure {
-            count(&mut self.stats.load_failures, 1);
+        if let Failure::Error(error, _) | Failure::Overdue(error, _) = failure {
+            let is_counted = matches!(failure, Failure::Error(..));
+            count(&mut self.stats.load_failures, is_counted.into());
             // An invalidation that fenced the load, by its slot or by a tag, lets others load
             // at once.
             let tags = &self.contents.tags;

@@ -109,7 +109,7 @@ impl World {
                 let after = Duration::from_secs(self.rng.random_range(0..3));
                 let is_background = self.rng.random_bool(0.3);
                 request.background = is_background
-                    .then(|| Arc::new(BackgroundTask::new(after, self.now.after(after))));
+                    .then(|| Arc::new(BackgroundTask::new(after, after, self.now.after(after))));
                 let lookup = self.core.claim(key, &request, &tags, &now);
                 match lookup {
                     LoadLookup::Lead(claimed) => self.loads.push((key, claimed.flight)),
