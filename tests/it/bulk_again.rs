@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use hydracache::{CacheOptions, HydraCache};
 
 use crate::parts::*;
+use crate::pool::*;
 use crate::stale::*;
 use crate::support::*;
 
@@ -257,4 +258,53 @@ fn two_second_looks_do_not_wait_for_each_other() {
     two.open();
     assert_eq!(all(b.ends()), [20, 20, 30]);
     assert_eq!(log.take(), [vec![3], vec![4], vec![1, 2]]);
+}
+
+/// Key 1 is found, key 2 is stale. The load of key 2 runs out of time, and the stale value is the
+/// answer. Key 1 was invalidated: without time left, no second load starts.
+#[test]
+fn call_out_of_time_with_stale_answers_does_not_look_again() {
+    let (cache, clock) = timed();
+    let typed = numbers(&cache);
+    store(&typed, 2, 20, kept(90));
+    clock.advance(SECOND * 10);
+    store(&typed, 1, 10, options());
+    let calls = Cell::new(0);
+    let hangs = |_: Vec<u64>| {
+        calls.set(calls.get() + 1);
+        std::future::pending::<Result<Vec<Number>, Infallible>>()
+    };
+    let within = options().load_timeout(SECOND);
+    let mut call = Hand::start(typed.get_or_load_many([1, 2], within, hangs));
+    block_on(typed.remove(&1)).unwrap();
+    clock.advance(SECOND);
+    assert_eq!(all(call.ends()), [10, 20]);
+    assert_eq!((calls.get(), cache.stats().timeouts), (1, 1));
+}
+
+/// The error of a back-off may be a timeout of long ago: the call still has time.
+#[test]
+fn call_with_a_backed_off_timeout_looks_again() {
+    let (cache, clock, pool) = spawning(4);
+    let (typed, log, door) = (numbers(&cache), Log::default(), Door::default());
+    // 1. The background load of key 3 fails at its deadline, and the value expires.
+    let backed_off = kept(20).load_timeout(SECOND).error_backoff(SECOND * 90);
+    store(&typed, 3, 30, backed_off.clone());
+    clock.advance(SECOND * 10);
+    let hung = typed.with_options(backed_off);
+    let hung = hung.with_loader(|_| std::future::pending::<Result<Number, Infallible>>());
+    drop(Hand::start(hung.get(&3)));
+    clock.advance(SECOND);
+    drop(Hand::hold(hung.get(&3)).poll());
+    clock.advance(SECOND * 20);
+    drop(pool.take());
+    // 2. The call finds key 1, loads key 2, and gets the error of key 3.
+    store(&typed, 1, 10, options());
+    let mut call = gated(&typed, &[1, 2, 3], 20, &door, &log);
+    block_on(typed.remove(&1)).unwrap();
+    door.open();
+    let mut found = call.ends();
+    assert!(found.pop().unwrap().unwrap_err().is_timeout());
+    assert_eq!(all(found), [20, 20]);
+    assert_eq!(log.take(), [[2], [1]]);
 }
