@@ -14,6 +14,7 @@ use super::loaded::Old;
 use super::loader::Loader;
 use super::served::OnFailure;
 use crate::engine::Handle;
+use crate::shard::BackgroundTask;
 use crate::sync::Arc;
 use crate::value::{Access, Codec};
 
@@ -77,7 +78,7 @@ where
         drop(permit);
     };
     if let (Some(spawner), Some(task)) = (&engine.settings.spawner, &flight.background) {
-        spawner.spawn(Arc::clone(task).start(Box::pin(load)));
+        spawner.spawn(BackgroundTask::start(Arc::clone(task), Box::pin(load)));
     }
     Join {
         flight,

@@ -83,10 +83,10 @@ impl BackgroundTask {
 
     /// Puts the future here, and returns the task for the spawner. If the load has already been
     /// ended, drops the future.
-    pub(crate) fn start(self: Arc<Self>, future: BoxFuture) -> BoxFuture {
+    pub(crate) fn start(task: Arc<Self>, future: BoxFuture) -> BoxFuture {
         let is_new = |state: &TaskState| matches!(state, TaskState::New);
-        drop(self.replace_if(TaskState::Waiting(future), is_new));
-        Box::pin(PollTask(self))
+        drop(task.replace_if(TaskState::Waiting(future), is_new));
+        Box::pin(PollTask(task))
     }
 
     /// Returns `true` if a caller ended the load at the deadline, `false` otherwise.
