@@ -56,7 +56,16 @@ pub(crate) struct Completion {
     pub(crate) form: Form,
     pub(crate) ttl: Option<u64>,
     pub(crate) tags: u8,
+    pub(crate) by: StoredBy,
+}
+
+/// What the storing verb says beyond its options.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct StoredBy {
+    /// The entry keeps the time of storage.
     pub(crate) timed: bool,
+    /// The loader said that the value must not be stored.
+    pub(crate) no_store: bool,
 }
 
 impl Call {
@@ -272,7 +281,10 @@ impl Call {
                     form,
                     ttl: ttl.filter(|_| fetch).or(self.settings.ttl),
                     tags: chosen | self.settings.tags,
-                    timed: fetch,
+                    by: StoredBy {
+                        timed: fetch,
+                        no_store: fetch && ttl == Some(0),
+                    },
                 };
                 let value = Expected::Value(id, Source::Loaded, Duration::ZERO);
                 return (value, stores.then_some(completion));
@@ -282,25 +294,26 @@ impl Call {
                 return (Expected::Panic, None);
             }
             Some(Answer::Error) => Fault::Load,
+            // The time of the leader is over: the waiters look again, and no back-off begins.
             None if hard => {
                 model.stats.timeouts += 1;
-                Fault::Timeout
+                model.stats.load_failures += 1;
+                model.abandon(flight, End::Dropped, 0);
+                let value = (self.verb != Verb::Refresh).then(|| self.stale_value(model, has_old));
+                let value = value.flatten();
+                return (value.unwrap_or(Expected::Fault(Fault::Timeout)), None);
             }
             None => return (Expected::Pending, None),
         };
         model.abandon(flight, End::Fault(fault), pause);
-        let value = if self.verb == Verb::Refresh {
-            model
-                .stale_value(self.key, self.asked, true)
-                .map(|id| self.old_value(model, id))
-        } else {
-            self.stale_value(model, has_old)
-        };
+        // A failed refresh is an error.
+        let value = (self.verb != Verb::Refresh).then(|| self.stale_value(model, has_old));
+        let value = value.flatten();
         (value.unwrap_or(Expected::Fault(fault)), None)
     }
 
     fn stale_value(&self, model: &mut Model, old: bool) -> Option<Expected> {
-        let id = old.then(|| model.stale_value(self.key, self.asked, false))??;
+        let id = old.then(|| model.stale_value(self.key, self.asked))??;
         Some(self.old_value(model, id))
     }
 

@@ -70,6 +70,11 @@ impl Entry {
             || settings.stale_if_error.is_some()
             || settings.refresh_ahead.is_some()
             || settings.idle.is_some();
+        // A window of zero is no window.
+        let window = |length: Option<u64>| {
+            let length = length.filter(|&length| length > 0)?;
+            Some(fresh_until.saturating_add(length))
+        };
         let refresh_at = settings.refresh_ahead.filter(|_| ttl.is_some());
         Self {
             id,
@@ -80,12 +85,8 @@ impl Entry {
             fresh_until,
             sure_until: fresh_until - half(settings.jitter.unwrap_or(0)),
             refresh_at: refresh_at.map_or(NEVER, |part| after(half(part))),
-            servable_until: settings
-                .stale_while_revalidate
-                .map(|it| fresh_until.saturating_add(it)),
-            on_error_until: settings
-                .stale_if_error
-                .map(|it| fresh_until.saturating_add(it)),
+            servable_until: window(settings.stale_while_revalidate),
+            on_error_until: window(settings.stale_if_error),
             error_window: settings.stale_if_error.unwrap_or(0),
             idle: settings.idle,
             read: now,
@@ -130,6 +131,27 @@ impl Entry {
             self.sure_until = now + 1;
         } else {
             self.fresh_until = now;
+        }
+    }
+
+    /// Returns the entry after an update that sets no times: tags are added, the times stay, and age
+    /// and idle time begin again.
+    pub(crate) fn updated(
+        &self,
+        (id, form, bytes): (u32, Form, usize),
+        key: usize,
+        tags: u8,
+        now: u64,
+    ) -> Self {
+        let tags = self.tags | tags;
+        Self {
+            id,
+            form,
+            tags,
+            cost: cost(key, bytes, tags, self.is_timed),
+            stored: now,
+            read: now,
+            ..self.clone()
         }
     }
 

@@ -67,12 +67,13 @@ impl Model {
             step: self.step,
             end: None,
         });
-        self.slots.insert(key, self.flights.len() - 1);
+        let flight = self.flights.len() - 1;
+        self.slots.entry(key).or_default().push(flight);
         self.flights.len() - 1
     }
 
     fn backoff(&self, key: Key) -> Option<Fault> {
-        let (until, fault) = *self.backoffs.get(&key)?;
+        let (until, fault, _) = *self.backoffs.get(&key)?;
         (until > self.now).then_some(fault)
     }
 
@@ -123,7 +124,8 @@ impl Model {
         if usable && state == State::Fresh {
             return LookUp::Serve(id, state);
         }
-        if let Some(&flight) = self.slots.get(&key) {
+        // The newest load.
+        if let Some(&flight) = self.slots.get(&key).and_then(|loads| loads.last()) {
             if usable && state <= State::Stale {
                 return self.serve(id, state);
             }
@@ -185,13 +187,11 @@ impl Model {
         LookUp::Lead(self.claim(key, asked, settings.tags, None))
     }
 
-    /// The value to serve instead of a failed or slow load. A failed refresh is not answered
-    /// with a fresh value without a window.
-    pub(crate) fn stale_value(&mut self, key: Key, asked: Form, refresh: bool) -> Option<u32> {
+    /// The value to serve instead of a failed or slow load.
+    pub(crate) fn stale_value(&mut self, key: Key, asked: Form) -> Option<u32> {
         let entry = self.entries.get(&key)?;
         let (state, id) = (entry.state(self.now), entry.id);
-        let hidden = refresh && state.is_fresh() && !entry.has_window();
-        if state == State::Expired || hidden || entry.reading(asked) != Reading::Value {
+        if state == State::Expired || entry.reading(asked) != Reading::Value {
             return None;
         }
         self.serve(id, state);
@@ -200,7 +200,19 @@ impl Model {
 
     /// Whether a load still holds its slot.
     fn holds_slot(&self, flight: usize) -> bool {
-        self.slots.get(&self.flights[flight].key) == Some(&flight)
+        let loads = self.slots.get(&self.flights[flight].key);
+        loads.is_some_and(|loads| loads.contains(&flight))
+    }
+
+    /// Takes a load out of its slot, and with it the loads that `also` accepts.
+    fn leave_slot(&mut self, flight: usize, also: impl Fn(usize) -> bool) {
+        let key = self.flights[flight].key;
+        if let Some(loads) = self.slots.get_mut(&key) {
+            loads.retain(|&other| other != flight && !also(other));
+            if loads.is_empty() {
+                self.slots.remove(&key);
+            }
+        }
     }
 
     /// The number of tag invalidations so far.
@@ -220,16 +232,13 @@ impl Model {
     /// Completes a load with a value. Returns whether the value may be stored.
     pub(crate) fn complete(&mut self, flight: usize, id: u32, chosen: u8, unchanged: bool) -> bool {
         let holds_slot = self.holds_slot(flight);
-        let Flight {
-            key, start, old, ..
-        } = self.flights[flight];
+        let Flight { start, old, .. } = self.flights[flight];
         let old_tags = old.map_or(0, |old| old.tags);
         let revives = unchanged && self.first_invalidation(old_tags, start).is_some();
         let invalidated_at = self.first_invalidation(chosen, start);
         let stores = holds_slot && invalidated_at.is_none() && !revives;
-        if holds_slot {
-            self.fence(key);
-        }
+        // A stored load fences the loads that began earlier; their numbers are smaller.
+        self.leave_slot(flight, |other| stores && other < flight);
         self.stats.stale_load_discards += u64::from(!stores);
         self.flights[flight].end = Some(End::Value { id, invalidated_at });
         stores
@@ -239,14 +248,14 @@ impl Model {
     pub(crate) fn abandon(&mut self, flight: usize, end: End, pause: u64) {
         let key = self.flights[flight].key;
         let holds_slot = self.holds_slot(flight);
-        if holds_slot {
-            self.fence(key);
-        }
+        self.leave_slot(flight, |_| false);
         if let End::Fault(fault) = end {
             self.stats.load_failures += 1;
             if holds_slot && pause > 0 {
                 let until = self.now.saturating_add(pause);
-                self.backoffs.insert(key, (until.min(NEVER - 1), fault));
+                let tags = self.flights[flight].tags;
+                self.backoffs
+                    .insert(key, (until.min(NEVER - 1), fault, tags));
             }
         }
         self.flights[flight].end = Some(end);

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use hydracache::{CacheOptions, HydraCache, ManualClock, RemovalCause};
 
-use self::calls::{Call, Expected};
+use self::calls::{Call, Expected, StoredBy};
 use self::entry::Entry;
 pub use self::input::Input;
 use self::input::{CallOptions, Form, RawOptions, TAGS};
@@ -167,13 +167,15 @@ impl World {
         ttl: Option<u64>,
         tags: u8,
         settings: &CallOptions,
-        timed: bool,
+        how: StoredBy,
     ) {
+        let StoredBy { timed, no_store } = how;
         let size = bytes_of(id, form).len();
         let name = key_name(key).len();
         let now = self.model.now;
         let entry = Entry::new((id, form, size), name, ttl, tags, settings, timed, now);
-        self.model.store(key, entry, size, ttl);
+        let is_wanted = !no_store && (ttl != Some(0) || entry.has_window());
+        self.model.store(key, entry, size, is_wanted);
     }
 
     /// Asserts the main promise without the model: the answer of a call is not older than an
@@ -220,7 +222,7 @@ impl World {
                 completion.ttl,
                 completion.tags,
                 settings,
-                completion.timed,
+                completion.by,
             );
         }
         if let Expected::Value(id, ..) = expected {
@@ -292,7 +294,10 @@ impl World {
         } = &self.model;
         let all = self.model.cost_with(Some(evicted));
         let full = entries.len() + 1 > bounds.entries || all > bounds.bytes;
-        assert!(full, "an eviction below the bounds");
+        assert!(
+            full,
+            "an eviction below the bounds: {evicted:?}, {all}, {bounds:?}, at {now}"
+        );
         assert!(unreported.is_empty(), "a dead entry outlived an eviction");
         let expired = |entry: &Entry| entry.state(*now) == entry::State::Expired;
         assert!(

@@ -40,9 +40,11 @@ pub(crate) struct Model {
     pub(crate) entries: BTreeMap<Key, Entry>,
     /// Removed values that the listener has not reported yet, with their causes.
     pub(crate) unreported: Vec<(u32, RemovalCause)>,
-    pub(super) slots: BTreeMap<Key, usize>,
+    /// The loads of each key that may be stored, in the order of their starts.
+    pub(super) slots: BTreeMap<Key, Vec<usize>>,
     pub(crate) flights: Vec<Flight>,
-    pub(super) backoffs: BTreeMap<Key, (u64, Fault)>,
+    /// The end, the error and the tags of the failed load.
+    pub(super) backoffs: BTreeMap<Key, (u64, Fault, u8)>,
     /// The tags of every invalidation so far, in order.
     pub(super) tag_invalidations: Vec<u8>,
     /// All counters except `decode_failures`.
@@ -101,8 +103,9 @@ impl Model {
         self.slots.remove(&key);
     }
 
-    /// Stores an entry, if its size allows. The old entry is removed in any case.
-    pub(crate) fn store(&mut self, key: Key, entry: Entry, size: usize, ttl: Option<u64>) {
+    /// Stores an entry, if its size allows and the caller wants the entry stored. The old entry is
+    /// removed in any case.
+    pub(crate) fn store(&mut self, key: Key, entry: Entry, size: usize, is_wanted: bool) {
         self.backoffs.remove(&key);
         self.remove_entry(key, RemovalCause::Replaced);
         let Bounds {
@@ -113,7 +116,7 @@ impl Model {
         let alone = entry.cost + names_cost(entry.tags);
         if size > entry_bytes || alone > bytes || entries == 0 {
             self.stats.rejections += 1;
-        } else if ttl != Some(0) {
+        } else if is_wanted {
             self.stored += 1;
             self.entries.insert(key, entry);
         }
@@ -145,6 +148,7 @@ impl Model {
 
     pub(crate) fn expire(&mut self, key: Key) -> bool {
         self.fence(key);
+        self.backoffs.remove(&key);
         self.expire_entry(key)
     }
 
@@ -157,8 +161,11 @@ impl Model {
     fn record_invalidation(&mut self, tags: u8) {
         self.tag_invalidations.push(tags);
         let flights = &self.flights;
-        self.slots
-            .retain(|_, &mut flight| flights[flight].tags & tags == 0);
+        self.slots.retain(|_, loads| {
+            loads.retain(|&flight| flights[flight].tags & tags == 0);
+            !loads.is_empty()
+        });
+        self.backoffs.retain(|_, (_, _, of)| *of & tags == 0);
     }
 
     pub(crate) fn invalidate(&mut self, tags: u8) -> u64 {

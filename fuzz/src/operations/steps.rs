@@ -6,8 +6,8 @@ use futures_lite::future::poll_once;
 use hydracache::{Bytes, CacheResult};
 use serde::de::DeserializeOwned;
 
-use super::calls::{Call, is};
-use super::entry::Reading;
+use super::calls::{Call, StoredBy, is};
+use super::entry::{Entry, Reading};
 use super::input::{
     Form, LoaderResult, RawExtraOptions, RawOptions, SECOND, Step, TAGS, tag_names,
 };
@@ -202,7 +202,7 @@ impl World {
             settings.ttl,
             settings.tags,
             &settings,
-            false,
+            StoredBy::default(),
         );
     }
 
@@ -225,17 +225,28 @@ impl World {
         let id = self.value();
         let (_, options) = self.settings(raw);
         let put = ready(self.cache.put_if_absent(&key_name(key), id, options));
-        let absent = self.model.find_fresh(key).is_none();
-        assert_eq!(put.expect("a put"), absent);
-        if absent {
+        let stored = self.model.stored;
+        if self.model.find_fresh(key).is_none() {
             self.put_in_model(key, (id, Form::Number), raw);
         }
+        // `true` only if the value was stored.
+        assert_eq!(put.expect("a put"), self.model.stored > stored);
     }
 
     fn update(&mut self, key: Key, bits: u8, raw: &RawOptions) {
         let id = self.value();
         let expected = self.expected(key, Form::Number);
         let mut seen = Vec::new();
+        // Over a fresh entry the options set tags alone: the times of the entry stay.
+        let fresh = self.model.find_fresh(key).cloned();
+        let raw = &if fresh.is_some() {
+            RawOptions {
+                tags: raw.tags,
+                ..RawOptions::default()
+            }
+        } else {
+            raw.clone()
+        };
         let (_, options) = self.settings(raw);
         let change = |old: Option<u32>| {
             seen.push(old);
@@ -255,12 +266,25 @@ impl World {
         let bit = if old.is_some() { 1 } else { 2 };
         let new = (bits & bit != 0).then_some(id);
         assert_eq!(got.expect("an update"), new);
-        if new.is_some() {
+        if let (Some(_), Some(fresh)) = (new, &fresh) {
+            self.update_in_model(key, id, fresh, raw);
+        } else if new.is_some() {
             self.put_in_model(key, (id, Form::Number), raw);
         } else {
             self.removed.insert(key, self.model.step);
             self.model.remove(key);
         }
+    }
+
+    /// Stores the result of an update over a fresh entry.
+    fn update_in_model(&mut self, key: Key, id: u32, fresh: &Entry, raw: &RawOptions) {
+        let form = Form::Number;
+        let (size, name) = (bytes_of(id, form).len(), key_name(key).len());
+        let tags = raw.settings().tags;
+        let entry = fresh.updated((id, form, size), name, tags, self.model.now);
+        self.record_origin(id, form, key, entry.tags, self.model.step);
+        self.model.fence(key);
+        self.model.store(key, entry, size, true);
     }
 
     fn expire_tag(&mut self, tag: u8, to_end: bool) {

@@ -156,16 +156,22 @@ impl Times {
         let now = nanos(now);
         let after = |from: u128, time: u128| (from + time).min(NEVER);
         let fresh_until = ttl.map_or(NEVER, |ttl| after(now, ttl));
-        let window = |window: Option<Duration>| window.map(|it| after(fresh_until, nanos(it)));
+        // A window of zero is no window.
+        let window = |window: Option<Duration>| {
+            let window = window.filter(|window| !window.is_zero())?;
+            Some(after(fresh_until, nanos(window)))
+        };
         let refresh_at = match (ttl, given.refresh_ahead) {
             (Some(ttl), Some(fraction)) if fresh_until < NEVER => {
                 after(now, ttl * digits(fraction) / ONE + rounding)
             }
             _ => NEVER,
         };
+        // A value stored stale stays stale, even if the clock goes back.
+        let is_fresh = given.ttl != Some(Duration::ZERO);
         Self {
             refresh_at,
-            fresh_until,
+            fresh_until: if is_fresh { fresh_until } else { 0 },
             servable_until: window(given.stale_while_revalidate),
             on_error_until: window(given.stale_if_error),
             window: given.stale_if_error.map_or(0, nanos),
