@@ -112,8 +112,6 @@ mod tests {
     use super::*;
     use crate::engine::Settings;
     use crate::error::BoxError;
-    use crate::key::KeyHasher;
-    use crate::options::CacheOptions;
     use crate::runtime::SystemClock;
     use crate::value::{ByValue, Postcard, RoundTrips};
 
@@ -134,18 +132,7 @@ mod tests {
     }
 
     fn engine(checks: Option<u32>) -> Engine<Counting> {
-        let settings = Settings {
-            max_capacity: Some(10),
-            max_bytes: None,
-            max_entry_bytes: 16 << 20,
-            default_options: CacheOptions::new(),
-            hasher: KeyHasher::default(),
-            clock: Box::new(SystemClock),
-            timer: None,
-            spawner: None,
-            max_background_loads: 0,
-            listener: None,
-        };
+        let settings = Settings::plain(10, SystemClock);
         let mut engine = Engine::new(settings, Counting::default());
         engine.round_trips = RoundTrips::new(checks);
         engine

@@ -139,24 +139,8 @@ impl<C> fmt::Debug for Engine<C> {
 mod tests {
     use self::settings::MIN_ENTRIES_PER_SHARD;
     use super::*;
-    use crate::key::KeyHasher;
     use crate::runtime::SystemClock;
     use crate::value::Postcard;
-
-    fn settings(entries: u64) -> Settings {
-        Settings {
-            max_capacity: Some(entries),
-            max_bytes: None,
-            max_entry_bytes: 16 << 20,
-            default_options: CacheOptions::new(),
-            hasher: KeyHasher::default(),
-            clock: Box::new(SystemClock),
-            timer: None,
-            spawner: None,
-            max_background_loads: 0,
-            listener: None,
-        }
-    }
 
     /// Under one seed in a hundred, the unmixed bits of foldhash's fast variant are uneven. Six
     /// standard deviations from the mean have a chance of one in a billion.
@@ -164,7 +148,10 @@ mod tests {
     fn keys_are_spread_evenly_over_shards_under_every_seed() {
         let keys: Vec<String> = (0..20_000).map(|id| format!("user:{id}")).collect();
         for _ in 0..500 {
-            let engine = Engine::new(settings(8 * MIN_ENTRIES_PER_SHARD), Postcard);
+            let engine = Engine::new(
+                Settings::plain(8 * MIN_ENTRIES_PER_SHARD, SystemClock),
+                Postcard,
+            );
             assert_eq!(engine.shards.len(), 8);
             let mut counts = [0_u32; 8];
             for key in &keys {

@@ -83,6 +83,25 @@ fn part(all: u64, count: u64, index: u64) -> usize {
 }
 
 #[cfg(test)]
+impl Settings {
+    /// Returns the settings of a cache without options, timer or spawner, for tests beside the code.
+    pub(crate) fn plain(entries: u64, clock: impl Clock + 'static) -> Self {
+        Self {
+            max_capacity: Some(entries),
+            max_bytes: None,
+            max_entry_bytes: 16 << 20,
+            default_options: CacheOptions::new(),
+            hasher: KeyHasher::default(),
+            clock: Box::new(clock),
+            timer: None,
+            spawner: None,
+            max_background_loads: 0,
+            listener: None,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

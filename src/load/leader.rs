@@ -223,7 +223,6 @@ impl<'a, C: Codec> Leader<'a, C> {
         }
         self.phase = Phase::Suspended;
         self.abandon(&Failure::Error(&error, Duration::ZERO));
-        // guard: a leader without time left does not fail the waiters
         self.finish(None);
         error
     }

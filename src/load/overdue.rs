@@ -10,11 +10,11 @@ use crate::shard::{Failure, Flight, TaskEnd};
 use crate::sync::Arc;
 use crate::value::{Access, Codec};
 
-/// Ends a background load whose deadline has passed, by the clock or by the timer of a waiter. The
-/// future of the load is dropped here, in the thread of the caller, so the next loader finds no lock
-/// or transaction of the last one. If another thread polls the future at this moment, that thread
-/// drops it after the poll. Returns `false` if this very thread polls the load: the caller is the
-/// loader, which waits for itself.
+/// Ends a background load past the deadline, by the clock or by the timer of a waiter. Drops the
+/// future of the load in the thread of the caller, so the next loader finds no lock or transaction
+/// of the ended loader. A thread in the middle of a poll drops the future after the poll. Returns
+/// `false` if the thread of the caller polls the load: the caller is the loader, and waits for the
+/// own load.
 pub(super) fn end_overdue<C: Codec>(
     engine: &Engine<C>,
     key: Key<'_>,
@@ -37,7 +37,7 @@ pub(super) fn end_overdue<C: Codec>(
     true
 }
 
-/// Answers a call whose time is over, with the stale value if there is one.
+/// Answers a call without time left: with the stale value, or else with the timeout error.
 pub(super) fn time_out<A: Access, C: Codec>(
     engine: &Engine<C>,
     key: Key<'_>,

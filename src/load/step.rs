@@ -284,7 +284,6 @@ mod tests {
 
     use super::*;
     use crate::engine::Settings;
-    use crate::key::KeyHasher;
     use crate::options::CacheOptions;
     use crate::runtime::Clock;
     use crate::value::{ByValue, Postcard};
@@ -314,18 +313,7 @@ mod tests {
     #[test]
     fn miss_is_not_yet_counted_while_the_call_claims() {
         let clock = Witness::default();
-        let settings = Settings {
-            max_capacity: Some(10),
-            max_bytes: None,
-            max_entry_bytes: 16 << 20,
-            default_options: CacheOptions::new(),
-            hasher: KeyHasher::default(),
-            clock: Box::new(clock.clone()),
-            timer: None,
-            spawner: None,
-            max_background_loads: 0,
-            listener: None,
-        };
+        let settings = Settings::plain(10, clock.clone());
         let engine = Arc::new(Engine::new(settings, Postcard));
         let set = clock.engine.set(Arc::downgrade(&engine));
         assert!(set.is_ok());

@@ -1,18 +1,18 @@
 //! The invalidations that visit the shards now.
 //!
 //! An invalidation visits one shard after the other. A loader may read through the cache, from a
-//! shard that the invalidation has not reached yet:
+//! shard without a visit so far:
 //!
 //! 1. Invalidation A of tag `g` visits shard 0.
-//! 2. Load B, with tag `g`, claims its slot in shard 0. The loader reads an entry with tag `g`
-//!    from shard 5, and builds a list from it.
+//! 2. Load B, with tag `g`, claims a slot in shard 0. The loader reads an entry with tag `g` from
+//!    shard 5, and builds a list from the entry.
 //! 3. A visits shard 5: the entry is unreachable.
-//! 4. B completes in shard 0. The list was made from a value that the invalidation ended.
+//! 4. B completes in shard 0. The list was made from the invalidated entry.
 //!
-//! So an invalidation is listed here during its visits, and is one moment for loads. A load that
-//! claims its slot during the visits, and has a named tag, is *early*: the load is not stored, and
-//! is joined only while no listed invalidation has ended. Likewise for tags that the loader chose,
-//! at the completion.
+//! So an invalidation is listed here during the visits, and is a single moment for loads. A load with
+//! a named tag and a claim during the visits is *early*: the load is not stored, and is joined only
+//! while no listed invalidation has ended. The same applies, at the completion, to tags chosen by
+//! the loader.
 
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -102,15 +102,14 @@ impl Visits {
 
     /// Returns `true` if an invalidation may visit the shards now, `false` if none does.
     ///
-    /// A relaxed read suffices: an invalidation that has visited the shard of the caller released
-    /// the lock that the caller holds, and an invalidation that has not will find the load.
+    /// A relaxed read suffices. The caller holds the lock of a shard: an earlier visit released this
+    /// lock, and a later visit will find the load.
     #[inline]
     fn is_any(&self) -> bool {
         self.active.load(Ordering::Relaxed) > 0
     }
 
-    /// Returns a mark for a load that starts now, if a listed invalidation names a tag of the
-    /// load.
+    /// Returns a mark for a starting load, if a listed invalidation names a tag of the load.
     #[inline]
     pub(super) fn early(&self, hashes: impl Iterator<Item = u64>) -> Option<Early> {
         if !self.is_any() {

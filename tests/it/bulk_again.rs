@@ -1,6 +1,6 @@
 //! A call for many keys that had to wait looks again, once, at the values found before the wait.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::convert::Infallible;
 
 use hydracache::{CacheOptions, HydraCache};
@@ -9,24 +9,6 @@ use crate::parts::*;
 use crate::pool::*;
 use crate::stale::*;
 use crate::support::*;
-
-type Log = RefCell<Vec<Vec<u64>>>;
-
-/// A call with a loader: logs the keys, waits at the door, returns `value` for every key.
-fn gated<'a>(
-    typed: &'a Numbers,
-    keys: &'a [u64],
-    value: u32,
-    door: &'a Door,
-    log: &'a Log,
-) -> Calls<'a> {
-    let load = move |keys: Vec<u64>| async move {
-        log.borrow_mut().push(keys.clone());
-        door.pass().await;
-        Ok::<_, Infallible>(keys.iter().map(|_| Number(value)).collect::<Vec<_>>())
-    };
-    Hand::start(typed.get_or_load_many(keys, options(), load))
-}
 
 type End = (&'static str, fn(&HydraCache, &Numbers));
 
@@ -54,7 +36,7 @@ fn value_invalidated_during_the_own_load_is_loaded() {
         let (cache, _) = clocked(100);
         let (typed, log, door) = (numbers(&cache), Log::default(), Door::default());
         store(&typed, 1, 10, tagged("tag"));
-        let mut call = gated(&typed, &[1, 2], 20, &door, &log);
+        let mut call = gated_many(&typed, &[1, 2], 20, &door, &log);
         assert_eq!(log.take(), [[2]]);
         end(&cache, &typed);
         door.open();
@@ -78,7 +60,7 @@ fn value_invalidated_during_the_wait_for_another_load_is_loaded() {
         let open = Door::default();
         open.open();
         let mut leader = lead_one(&typed, &2, 5, options(), &door);
-        let mut call = gated(&typed, &[1, 2], 20, &open, &log);
+        let mut call = gated_many(&typed, &[1, 2], 20, &open, &log);
         end(&cache, &typed);
         door.open();
         leader.ends().unwrap();
@@ -93,7 +75,7 @@ fn newer_value_found_by_the_second_look_is_returned() {
     let (cache, _) = clocked(100);
     let (typed, log, door) = (numbers(&cache), Log::default(), Door::default());
     store(&typed, 1, 10, options());
-    let mut call = gated(&typed, &[1, 2], 20, &door, &log);
+    let mut call = gated_many(&typed, &[1, 2], 20, &door, &log);
     store(&typed, 1, 11, options());
     door.open();
     assert_eq!(all(call.ends()), [11, 20]);
@@ -111,7 +93,7 @@ fn second_look_joins_the_load_of_another_call() {
     let (typed, log) = (numbers(&cache), Log::default());
     let (door, other_door) = (Door::default(), Door::default());
     store(&typed, 1, 10, options());
-    let mut call = gated(&typed, &[1, 2], 20, &door, &log);
+    let mut call = gated_many(&typed, &[1, 2], 20, &door, &log);
     assert!(block_on(typed.remove(&1)).unwrap());
     let mut other = lead_one(&typed, &1, 5, options(), &other_door);
     door.open();
@@ -158,7 +140,7 @@ fn second_look_begins_no_load_ahead_of_the_end() {
     let (cache, clock) = clocked(100);
     let (typed, log, door) = (numbers(&cache), Log::default(), Door::default());
     store(&typed, 1, 10, lasting(10).refresh_ahead(0.5));
-    let mut call = gated(&typed, &[1, 2], 20, &door, &log);
+    let mut call = gated_many(&typed, &[1, 2], 20, &door, &log);
     clock.advance(SECOND * 7);
     door.open();
     assert_eq!(all(call.ends()), [10, 20]);
@@ -170,7 +152,7 @@ fn value_that_expired_during_the_wait_is_loaded() {
     let (cache, clock) = clocked(100);
     let (typed, log, door) = (numbers(&cache), Log::default(), Door::default());
     store(&typed, 1, 10, lasting(10));
-    let mut call = gated(&typed, &[1, 2], 20, &door, &log);
+    let mut call = gated_many(&typed, &[1, 2], 20, &door, &log);
     clock.advance(SECOND * 10);
     door.open();
     assert_eq!(all(call.ends()), [20, 20]);
@@ -187,7 +169,7 @@ fn stale_value_is_looked_at_again() {
         store(&typed, 1, 10, revalidated(100));
         clock.advance(SECOND * 10);
         let leader = lead_one(&typed, &1, 5, options(), &never_opened);
-        let mut call = gated(&typed, &[1, 2], 20, &door, &log);
+        let mut call = gated_many(&typed, &[1, 2], 20, &door, &log);
         if removed {
             assert!(!block_on(typed.remove(&1)).unwrap());
         }
@@ -250,8 +232,8 @@ fn two_second_looks_do_not_wait_for_each_other() {
     let (one, two) = (Door::default(), Door::default());
     store(&typed, 1, 10, options());
     store(&typed, 2, 10, options());
-    let mut a = gated(&typed, &[1, 2, 3], 20, &one, &log);
-    let mut b = gated(&typed, &[2, 1, 4], 30, &two, &log);
+    let mut a = gated_many(&typed, &[1, 2, 3], 20, &one, &log);
+    let mut b = gated_many(&typed, &[2, 1, 4], 30, &two, &log);
     assert!(block_on(typed.remove(&1)).unwrap() && block_on(typed.remove(&2)).unwrap());
     one.open();
     assert_eq!(all(a.ends()), [20, 20, 20]);
@@ -300,7 +282,7 @@ fn call_with_a_backed_off_timeout_looks_again() {
     drop(pool.take());
     // 2. The call finds key 1, loads key 2, and gets the error of key 3.
     store(&typed, 1, 10, options());
-    let mut call = gated(&typed, &[1, 2, 3], 20, &door, &log);
+    let mut call = gated_many(&typed, &[1, 2, 3], 20, &door, &log);
     block_on(typed.remove(&1)).unwrap();
     door.open();
     let mut found = call.ends();

@@ -1,6 +1,6 @@
 //! Bulk loads stay correct when calls overlap, are dropped, panic, or time out.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::future::pending;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,24 +12,6 @@ use crate::parts::*;
 use crate::stale::*;
 use crate::support::*;
 
-type Log = RefCell<Vec<Vec<u64>>>;
-
-/// A call with a loader: logs the keys, waits at the door, returns `value` for every key.
-fn gated<'a>(
-    typed: &'a Numbers,
-    keys: &'a [u64],
-    value: u32,
-    door: &'a Door,
-    log: &'a Log,
-) -> Calls<'a> {
-    let load = move |keys: Vec<u64>| async move {
-        log.borrow_mut().push(keys.clone());
-        door.pass().await;
-        Ok::<_, Infallible>(keys.iter().map(|_| Number(value)).collect::<Vec<_>>())
-    };
-    Hand::start(typed.get_or_load_many(keys, options(), load))
-}
-
 #[test]
 fn overlapping_calls_join_each_others_loads() {
     for second_first in [false, true] {
@@ -37,8 +19,8 @@ fn overlapping_calls_join_each_others_loads() {
         let (typed, log) = (numbers(&cache), Log::default());
         let (one, two) = (Door::default(), Door::default());
         // 1. A claims keys 1 and 2. B claims key 3 and joins A's loads.
-        let mut a = gated(&typed, &[1, 2], 1, &one, &log);
-        let mut b = gated(&typed, &[3, 2, 1], 2, &two, &log);
+        let mut a = gated_many(&typed, &[1, 2], 1, &one, &log);
+        let mut b = gated_many(&typed, &[3, 2, 1], 2, &two, &log);
         assert_eq!(log.take(), [vec![1, 2], vec![3]]);
         if second_first {
             // 2. B's loader ends first: B stores key 3 and waits for A.
@@ -74,7 +56,7 @@ fn assert_cycle_ends(size: usize, order: &[usize]) {
         let next = &keys[at][1];
         let is_last = at + 1 == size;
         let other = (!is_last).then(|| lead_one(&typed, next, 9, options(), &never_opened));
-        calls.push(gated(&typed, &keys[at], 1, &doors[at], &log));
+        calls.push(gated_many(&typed, &keys[at], 1, &doors[at], &log));
         drop(other);
     }
     let own: Vec<Vec<u64>> = all_keys.iter().map(|&key| vec![key]).collect();
@@ -161,7 +143,7 @@ fn keys_of_dropped_leaders_return_to_the_loader() {
     let also_dropped = lead_one(&typed, &4, 9, options(), &never_opened);
     let mut ends = lead_one(&typed, &3, 3, options(), &door);
     door.open();
-    let mut many = gated(&typed, &[4, 1, 2, 3, 5], 1, &never_opened, &log);
+    let mut many = gated_many(&typed, &[4, 1, 2, 3, 5], 1, &never_opened, &log);
     drop(dropped);
     drop(also_dropped);
     ends.ends().unwrap();
@@ -181,7 +163,7 @@ fn keys_of_dropped_leaders_return_to_the_loader() {
 fn dropped_call_frees_all_its_keys() {
     let cache = HydraCache::local().build();
     let (typed, log, door) = (numbers(&cache), Log::default(), Door::default());
-    let many = gated(&typed, &[1, 2, 3], 1, &door, &log);
+    let many = gated_many(&typed, &[1, 2, 3], 1, &door, &log);
     let mut waiter = gated_waiter(&typed, &[2, 3, 4], &door, &log);
     assert_eq!(log.take(), [vec![1, 2, 3], vec![4]]);
     drop(many);
@@ -198,7 +180,7 @@ fn gated_waiter<'a>(
     door: &'a Door,
     log: &'a Log,
 ) -> Calls<'a> {
-    gated(typed, keys, 2, door, log)
+    gated_many(typed, keys, 2, door, log)
 }
 
 #[test]
@@ -208,7 +190,7 @@ fn dropped_waiting_call_leaves_its_loaded_values() {
     let never_opened = Door::default();
     let other = lead_one(&typed, &2, 9, options(), &never_opened);
     door.open();
-    drop(gated(&typed, &[1, 2], 1, &door, &log));
+    drop(gated_many(&typed, &[1, 2], 1, &door, &log));
     assert_eq!(read(&typed, 1), Some(1));
     drop(other);
 }

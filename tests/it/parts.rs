@@ -1,6 +1,6 @@
 //! Shorthands for typed caches, and a value type with counted encodings and no decoding.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
@@ -134,4 +134,23 @@ impl Gate {
         })
         .await;
     }
+}
+
+/// The keys given to a loader, by call.
+pub type Log = RefCell<Vec<Vec<u64>>>;
+
+/// A call with a loader: logs the keys, waits at the door, returns `value` for every key.
+pub fn gated_many<'a>(
+    typed: &'a Numbers,
+    keys: &'a [u64],
+    value: u32,
+    door: &'a Door,
+    log: &'a Log,
+) -> Calls<'a> {
+    let load = move |keys: Vec<u64>| async move {
+        log.borrow_mut().push(keys.clone());
+        door.pass().await;
+        Ok::<_, Infallible>(keys.iter().map(|_| Number(value)).collect::<Vec<_>>())
+    };
+    Hand::start(typed.get_or_load_many(keys, options(), load))
 }
