@@ -9,6 +9,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use futures_lite::future::yield_now;
 use hydracache::{CacheResult, HydraCache, ManualClock, Timer};
 
 use crate::pool::*;
@@ -238,13 +239,16 @@ fn panic_in_the_closure_of_an_owned_loader_unwinds_to_its_caller() {
 /// A thread polls the loader, which blocks. Another call ends the load, and does not wait.
 #[test]
 fn load_ended_during_a_poll_is_dropped_after_the_poll() {
-    let (cache, clock, pool) = spawning(1);
+    // The timer stands still, so the load does not end by itself.
+    let (cache, clock, pool) = apart(ManualClock::new());
     put_stale(&cache, &clock);
     let (polled, is_polled) = mpsc::channel();
     let (go_on, may_go_on) = mpsc::channel();
     let held = Arc::new(());
     let holds = Arc::clone(&held);
     let blocks = move || async move {
+        // The first poll sets the timer.
+        yield_now().await;
         polled.send(()).unwrap();
         may_go_on.recv().unwrap();
         let hung = pending::<Result<u32, Infallible>>().await;
@@ -254,7 +258,10 @@ fn load_ended_during_a_poll_is_dropped_after_the_poll() {
     drop(Hand::start(cache.get_or_refresh("key", options(), blocks)));
     let spawned = pool.spawned().pop().unwrap();
     thread::scope(|scope| {
-        let task = scope.spawn(move || Hand::hold(spawned).ends());
+        let task = scope.spawn(move || {
+            let mut task = Hand::start(spawned);
+            task.ends();
+        });
         is_polled.recv().unwrap();
         clock.advance(SECOND * 30);
         assert_eq!(load(&cache, "key", 7), 7);
